@@ -1,0 +1,78 @@
+//! The one seam: what the algorithms ask of whoever embeds them.
+
+use crate::{atomic::AtomicU64, owner::Owner};
+
+/// What is known about the process behind an [`Owner`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It is proved that the process has ended. Only this answer lets anybody take over what it held.
+    Dead,
+    /// The process exists.
+    Alive,
+    /// Nothing could be learnt. Treated as alive.
+    Unknown,
+}
+
+/// How a [wait](Os::wait) ended. The caller looks at the word again in either case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Woken, interrupted, or the word had changed before the wait began.
+    Woken,
+    /// The given moment passed.
+    TimedOut,
+}
+
+/// What the algorithms ask of the system below them.
+///
+/// `multiproc` implements it for Linux; whoever embeds this crate elsewhere implements it anew. Implementations are
+/// small `Copy` values, usually of no size, because every view carries one.
+///
+/// # Safety
+///
+/// The exclusivity of every guard rests on these answers:
+///
+/// * [`me`](Os::me) gives every thread of a process the same value, and two processes that exist, or ever existed,
+///   on this memory never the same one, except [`Owner::NONE`] for "cannot tell".
+/// * [`liveness`](Os::liveness) answers [`Liveness::Dead`] only for processes of which no thread will ever run again.
+pub unsafe trait Os: Copy {
+    /// The identity of the calling process, or [`Owner::NONE`] when it cannot be told.
+    fn me(&self) -> Owner;
+
+    /// A number, not 0, that no other thread of this program image ever has. It serves only to tell a thread that
+    /// it waits for itself.
+    fn thread(&self) -> u64;
+
+    /// Whether the process behind `owner` still lives.
+    fn liveness(&self, owner: Owner) -> Liveness;
+
+    /// Nanoseconds on a clock that nobody can set and that all processes share.
+    fn now(&self) -> u64;
+
+    /// Sleeps while the low half of `word` equals that of `expected`, until woken or until `until` on the clock of
+    /// [`now`](Os::now). May return early for no reason. The address of the whole word is what sleepers and wakers
+    /// have in common.
+    fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait;
+
+    /// Wakes up to `count` of those who [wait](Os::wait) on `word`.
+    fn wake(&self, word: &AtomicU64, count: u32);
+
+    /// Whether the calling thread is unwinding from a panic. A guard dropped by an unwinding thread that was made
+    /// before the panic began poisons, or publishes nothing.
+    fn panicking(&self) -> bool {
+        false
+    }
+
+    /// The calling thread has made a guard. Counted so that a process can refuse to fork while it holds one.
+    #[inline(always)]
+    fn guard_made(&self) {}
+
+    /// The calling thread has dropped a guard.
+    #[inline(always)]
+    fn guard_dropped(&self) {}
+
+    /// A point between two stores to shared memory, at which kill tests end the process. Does nothing by default.
+    #[inline(always)]
+    fn step(&self, at: &'static str) {
+        let _ = at;
+    }
+}
