@@ -51,7 +51,7 @@ pub enum LayoutError {
 }
 
 /// Up to eight dimensions, in elements, slowest first.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
     dims: [u64; crate::header::MAX_DIMS],
     ndim: usize,

@@ -2,7 +2,7 @@
 
 use core::{marker::PhantomData, ptr::NonNull};
 
-use crate::error::LayoutError;
+use crate::{atomic::AtomicU64, error::LayoutError};
 
 /// Every layout starts at a multiple of this many bytes.
 pub const ALIGN: usize = 128;
@@ -79,5 +79,16 @@ impl<'m> Region<'m> {
         // SAFETY: inside the region and aligned (checked by `at`), mapped for 'm (promised to `new`), and made of
         // atomics (promised by the caller).
         Some(unsafe { place.as_ref() })
+    }
+
+    /// A view of `count` words at `offset`.
+    ///
+    /// # Safety
+    ///
+    /// As [`words`](Self::words): everybody changes them through atomics only.
+    pub(crate) unsafe fn word_slice(&self, offset: usize, count: usize) -> Option<&'m [AtomicU64]> {
+        let place = self.at::<AtomicU64>(offset, count.checked_mul(size_of::<AtomicU64>())?)?;
+        // SAFETY: inside the region and aligned (checked by `at`), mapped for 'm (promised to `new`), atomics.
+        Some(unsafe { core::slice::from_raw_parts(place.as_ptr(), count) })
     }
 }

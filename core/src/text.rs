@@ -74,6 +74,12 @@ impl Text {
         Some(Text::new().with_bytes(text))
     }
 
+    /// Whether there is no text.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// The text as a string.
     #[must_use]
     pub fn as_str(&self) -> &str {

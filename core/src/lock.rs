@@ -1,0 +1,329 @@
+//! The lock: one word that says who holds it, and that outlives its holder.
+//!
+//! | word                | meaning                        | left by                                              |
+//! |---------------------|--------------------------------|------------------------------------------------------|
+//! | `0`                 | free                           | lock: `0 → me`                                       |
+//! | `owner`             | held, nobody sleeps            | unlock: `owner → 0`; a sleeper: `→ owner + WAITERS`  |
+//! | `owner + WAITERS`   | held, somebody may sleep       | unlock: `→ 0`, then wakes one                        |
+//! | `dead` (+ `WAITERS`)| its owner has ended            | any waiter that proves it: `→ me` (+ `WAITERS`)      |
+//!
+//! Invariants:
+//!
+//! 1. Only the owner, or who proved it dead, takes a word from an owner to anything else but its `WAITERS` twin.
+//! 2. Whoever has slept takes the lock with `WAITERS`: others may sleep that nobody else knows of.
+//! 3. No sleep is longer than a slice. A wake-up that dies with whoever should have passed it on costs the others
+//!    at most one slice.
+//!
+//! The waiting follows the futex mutex of Rust's standard library (itself after Drepper, "Futexes Are Tricky"); the
+//! owner in the word and its recovery are this crate's.
+
+use core::fmt;
+
+use crate::{
+    atomic::{AtomicU64, Ordering, spin_loop},
+    os::{Liveness, Os, Wait},
+    owner::Owner,
+};
+
+/// In a word that holds an owner: somebody may be asleep on it.
+pub(crate) const WAITERS: u64 = 1;
+
+/// A deadline that never comes, on the clock of [`Os::now`].
+pub const FOREVER: u64 = u64::MAX;
+/// A deadline that has always passed: do not wait.
+pub const NOW: u64 = 0;
+
+/// The first sleep, in nanoseconds: a dead owner is usually found after it.
+const FIRST_SLICE: u64 = 1_000_000;
+/// Every later sleep, in nanoseconds.
+const SLICE: u64 = 100_000_000;
+
+/// Why a lock, or a claim, was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The deadline passed.
+    TimedOut,
+    /// The calling thread would wait for itself.
+    WouldDeadlock,
+    /// The calling thread holds claims, and no row is free to enter another one.
+    TooManyClaims,
+    /// The system cannot tell who the calling process is.
+    NoIdentity,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Refused::TimedOut => "it was not free before the deadline",
+            Refused::WouldDeadlock => "this thread would wait for itself",
+            Refused::TooManyClaims => {
+                "this thread holds claims and every row is taken: to wait for one could last for ever"
+            }
+            Refused::NoIdentity => {
+                "the system cannot tell who this process is: /proc is not readable, or of another PID namespace"
+            }
+        })
+    }
+}
+
+impl core::error::Error for Refused {}
+
+/// A lock that has been taken.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a lock that is not unlocked stays held until its process ends"]
+pub struct Taken {
+    /// Who took it.
+    pub me: Owner,
+    /// Who had it before and died, or [`Owner::NONE`].
+    pub died: Owner,
+}
+
+/// The lock as it lies in shared memory.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Lock {
+    /// See the table above.
+    word: AtomicU64,
+    /// The holding thread's number, only ever compared by that thread with its own: 0 unless it holds the lock.
+    thread: AtomicU64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Lock>() == 16 && align_of::<Lock>() == 8);
+
+impl Lock {
+    /// A free lock.
+    #[cfg(not(loom))]
+    #[must_use]
+    pub const fn new() -> Lock {
+        Lock {
+            word: AtomicU64::new(0),
+            thread: AtomicU64::new(0),
+        }
+    }
+
+    /// A free lock.
+    #[cfg(loom)]
+    #[must_use]
+    pub fn new() -> Lock {
+        Lock {
+            word: AtomicU64::new(0),
+            thread: AtomicU64::new(0),
+        }
+    }
+
+    /// Frees the lock in memory that nobody else sees yet.
+    pub(crate) fn reset(&self) {
+        self.word.store(0, Ordering::Relaxed);
+        self.thread.store(0, Ordering::Relaxed);
+    }
+
+    /// Frees the lock when every owner is known to be dead, and returns the one that had it.
+    pub(crate) fn bury(&self) -> Owner {
+        let owner = self.owner();
+        self.reset();
+        owner
+    }
+
+    /// Who holds the lock at this moment.
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        // Relaxed: only shown or compared, nothing is read on the strength of it.
+        Owner::from_bits(self.word.load(Ordering::Relaxed))
+    }
+
+    /// Takes the lock, waiting until `until` on the clock of [`Os::now`]; [`NOW`] does not wait, [`FOREVER`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] says why not. A lock whose owner died is taken all the same: see [`Taken::died`].
+    #[inline]
+    pub fn lock<O: Os>(&self, os: &O, until: u64) -> Result<Taken, Refused> {
+        let me = os.me();
+        // Acquire: pairs with the Release of `unlock`, so that what the last holder wrote is seen.
+        if !me.is_none()
+            && self
+                .word
+                .compare_exchange(0, me.to_bits(), Ordering::Acquire, Ordering::Relaxed)
+                .is_ok()
+        {
+            os.step("lock: taken");
+            // Relaxed: other threads never find their own number here, whenever they look.
+            self.thread.store(os.thread(), Ordering::Relaxed);
+            return Ok(Taken {
+                me,
+                died: Owner::NONE,
+            });
+        }
+        self.lock_contended(os, me, until)
+    }
+
+    #[cold]
+    fn lock_contended<O: Os>(&self, os: &O, me: Owner, until: u64) -> Result<Taken, Refused> {
+        if me.is_none() {
+            return Err(Refused::NoIdentity);
+        }
+        let died = self.wait_and_take(os, me, until)?;
+        os.step("lock: taken after a wait");
+        self.thread.store(os.thread(), Ordering::Relaxed);
+        Ok(Taken { me, died })
+    }
+
+    /// Puts `me` into the word; returns the dead owner it was taken from, if any.
+    fn wait_and_take<O: Os>(&self, os: &O, me: Owner, until: u64) -> Result<Owner, Refused> {
+        let mut word = if until == NOW {
+            self.word.load(Ordering::Relaxed)
+        } else {
+            self.spin()
+        };
+        let mut slept = 0;
+        let mut slices = Slices::new();
+        loop {
+            // The orderings are those of the first try in `lock`: Acquire where the lock changes hands, else Relaxed.
+            let mine = me.to_bits() | slept;
+            if word == 0 {
+                match self
+                    .word
+                    .compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed)
+                {
+                    Ok(_) => return Ok(Owner::NONE),
+                    Err(now) => word = now,
+                }
+                continue;
+            }
+            let owner = Owner::from_bits(word);
+            if owner == me && self.thread.load(Ordering::Relaxed) == os.thread() {
+                return Err(Refused::WouldDeadlock);
+            }
+            let now = os.now();
+            if slices.over || now >= until {
+                if owner != me && os.liveness(owner) == Liveness::Dead {
+                    os.step("lock: owner found dead");
+                    match self.word.compare_exchange(
+                        word,
+                        mine | (word & WAITERS),
+                        Ordering::Acquire,
+                        Ordering::Relaxed,
+                    ) {
+                        Ok(_) => return Ok(owner),
+                        Err(now) => word = now,
+                    }
+                    continue;
+                }
+                if now >= until {
+                    return Err(Refused::TimedOut);
+                }
+            }
+            if word & WAITERS == 0
+                && let Err(now) = self.word.compare_exchange(
+                    word,
+                    word | WAITERS,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+            {
+                word = now;
+                continue;
+            }
+            os.step("lock: about to sleep");
+            slices.sleep(os, &self.word, word | WAITERS, now, until);
+            slept = WAITERS;
+            os.step("lock: awake");
+            word = self.spin();
+        }
+    }
+
+    /// Waits for a moment while the lock is held and nobody sleeps: most holds are shorter than falling asleep.
+    fn spin(&self) -> u64 {
+        const ROUNDS: u32 = if cfg!(loom) { 0 } else { 100 };
+        for _ in 0..ROUNDS {
+            let word = self.word.load(Ordering::Relaxed);
+            if word == 0 || word & WAITERS != 0 {
+                return word;
+            }
+            spin_loop();
+        }
+        self.word.load(Ordering::Relaxed)
+    }
+
+    /// Gives the lock back. In a process that did not take it (a fork child with its parent's guard), and for a
+    /// lock that somebody else holds, this does nothing.
+    #[inline]
+    pub fn unlock<O: Os>(&self, os: &O, taken: Taken) {
+        let me = taken.me;
+        if os.me() != me {
+            return;
+        }
+        os.step("unlock: begun");
+        // Before the word is freed: no thread may find its own number here without holding the lock.
+        self.thread.store(0, Ordering::Relaxed);
+        os.step("unlock: thread cleared");
+        // Release: pairs with the Acquire of whoever takes the lock next.
+        if self
+            .word
+            .compare_exchange(me.to_bits(), 0, Ordering::Release, Ordering::Relaxed)
+            .is_err()
+        {
+            self.unlock_contended(os, me);
+        }
+    }
+
+    #[cold]
+    fn unlock_contended<O: Os>(&self, os: &O, me: Owner) {
+        if release(&self.word, me) {
+            os.step("unlock: freed, nobody woken yet");
+            os.wake(&self.word, 1);
+        }
+    }
+}
+
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock::new()
+    }
+}
+
+/// Frees a word that holds `me`; says whether somebody may sleep on it and must be woken.
+pub(crate) fn release(word: &AtomicU64, me: Owner) -> bool {
+    // Relaxed: while it holds `me`, nobody else changes more of it than the WAITERS bit (invariant 1).
+    if Owner::from_bits(word.load(Ordering::Relaxed)) != me {
+        return false;
+    }
+    // Release: pairs with the Acquire of whoever finds the word free.
+    word.swap(0, Ordering::Release) & WAITERS != 0
+}
+
+/// The bounded sleeps of one wait.
+pub(crate) struct Slices {
+    length: u64,
+    /// Whether the last sleep ran its whole length: time to ask whether the owner still lives.
+    pub over: bool,
+}
+
+impl Slices {
+    pub fn new() -> Slices {
+        Slices {
+            length: FIRST_SLICE,
+            over: false,
+        }
+    }
+
+    /// Slices that stay at their first, short length.
+    pub fn restart(&mut self) {
+        self.length = FIRST_SLICE;
+    }
+
+    /// Whether `since` is at least a whole slice ago.
+    pub fn is_long_ago(since: u64, now: u64) -> bool {
+        now.saturating_sub(since) >= SLICE
+    }
+
+    /// Sleeps on `word` while it is `expected`, for a slice, and not beyond `until`.
+    pub fn sleep<O: Os>(&mut self, os: &O, word: &AtomicU64, expected: u64, now: u64, until: u64) {
+        let end = now.saturating_add(self.length).min(until);
+        self.over = os.wait(word, expected, end) == Wait::TimedOut;
+        if self.over {
+            self.length = SLICE;
+        }
+    }
+}

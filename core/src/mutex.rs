@@ -1,0 +1,263 @@
+//! `Mutex<T>`: the lock and its data on one cache line.
+
+use core::{
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+    ptr::NonNull,
+};
+
+use crate::{
+    element::Element,
+    error::{LayoutError, Shape},
+    header::{HEADER_LEN, Header, Kind, Origin, Spec},
+    lock::{FOREVER, Lock, NOW, Taken},
+    os::Os,
+    poison::{Cause, PoisonWord},
+    refusal::{LockError, Poisoned},
+    region::Region,
+};
+
+#[repr(C)]
+#[derive(Debug)]
+struct Words {
+    lock: Lock,
+    poison: PoisonWord,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Words>() == 24);
+
+const WORDS_AT: usize = HEADER_LEN;
+
+/// A `T` that one thread of all processes at a time may change.
+///
+/// When the process that holds the lock dies, or its thread panics, the lock is *poisoned*: the next to lock it gets
+/// the guard inside an error, until [`clear_poison`](MutexGuard::clear_poison). For a value that is never
+/// half-written see [`Value`](crate::Value).
+pub struct Mutex<'m, T, O> {
+    words: &'m Words,
+    data: NonNull<T>,
+    os: O,
+}
+
+// SAFETY: the data is reached only through guards, one at a time over all threads and processes; `T: Element` is
+// itself `Send`.
+unsafe impl<T: Element, O: Send> Send for Mutex<'_, T, O> {}
+// SAFETY: as above; `&Mutex` gives nothing but guards.
+unsafe impl<T: Element, O: Sync> Sync for Mutex<'_, T, O> {}
+
+impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
+    const DATA_AT: usize = (WORDS_AT + size_of::<Words>()).next_multiple_of(align_of::<T>());
+
+    fn spec() -> Spec {
+        let shape = Shape::default();
+        Spec::new::<T>(Kind::Mutex, shape, Self::DATA_AT, size_of::<T>())
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn required_len() -> usize {
+        Self::spec().total()
+    }
+
+    /// Places a mutex around `value` in fresh memory.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len).
+    pub fn place(
+        region: Region<'m>,
+        os: O,
+        origin: Origin,
+        value: T,
+    ) -> Result<Mutex<'m, T, O>, LayoutError> {
+        let header = Header::write(&region, &Self::spec(), origin)?;
+        let mutex = Mutex::view(&region, os)?;
+        mutex.words.lock.reset();
+        mutex.words.poison.clear();
+        // SAFETY: in the region and aligned (checked by `view`); nobody else looks before `publish`.
+        unsafe { mutex.data.write(value) };
+        header.publish();
+        Ok(mutex)
+    }
+
+    /// The mutex that somebody placed in `region`.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`] when the bytes do not hold a mutex around a `T` of this `origin`.
+    pub fn attach(region: Region<'m>, os: O, origin: Origin) -> Result<Self, LayoutError> {
+        Header::check::<T>(&region, Kind::Mutex, Some(origin), |_| Ok(Self::spec()))?;
+        Mutex::view(&region, os)
+    }
+
+    /// Declares every process that ever had it open dead: a held lock becomes free and poisoned.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach), except that any origin will do.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has the memory open.
+    pub unsafe fn bury(region: Region<'m>, os: O, origin: Origin) -> Result<(), LayoutError> {
+        let (header, _) = Header::check::<T>(&region, Kind::Mutex, None, |_| Ok(Self::spec()))?;
+        let mutex = Mutex::<T, O>::view(&region, os)?;
+        let owner = mutex.words.lock.owner();
+        if !owner.is_none() {
+            mutex.words.poison.set(Cause::died(owner));
+        }
+        mutex.words.lock.reset();
+        header.adopt(origin);
+        Ok(())
+    }
+
+    fn view(region: &Region<'m>, os: O) -> Result<Self, LayoutError> {
+        let too_short = LayoutError::TooShort {
+            expected: Self::required_len() as u64,
+            found: region.len() as u64,
+        };
+        // SAFETY: `Words` is atomics alone.
+        let words = unsafe { region.words(WORDS_AT) }.ok_or(too_short)?;
+        let data = region
+            .at(Self::DATA_AT, size_of::<T>())
+            .ok_or(too_short)?;
+        Ok(Mutex { words, data, os })
+    }
+
+    /// Waits for the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::Poisoned`] with the guard inside, or [`LockError::WouldDeadlock`].
+    #[inline]
+    pub fn lock(&self) -> Result<MutexGuard<'_, T, O>, LockError<MutexGuard<'_, T, O>>> {
+        self.lock_until(FOREVER)
+    }
+
+    /// Takes the lock if it is free now.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::WouldBlock`].
+    #[inline]
+    pub fn try_lock(&self) -> Result<MutexGuard<'_, T, O>, LockError<MutexGuard<'_, T, O>>> {
+        self.lock_until(NOW)
+    }
+
+    /// Waits for the lock until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    #[inline]
+    pub fn lock_until(
+        &self,
+        until: u64,
+    ) -> Result<MutexGuard<'_, T, O>, LockError<MutexGuard<'_, T, O>>> {
+        let taken = match self.words.lock.lock(&self.os, until) {
+            Ok(taken) => taken,
+            Err(why) => return Err(LockError::refused(why, until != NOW)),
+        };
+        let guard = MutexGuard::new(self, taken);
+        if !taken.died.is_none() {
+            self.words.poison.set(Cause::died(taken.died));
+        }
+        match self.words.poison.get() {
+            None => Ok(guard),
+            Some(cause) => Err(LockError::Poisoned(Poisoned::new(guard, cause))),
+        }
+    }
+
+    /// Why the mutex is poisoned at this moment, if it is.
+    #[must_use]
+    pub fn poison(&self) -> Option<Cause> {
+        self.words.poison.get()
+    }
+
+    /// Whether somebody holds the lock at this moment.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        !self.words.lock.owner().is_none()
+    }
+}
+
+impl<T, O> fmt::Debug for Mutex<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mutex")
+            .field("owner", &self.words.lock.owner())
+            .field("poison", &self.words.poison.get())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to change what a [`Mutex`] holds; dropping it unlocks.
+///
+/// It belongs to the thread that locked. In a fork child the guard it inherited releases nothing.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct MutexGuard<'a, T: Element, O: Os> {
+    mutex: &'a Mutex<'a, T, O>,
+    taken: Taken,
+    panicking: bool,
+    _one_thread: PhantomData<*mut ()>,
+}
+
+// SAFETY: `&MutexGuard` gives `&T` alone, and elements are `Sync`.
+unsafe impl<T: Element, O: Os + Sync> Sync for MutexGuard<'_, T, O> {}
+
+impl<'a, T: Element, O: Os> MutexGuard<'a, T, O> {
+    #[inline]
+    fn new(mutex: &'a Mutex<'a, T, O>, taken: Taken) -> MutexGuard<'a, T, O> {
+        mutex.os.guard_made();
+        MutexGuard {
+            mutex,
+            taken,
+            panicking: mutex.os.panicking(),
+            _one_thread: PhantomData,
+        }
+    }
+
+    /// Declares the data sound again.
+    pub fn clear_poison(&mut self) {
+        self.mutex.words.poison.clear();
+    }
+}
+
+impl<T: Element, O: Os> Deref for MutexGuard<'_, T, O> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: inside the mapping, which `mutex` borrows; nobody writes while this guard holds the lock.
+        unsafe { self.mutex.data.as_ref() }
+    }
+}
+
+impl<T: Element, O: Os> DerefMut for MutexGuard<'_, T, O> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        let mut data = self.mutex.data;
+        // SAFETY: as in `deref`, and `&mut self` makes it the only reference in this process.
+        unsafe { data.as_mut() }
+    }
+}
+
+impl<T: Element, O: Os> Drop for MutexGuard<'_, T, O> {
+    #[inline]
+    fn drop(&mut self) {
+        let Mutex { words, os, .. } = self.mutex;
+        os.guard_dropped();
+        if os.panicking() != self.panicking && os.me() == self.taken.me {
+            words.poison.set(Cause::panicked());
+        }
+        os.step("mutex: about to unlock");
+        words.lock.unlock(os, self.taken);
+    }
+}
+
+impl<T: Element + fmt::Debug, O: Os> fmt::Debug for MutexGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

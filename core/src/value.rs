@@ -1,0 +1,447 @@
+//! `Value<T>`: a value that is never half-written, whoever dies.
+//!
+//! Two slots and a sequence number; its lowest bit names the slot that holds the value. A writer, under the lock,
+//! fills the other slot and then adds one to the sequence: that store is the whole change. A reader copies the slot
+//! that the sequence names and keeps the copy if the sequence has not moved. This is a sequence lock (Boehm, "Can
+//! Seqlocks Get Along With Programming Language Memory Models?", 2012) whose writers never disturb the current value.
+//!
+//! Invariants:
+//!
+//! 1. Only who holds the lock stores to the sequence and to the slot that it does *not* name.
+//! 2. Slots are copied word by word through relaxed atomics of 8 bytes; no reference into them ever exists.
+
+use core::{
+    fmt,
+    marker::PhantomData,
+    ops::{Deref, DerefMut},
+};
+
+use crate::{
+    atomic::{AtomicU64, Ordering, fence, spin_loop},
+    element::Element,
+    error::{LayoutError, Shape},
+    header::{HEADER_LEN, Header, Kind, Origin, Spec},
+    lock::{FOREVER, Lock, NOW, Refused, Taken},
+    os::Os,
+    refusal::LockError,
+    region::Region,
+};
+
+/// The two slots and the sequence, as a protocol over words.
+///
+/// Public so that it can be model-checked; use [`Value`].
+#[derive(Clone, Copy, Debug)]
+pub struct Slots<'m> {
+    /// How often the value has changed; odd: the second slot holds it.
+    pub sequence: &'m AtomicU64,
+    /// The two slots, of the same length.
+    pub slots: [&'m [AtomicU64]; 2],
+}
+
+impl Slots<'_> {
+    /// Copies the current slot into `take`, word by word; whether the copy is whole.
+    #[inline]
+    pub fn try_read(&self, mut take: impl FnMut(usize, u64)) -> bool {
+        // Acquire: pairs with the Release store in `write`; the slot's words are those written before it.
+        let before = self.sequence.load(Ordering::Acquire);
+        let slot = self.slots[(before & 1) as usize];
+        for (i, word) in slot.iter().enumerate() {
+            take(i, word.load(Ordering::Relaxed));
+        }
+        // Pairs with the Release fence in `write`: if any word above came from a later writer of this same slot,
+        // then the load below sees the sequence that this writer had found, which is no longer `before`.
+        fence(Ordering::Acquire);
+        self.sequence.load(Ordering::Relaxed) == before
+    }
+
+    /// Copies the current slot while no writer can be at work.
+    #[inline]
+    pub fn read_locked(&self, mut take: impl FnMut(usize, u64)) {
+        // Relaxed: whoever calls holds the lock, which orders it behind all writers.
+        let slot = self.slots[(self.sequence.load(Ordering::Relaxed) & 1) as usize];
+        for (i, word) in slot.iter().enumerate() {
+            take(i, word.load(Ordering::Relaxed));
+        }
+    }
+
+    /// Makes the words of `give` the value. Only who holds the lock calls this.
+    #[inline]
+    pub fn write(&self, step: impl Fn(&'static str), give: impl Fn(usize) -> u64) {
+        let before = self.sequence.load(Ordering::Relaxed);
+        let after = before.wrapping_add(1);
+        // Pairs with the Acquire fence in `try_read`: whoever reads a word written below also sees `before`.
+        fence(Ordering::Release);
+        for (i, word) in self.slots[(after & 1) as usize].iter().enumerate() {
+            word.store(give(i), Ordering::Relaxed);
+            step("value: a word of the hidden slot written");
+        }
+        // Release: pairs with the Acquire load in `try_read`. This one store is the change.
+        self.sequence.store(after, Ordering::Release);
+        step("value: published");
+    }
+}
+
+#[repr(C)]
+#[derive(Debug)]
+struct Words {
+    lock: Lock,
+    sequence: AtomicU64,
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Words>() == 24);
+
+const WORDS_AT: usize = HEADER_LEN;
+const SLOTS_AT: usize = WORDS_AT + size_of::<Words>();
+
+/// A `T` that every process reads without waiting and changes as a transaction.
+///
+/// * [`get`](Self::get) is a snapshot: it takes no lock and never returns a mixture of two values.
+/// * [`lock`](Self::lock) gives a private copy to change; dropping the guard publishes it with one store. Whoever is
+///   killed, or panics, before that store leaves the old value, whole. A value is therefore never poisoned.
+pub struct Value<'m, T, O> {
+    words: &'m Words,
+    slots: [&'m [AtomicU64]; 2],
+    os: O,
+    _element: PhantomData<T>,
+}
+
+impl<'m, T: Element, O: Os> Value<'m, T, O> {
+    const SLOT_WORDS: usize = size_of::<T>().div_ceil(8);
+    const SLOT_LEN: usize = Self::SLOT_WORDS * 8;
+
+    fn spec() -> Spec {
+        let shape = Shape::default();
+        Spec::new::<T>(Kind::Value, shape, SLOTS_AT, 2 * Self::SLOT_LEN)
+    }
+
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn required_len() -> usize {
+        Self::spec().total()
+    }
+
+    /// Places `value` in fresh memory.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len).
+    pub fn place(
+        region: Region<'m>,
+        os: O,
+        origin: Origin,
+        value: T,
+    ) -> Result<Value<'m, T, O>, LayoutError> {
+        let header = Header::write(&region, &Self::spec(), origin)?;
+        let place = Value::view(&region, os)?;
+        place.words.lock.reset();
+        place.words.sequence.store(0, Ordering::Relaxed);
+        for (i, word) in place.slots[0].iter().enumerate() {
+            word.store(word_of(&value, i), Ordering::Relaxed);
+        }
+        header.publish();
+        Ok(place)
+    }
+
+    /// The value that somebody placed in `region`.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`] when the bytes do not hold a value of type `T` and of this `origin`.
+    pub fn attach(region: Region<'m>, os: O, origin: Origin) -> Result<Self, LayoutError> {
+        Header::check::<T>(&region, Kind::Value, Some(origin), |_| Ok(Self::spec()))?;
+        Value::view(&region, os)
+    }
+
+    /// Declares every process that ever had it open dead: a held lock becomes free; the value stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach), except that any origin will do.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has the memory open.
+    pub unsafe fn bury(region: Region<'m>, os: O, origin: Origin) -> Result<(), LayoutError> {
+        let (header, _) = Header::check::<T>(&region, Kind::Value, None, |_| Ok(Self::spec()))?;
+        Value::<T, O>::view(&region, os)?.words.lock.reset();
+        header.adopt(origin);
+        Ok(())
+    }
+
+    fn view(region: &Region<'m>, os: O) -> Result<Self, LayoutError> {
+        let too_short = LayoutError::TooShort {
+            expected: Self::required_len() as u64,
+            found: region.len() as u64,
+        };
+        // SAFETY: `Words` is atomics alone.
+        let words = unsafe { region.words(WORDS_AT) }.ok_or(too_short)?;
+        let slot = |i: usize| {
+            // SAFETY: the slots are only ever reached as atomics (invariant 2).
+            unsafe { region.word_slice(SLOTS_AT + i * Self::SLOT_LEN, Self::SLOT_WORDS) }
+                .ok_or(too_short)
+        };
+        Ok(Value {
+            words,
+            slots: [slot(0)?, slot(1)?],
+            os,
+            _element: PhantomData,
+        })
+    }
+
+    #[inline]
+    fn protocol(&self) -> Slots<'_> {
+        Slots {
+            sequence: &self.words.sequence,
+            // Taken anew, with a length known at compile time, so that the copies are unrolled.
+            slots: self.slots.map(|slot| &slot[..Self::SLOT_WORDS]),
+        }
+    }
+
+    /// A snapshot of the value: without a lock, and without waiting unless writers never pause.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        match self.try_get() {
+            Some(value) => value,
+            None => self.get_beside_writers(true),
+        }
+    }
+
+    /// As [`get`](Self::get) for memory that may only be read: it never takes the lock, and beside writers that
+    /// never pause it may take long.
+    #[inline]
+    #[must_use]
+    pub fn get_unlocked(&self) -> T {
+        match self.try_get() {
+            Some(value) => value,
+            None => self.get_beside_writers(false),
+        }
+    }
+
+    #[inline]
+    fn try_get(&self) -> Option<T> {
+        let mut copy = T::zeroed();
+        let whole = self
+            .protocol()
+            .try_read(|i, word| put_word(&mut copy, i, word));
+        whole.then_some(copy)
+    }
+
+    #[cold]
+    fn get_beside_writers(&self, may_lock: bool) -> T {
+        const TRIES: u32 = 64;
+        /// Nanoseconds. A writer that is stopped while it holds the lock changes nothing, so then a try succeeds.
+        const PATIENCE: u64 = 1_000_000;
+        loop {
+            for _ in 0..TRIES {
+                if let Some(value) = self.try_get() {
+                    return value;
+                }
+                spin_loop();
+            }
+            if may_lock
+                && let until = self.os.now().saturating_add(PATIENCE)
+                && let Ok(taken) = self.words.lock.lock(&self.os, until)
+            {
+                let value = self.read_locked();
+                self.words.lock.unlock(&self.os, taken);
+                return value;
+            }
+        }
+    }
+
+    #[inline]
+    fn read_locked(&self) -> T {
+        let mut copy = T::zeroed();
+        self.protocol()
+            .read_locked(|i, word| put_word(&mut copy, i, word));
+        copy
+    }
+
+    /// Waits for the lock and gives a private copy of the value to change.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::WouldDeadlock`] when this thread holds it already.
+    #[inline]
+    pub fn lock(&self) -> Result<ValueGuard<'_, T, O>, LockError<ValueGuard<'_, T, O>>> {
+        self.lock_until(FOREVER)
+    }
+
+    /// As [`lock`](Self::lock), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::WouldBlock`].
+    #[inline]
+    pub fn try_lock(&self) -> Result<ValueGuard<'_, T, O>, LockError<ValueGuard<'_, T, O>>> {
+        self.lock_until(NOW)
+    }
+
+    /// As [`lock`](Self::lock), until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    #[inline]
+    pub fn lock_until(
+        &self,
+        until: u64,
+    ) -> Result<ValueGuard<'_, T, O>, LockError<ValueGuard<'_, T, O>>> {
+        match self.words.lock.lock(&self.os, until) {
+            Ok(taken) => Ok(ValueGuard::new(self, taken)),
+            Err(why) => Err(LockError::refused(why, until != NOW)),
+        }
+    }
+
+    /// Changes the value by `change`, as one transaction, and returns what `change` returns.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    #[inline]
+    pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Refused> {
+        let taken = self.words.lock.lock(&self.os, FOREVER)?;
+        let mut guard = ValueGuard::new(self, taken);
+        Ok(change(&mut guard))
+    }
+
+    /// Makes `value` the value.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    #[inline]
+    pub fn set(&self, value: T) -> Result<(), Refused> {
+        self.update(|now| *now = value)
+    }
+
+    /// Makes `value` the value and returns the one before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock).
+    #[inline]
+    pub fn replace(&self, value: T) -> Result<T, Refused> {
+        self.update(|now| core::mem::replace(now, value))
+    }
+
+    /// How often the value has changed so far.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        // Acquire: pairs with the Release store in `Slots::write`, so that a `get` after this is not older.
+        self.words.sequence.load(Ordering::Acquire)
+    }
+}
+
+impl<T, O> fmt::Debug for Value<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value")
+            .field(
+                "sequence",
+                &self.words.sequence.load(Ordering::Relaxed),
+            )
+            .field("owner", &self.words.lock.owner())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A private copy of a [`Value`], under its lock; dropping it publishes the copy and unlocks.
+///
+/// Dropped by a panic that began after it was made, or in a fork child that inherited it, it publishes nothing.
+#[must_use = "the copy is published when the guard is dropped"]
+pub struct ValueGuard<'a, T: Element, O: Os> {
+    value: &'a Value<'a, T, O>,
+    copy: T,
+    taken: Taken,
+    panicking: bool,
+    publish: bool,
+    _one_thread: PhantomData<*mut ()>,
+}
+
+// SAFETY: `&ValueGuard` gives `&T` alone, and elements are `Sync`.
+unsafe impl<T: Element, O: Os + Sync> Sync for ValueGuard<'_, T, O> {}
+
+impl<'a, T: Element, O: Os> ValueGuard<'a, T, O> {
+    #[inline]
+    fn new(value: &'a Value<'a, T, O>, taken: Taken) -> ValueGuard<'a, T, O> {
+        value.os.guard_made();
+        ValueGuard {
+            copy: value.read_locked(),
+            value,
+            taken,
+            panicking: value.os.panicking(),
+            publish: true,
+            _one_thread: PhantomData,
+        }
+    }
+
+    /// Unlocks and leaves the value as it was.
+    pub fn discard(mut self) {
+        self.publish = false;
+    }
+}
+
+impl<T: Element, O: Os> Deref for ValueGuard<'_, T, O> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        &self.copy
+    }
+}
+
+impl<T: Element, O: Os> DerefMut for ValueGuard<'_, T, O> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.copy
+    }
+}
+
+impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
+    #[inline]
+    fn drop(&mut self) {
+        let Value { words, os, .. } = self.value;
+        os.guard_dropped();
+        if self.publish && os.panicking() == self.panicking && os.me() == self.taken.me {
+            self.value
+                .protocol()
+                .write(|at| os.step(at), |i| word_of(&self.copy, i));
+        }
+        words.lock.unlock(os, self.taken);
+    }
+}
+
+impl<T: Element + fmt::Debug, O: Os> fmt::Debug for ValueGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.copy, f)
+    }
+}
+
+/// The `i`-th 8 bytes of `value`, zeros behind its end.
+#[inline]
+fn word_of<T: Element>(value: &T, i: usize) -> u64 {
+    let rest = &bytemuck::bytes_of(value)[i * 8..];
+    match rest.first_chunk() {
+        Some(bytes) => u64::from_le_bytes(*bytes),
+        None => {
+            let mut bytes = [0; 8];
+            bytes[..rest.len()].copy_from_slice(rest);
+            u64::from_le_bytes(bytes)
+        }
+    }
+}
+
+/// Stores the `i`-th 8 bytes of `copy`, as many of them as it has.
+#[inline]
+fn put_word<T: Element>(copy: &mut T, i: usize, word: u64) {
+    let rest = &mut bytemuck::bytes_of_mut(copy)[i * 8..];
+    match rest.first_chunk_mut() {
+        Some(bytes) => *bytes = word.to_le_bytes(),
+        None => {
+            let len = rest.len();
+            rest.copy_from_slice(&word.to_le_bytes()[..len]);
+        }
+    }
+}
