@@ -41,7 +41,9 @@ primitive! {
 primitive! { usize => "'<u8'", isize => "'<i8'" }
 
 #[cfg(target_endian = "big")]
-compile_error!("multiproc's layouts are little-endian; a big-endian machine needs the dtypes of core/src/element.rs");
+compile_error!(
+    "multiproc's layouts are little-endian; a big-endian machine needs the dtypes of core/src/element.rs"
+);
 
 // SAFETY: NumPy's sub-array dtype is N elements of T one behind the other, which is what [T; N] is.
 unsafe impl<T: Element, const N: usize> Element for [T; N] {

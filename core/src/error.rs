@@ -2,14 +2,17 @@
 
 use core::fmt;
 
-use crate::{header::Kind, text::Text};
+use crate::{header::Kind, text::Excerpt};
 
 /// Why memory does not hold the layout that was asked for, or cannot hold it.
 ///
 /// Every variant names what was expected and what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "each variant's fields are said by its sentence")]
+#[allow(
+    missing_docs,
+    reason = "each variant's fields are said by its sentence"
+)]
 pub enum LayoutError {
     /// The memory does not start at a multiple of `expected` bytes.
     Misaligned { expected: usize },
@@ -28,7 +31,7 @@ pub enum LayoutError {
     /// It holds another kind of thing.
     Kind { expected: Kind, found: u32 },
     /// It holds elements of another type.
-    Type { expected: Text, found: Text },
+    Type { expected: Excerpt, found: Excerpt },
     /// It holds elements of another size or alignment, in bytes.
     ElementSize {
         expected: (u32, u32),
@@ -58,17 +61,27 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape with these dimensions; `None` when there are more than eight.
-    #[must_use]
-    pub fn new(dims: &[usize]) -> Option<Shape> {
+    /// The shape with these dimensions.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooManyDimensions`] when there are more than eight.
+    pub fn new(dims: &[usize]) -> Result<Shape, LayoutError> {
         let mut shape = Shape {
             dims: [0; crate::header::MAX_DIMS],
             ndim: dims.len(),
         };
-        for (slot, dim) in shape.dims.get_mut(..dims.len())?.iter_mut().zip(dims) {
+        let slots = shape
+            .dims
+            .get_mut(..dims.len())
+            .ok_or(LayoutError::TooManyDimensions {
+                limit: crate::header::MAX_DIMS,
+                found: dims.len(),
+            })?;
+        for (slot, dim) in slots.iter_mut().zip(dims) {
             *slot = *dim as u64;
         }
-        Some(shape)
+        Ok(shape)
     }
 
     /// The dimensions.
@@ -100,10 +113,16 @@ impl fmt::Display for LayoutError {
         use LayoutError as E;
         match self {
             E::Misaligned { expected } => {
-                write!(f, "the memory does not start at a multiple of {expected} bytes")
+                write!(
+                    f,
+                    "the memory does not start at a multiple of {expected} bytes"
+                )
             }
             E::TooShort { expected, found } => {
-                write!(f, "too short: {expected} bytes are needed, there are {found}")
+                write!(
+                    f,
+                    "too short: {expected} bytes are needed, there are {found}"
+                )
             }
             E::NotReady => write!(f, "the layout is not ready: its creator has not finished"),
             E::NotALayout { found } => {
@@ -111,7 +130,10 @@ impl fmt::Display for LayoutError {
             }
             E::ForeignEndian => write!(f, "written by a machine of the other byte order"),
             E::Version { expected, found } => {
-                write!(f, "layout version {found}, this program knows version {expected}")
+                write!(
+                    f,
+                    "layout version {found}, this program knows version {expected}"
+                )
             }
             E::Damaged { expected, found } => write!(
                 f,
@@ -128,7 +150,9 @@ impl fmt::Display for LayoutError {
                 "expected elements of {} bytes aligned to {}, found {} aligned to {}",
                 expected.0, expected.1, found.0, found.1
             ),
-            E::Shape { expected, found } => write!(f, "expected shape {expected:?}, found {found:?}"),
+            E::Shape { expected, found } => {
+                write!(f, "expected shape {expected:?}, found {found:?}")
+            }
             E::Impossible { what, found } => write!(f, "the header's {what} cannot be {found}"),
             E::TooManyDimensions { limit, found } => {
                 write!(f, "{found} dimensions; a header holds at most {limit}")
@@ -136,7 +160,10 @@ impl fmt::Display for LayoutError {
             E::TooLarge {
                 elements,
                 element_size,
-            } => write!(f, "{elements} elements of {element_size} bytes do not fit in memory"),
+            } => write!(
+                f,
+                "{elements} elements of {element_size} bytes do not fit in memory"
+            ),
             E::ForeignPidNamespace { expected, found } => write!(
                 f,
                 "made in PID namespace {found}, this process is in {expected}: process ids mean other processes there"

@@ -36,7 +36,7 @@ use crate::{
     element::Element,
     error::{LayoutError, Shape},
     region::Region,
-    text::{TEXT_ROOM, Text},
+    text::{Excerpt, TEXT_ROOM, Text},
 };
 
 /// The most dimensions an array can have.
@@ -395,7 +395,7 @@ impl Checked {
             })?;
         }
         let dims = dims.get(..ndim as usize).ok_or(impossible)?;
-        Shape::new(dims).ok_or(impossible)
+        Shape::new(dims)
     }
 
     /// That the kind and the elements are those asked for.
@@ -405,14 +405,15 @@ impl Checked {
             return Err(LayoutError::Kind { expected, found });
         }
         let len = self.half(3, true);
-        let found =
-            Text::from_bytes(&self.dtype, len as usize).ok_or(LayoutError::Impossible {
-                what: "dtype length",
-                found: len.into(),
-            })?;
-        let expected = T::DTYPE;
-        if found != expected {
-            return Err(LayoutError::Type { expected, found });
+        let found = Text::from_bytes(&self.dtype, len as usize).ok_or(LayoutError::Impossible {
+            what: "dtype length",
+            found: len.into(),
+        })?;
+        if found != T::DTYPE {
+            return Err(LayoutError::Type {
+                expected: Excerpt::of(&T::DTYPE),
+                found: Excerpt::of(&found),
+            });
         }
         let expected = (size_of::<T>() as u32, align_of::<T>() as u32);
         let found = (self.half(2, false), self.half(2, true));

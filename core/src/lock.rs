@@ -37,6 +37,8 @@ pub const NOW: u64 = 0;
 const FIRST_SLICE: u64 = 1_000_000;
 /// Every later sleep, in nanoseconds.
 const SLICE: u64 = 100_000_000;
+/// A sleep that nobody ends by a wake-up, in nanoseconds.
+const UNWOKEN_SLICE: u64 = 10_000_000;
 
 /// Why a lock, or a claim, was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,13 +118,6 @@ impl Lock {
     pub(crate) fn reset(&self) {
         self.word.store(0, Ordering::Relaxed);
         self.thread.store(0, Ordering::Relaxed);
-    }
-
-    /// Frees the lock when every owner is known to be dead, and returns the one that had it.
-    pub(crate) fn bury(&self) -> Owner {
-        let owner = self.owner();
-        self.reset();
-        owner
     }
 
     /// Who holds the lock at this moment.
@@ -308,9 +303,9 @@ impl Slices {
         }
     }
 
-    /// Slices that stay at their first, short length.
-    pub fn restart(&mut self) {
-        self.length = FIRST_SLICE;
+    /// Makes the next sleep short: nobody will end it by a wake-up.
+    pub fn look_often(&mut self) {
+        self.length = UNWOKEN_SLICE;
     }
 
     /// Whether `since` is at least a whole slice ago.

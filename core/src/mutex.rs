@@ -120,9 +120,7 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
         };
         // SAFETY: `Words` is atomics alone.
         let words = unsafe { region.words(WORDS_AT) }.ok_or(too_short)?;
-        let data = region
-            .at(Self::DATA_AT, size_of::<T>())
-            .ok_or(too_short)?;
+        let data = region.at(Self::DATA_AT, size_of::<T>()).ok_or(too_short)?;
         Ok(Mutex { words, data, os })
     }
 

@@ -31,9 +31,7 @@ impl Owner {
         if pid.get() >> PID_BITS != 0 || birth >> BIRTH_BITS != 0 {
             return None;
         }
-        Some(Owner(
-            (birth << (PID_BITS + 1)) | ((pid.get() as u64) << 1),
-        ))
+        Some(Owner((birth << (PID_BITS + 1)) | ((pid.get() as u64) << 1)))
     }
 
     /// The owner in a word of shared memory, whatever else its lowest bit says.

@@ -111,3 +111,41 @@ impl fmt::Debug for Text {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
+
+/// The beginning of a [`Text`], short enough for an error to carry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Excerpt {
+    bytes: [u8; Excerpt::ROOM],
+    /// The length of the whole text.
+    len: usize,
+}
+
+impl Excerpt {
+    const ROOM: usize = 64;
+
+    /// The beginning of `text`.
+    #[must_use]
+    pub fn of(text: &Text) -> Excerpt {
+        let mut bytes = [0; Excerpt::ROOM];
+        let len = text.len.min(Excerpt::ROOM);
+        bytes[..len].copy_from_slice(&text.bytes[..len]);
+        Excerpt {
+            bytes,
+            len: text.len,
+        }
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = &self.bytes[..self.len.min(Excerpt::ROOM)];
+        f.write_str(core::str::from_utf8(text).unwrap_or_default())?;
+        f.write_str(if self.len > Excerpt::ROOM { "…" } else { "" })
+    }
+}
+
+impl fmt::Debug for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

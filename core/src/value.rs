@@ -338,10 +338,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
 impl<T, O> fmt::Debug for Value<'_, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Value")
-            .field(
-                "sequence",
-                &self.words.sequence.load(Ordering::Relaxed),
-            )
+            .field("sequence", &self.words.sequence.load(Ordering::Relaxed))
             .field("owner", &self.words.lock.owner())
             .finish_non_exhaustive()
     }

@@ -1,0 +1,663 @@
+//! `Array<T>`: elements that many processes change at once, each in a range that it has claimed.
+//!
+//! A claim is a row in the [holders](crate::Holders) table of the array; what conflicts, waits in line. Under a claim
+//! the elements are a plain slice. When a process dies with a range claimed for writing, the range is noted as
+//! poisoned before the row is freed, and every later claim that overlaps it is told.
+//!
+//! ```text
+//!    0  header               512 bytes
+//!  512  table lock, rows in use, tickets; poisoned ranges; rows
+//! 4096  elements, slowest dimension first, without gaps
+//! ```
+
+use core::{
+    fmt,
+    marker::PhantomData,
+    ops::{Bound, Deref, DerefMut, Range, RangeBounds},
+    ptr::NonNull,
+};
+
+use crate::{
+    claim_error::{ClaimError, PoisonedClaim},
+    element::Element,
+    error::{LayoutError, Shape},
+    header::{HEADER_LEN, Header, Kind, Origin, Spec},
+    holders::{Claim, Held, Holders, Rule},
+    lock::{FOREVER, NOW},
+    os::Os,
+    owner::Owner,
+    poison::Cause,
+    poison_ranges::{PoisonRanges, PoisonedRanges},
+    racy,
+    region::Region,
+};
+
+/// Where the elements of every array start, in bytes from its first byte.
+pub const ARRAY_DATA_AT: usize = 4096;
+
+#[repr(C)]
+#[derive(Debug)]
+struct Words {
+    holders: Holders,
+    poison: PoisonRanges,
+}
+
+const WORDS_AT: usize = HEADER_LEN;
+#[cfg(not(loom))]
+const _: () = assert!(WORDS_AT + size_of::<Words>() <= ARRAY_DATA_AT);
+
+/// What is left to do for a claim whose owner died: note its range.
+struct NotePoison<'a, O> {
+    poison: &'a PoisonRanges,
+    os: &'a O,
+}
+
+impl<O: Os> Rule for NotePoison<'_, O> {
+    #[inline]
+    fn conflict(&self, a: &Claim, b: &Claim) -> bool {
+        a.conflicts(b)
+    }
+
+    fn died(&self, claim: &Claim, owner: Owner) {
+        if claim.exclusive {
+            self.poison
+                .add(claim.start..claim.end, Cause::died(owner), |at| {
+                    self.os.step(at);
+                });
+        }
+    }
+}
+
+/// A shared array of up to eight dimensions, whose ranges are claimed for reading or writing.
+///
+/// Ranges count elements in the order they lie in memory, whatever the shape. Claims on disjoint ranges never wait
+/// for each other; overlapping ones are served in the order in which they asked, and readers share.
+pub struct Array<'m, T, O> {
+    words: &'m Words,
+    data: NonNull<T>,
+    len: usize,
+    shape: Shape,
+    os: O,
+}
+
+// SAFETY: elements are reached only under claims that exclude each other over all threads and processes, or by the
+// `racy` calls, which are unsafe; `T: Element` is itself `Send` and `Sync`.
+unsafe impl<T: Element, O: Send> Send for Array<'_, T, O> {}
+// SAFETY: as above.
+unsafe impl<T: Element, O: Sync> Sync for Array<'_, T, O> {}
+
+impl<'m, T: Element, O: Os> Array<'m, T, O> {
+    fn spec(shape: Shape) -> Result<Spec, LayoutError> {
+        data_spec::<T>(Kind::Array, shape, ARRAY_DATA_AT)
+    }
+
+    /// How many bytes an array of this shape takes.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooManyDimensions`] or [`LayoutError::TooLarge`].
+    pub fn required_len(shape: &[usize]) -> Result<usize, LayoutError> {
+        Ok(Self::spec(Shape::new(shape)?)?.total())
+    }
+
+    /// Places an array in fresh memory. Its elements are what the bytes there are: zeros, in memory from the system.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len), and its errors.
+    pub fn place(
+        region: Region<'m>,
+        os: O,
+        origin: Origin,
+        shape: &[usize],
+    ) -> Result<Self, LayoutError> {
+        let spec = Self::spec(Shape::new(shape)?)?;
+        let header = Header::write(&region, &spec, origin)?;
+        let array = Self::view(&region, os, &spec)?;
+        array.words.holders.reset();
+        array.words.poison.reset();
+        header.publish();
+        Ok(array)
+    }
+
+    /// The array that somebody placed in `region`, whatever its shape.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`] when the bytes do not hold an array of `T` of this `origin`.
+    pub fn attach(region: Region<'m>, os: O, origin: Origin) -> Result<Self, LayoutError> {
+        let (_, spec) = Header::check::<T>(&region, Kind::Array, Some(origin), Self::spec)?;
+        Self::view(&region, os, &spec)
+    }
+
+    /// Declares every process that ever had it open dead: what was claimed for writing becomes free and poisoned.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach), except that any origin will do.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has the memory open.
+    pub unsafe fn bury(region: Region<'m>, os: O, origin: Origin) -> Result<(), LayoutError> {
+        let (header, spec) = Header::check::<T>(&region, Kind::Array, None, Self::spec)?;
+        let array = Self::view(&region, os, &spec)?;
+        array.words.holders.bury(&array.rule());
+        header.adopt(origin);
+        Ok(())
+    }
+
+    fn view(region: &Region<'m>, os: O, spec: &Spec) -> Result<Self, LayoutError> {
+        let too_short = LayoutError::TooShort {
+            expected: spec.total() as u64,
+            found: region.len() as u64,
+        };
+        Ok(Array {
+            // SAFETY: `Words` is atomics alone.
+            words: unsafe { region.words(WORDS_AT) }.ok_or(too_short)?,
+            data: region
+                .at(spec.data_offset, spec.data_len)
+                .ok_or(too_short)?,
+            len: spec.data_len / size_of::<T>(),
+            shape: spec.shape,
+            os,
+        })
+    }
+
+    /// How many elements there are, over all dimensions.
+    #[inline]
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no elements.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The dimensions, in elements, slowest first.
+    #[must_use]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The range of elements that the given indices of the slowest dimension take: rows of a matrix.
+    #[must_use]
+    pub fn rows(&self, rows: Range<usize>) -> Range<usize> {
+        let row = match self.shape.dims().first() {
+            Some(&rows) if rows > 0 => self.len / rows as usize,
+            _ => self.len,
+        };
+        rows.start.saturating_mul(row)..rows.end.saturating_mul(row)
+    }
+
+    /// `parts` ranges, one behind the other, that together are the whole array and whose lengths differ by at most
+    /// one element. They may be empty when there are more parts than elements.
+    pub fn split(&self, parts: usize) -> impl ExactSizeIterator<Item = Range<usize>> + use<T, O> {
+        let (len, parts) = (self.len as u128, parts as u128);
+        // The product fits 128 bits, the quotient is at most `len`.
+        let border = move |i: usize| (len * i as u128).checked_div(parts).unwrap_or(0) as usize;
+        (0..parts as usize).map(move |i| border(i)..border(i + 1))
+    }
+
+    /// Claims a range for reading, together with other readers.
+    ///
+    /// # Errors
+    ///
+    /// [`ClaimError::Poisoned`] with the guard inside, [`ClaimError::OutOfBounds`], [`ClaimError::WouldDeadlock`],
+    /// [`ClaimError::TooManyClaims`].
+    #[inline]
+    pub fn read(
+        &self,
+        range: impl RangeBounds<usize>,
+    ) -> Result<ReadGuard<'_, T, O>, ClaimError<ReadGuard<'_, T, O>>> {
+        self.read_until(range, FOREVER)
+    }
+
+    /// Claims a range for writing, alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    #[inline]
+    pub fn write(
+        &self,
+        range: impl RangeBounds<usize>,
+    ) -> Result<WriteGuard<'_, T, O>, ClaimError<WriteGuard<'_, T, O>>> {
+        self.write_until(range, FOREVER)
+    }
+
+    /// As [`read`](Self::read), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`ClaimError::WouldBlock`].
+    #[inline]
+    pub fn try_read(
+        &self,
+        range: impl RangeBounds<usize>,
+    ) -> Result<ReadGuard<'_, T, O>, ClaimError<ReadGuard<'_, T, O>>> {
+        self.read_until(range, NOW)
+    }
+
+    /// As [`write`](Self::write), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`ClaimError::WouldBlock`].
+    #[inline]
+    pub fn try_write(
+        &self,
+        range: impl RangeBounds<usize>,
+    ) -> Result<WriteGuard<'_, T, O>, ClaimError<WriteGuard<'_, T, O>>> {
+        self.write_until(range, NOW)
+    }
+
+    /// As [`read`](Self::read), until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`ClaimError::TimedOut`].
+    #[inline]
+    pub fn read_until(
+        &self,
+        range: impl RangeBounds<usize>,
+        until: u64,
+    ) -> Result<ReadGuard<'_, T, O>, ClaimError<ReadGuard<'_, T, O>>> {
+        let claimed = match self.claim(range, false, until) {
+            Ok(claimed) => claimed,
+            Err(error) => return Err(error.map(|never| match never {})),
+        };
+        let guard = ReadGuard { claimed };
+        if self.words.poison.is_clean() {
+            return Ok(guard);
+        }
+        let poisoned = guard.poisoned();
+        PoisonedClaim::new(guard, &poisoned).map_err(ClaimError::Poisoned)
+    }
+
+    /// As [`write`](Self::write), until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), and [`ClaimError::TimedOut`].
+    #[inline]
+    pub fn write_until(
+        &self,
+        range: impl RangeBounds<usize>,
+        until: u64,
+    ) -> Result<WriteGuard<'_, T, O>, ClaimError<WriteGuard<'_, T, O>>> {
+        let claimed = match self.claim(range, true, until) {
+            Ok(claimed) => claimed,
+            Err(error) => return Err(error.map(|never| match never {})),
+        };
+        let guard = WriteGuard { claimed };
+        if self.words.poison.is_clean() {
+            return Ok(guard);
+        }
+        let poisoned = guard.poisoned();
+        PoisonedClaim::new(guard, &poisoned).map_err(ClaimError::Poisoned)
+    }
+
+    #[inline]
+    fn claim(
+        &self,
+        range: impl RangeBounds<usize>,
+        exclusive: bool,
+        until: u64,
+    ) -> Result<Claimed<'_, T, O>, ClaimError<core::convert::Infallible>> {
+        let range = self.bounds(range)?;
+        let held = if range.is_empty() {
+            None
+        } else {
+            let want = Claim {
+                exclusive,
+                start: range.start as u64,
+                end: range.end as u64,
+            };
+            match self
+                .words
+                .holders
+                .acquire(&self.os, want, &self.rule(), until)
+            {
+                Ok(held) => Some(held),
+                Err(why) => return Err(ClaimError::refused(why, until != NOW)),
+            }
+        };
+        self.os.guard_made();
+        Ok(Claimed {
+            array: self,
+            start: range.start,
+            len: range.len(),
+            held,
+            panicking: self.os.panicking(),
+            _one_thread: PhantomData,
+        })
+    }
+
+    fn rule(&self) -> NotePoison<'_, O> {
+        NotePoison {
+            poison: &self.words.poison,
+            os: &self.os,
+        }
+    }
+
+    fn bounds<G>(&self, range: impl RangeBounds<usize>) -> Result<Range<usize>, ClaimError<G>> {
+        let start = match range.start_bound() {
+            Bound::Included(&start) => Some(start),
+            Bound::Excluded(&before) => before.checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&last) => last.checked_add(1),
+            Bound::Excluded(&end) => Some(end),
+            Bound::Unbounded => Some(self.len),
+        };
+        let (start, end) = (start.unwrap_or(usize::MAX), end.unwrap_or(usize::MAX));
+        if start > end || end > self.len {
+            return Err(ClaimError::OutOfBounds {
+                start,
+                end,
+                len: self.len,
+            });
+        }
+        Ok(start..end)
+    }
+
+    #[cold]
+    fn poisoned_in(&self, range: Range<usize>) -> PoisonedRanges {
+        self.with_table(|| {
+            self.words
+                .poison
+                .overlapping(range.start as u64..range.end as u64)
+        })
+        .unwrap_or_default()
+    }
+
+    /// Runs `work` under the table lock; `None` only when the calling process has no identity.
+    fn with_table<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+        let holders = &self.words.holders;
+        let taken = holders.lock_table(&self.os, FOREVER).ok()?;
+        let result = work();
+        holders.unlock_table(&self.os, taken);
+        Some(result)
+    }
+
+    /// Which ranges are poisoned at this moment. Those of the dead appear once somebody has asked for them.
+    #[must_use]
+    pub fn poisoned(&self) -> PoisonedRanges {
+        self.poisoned_in(0..self.len)
+    }
+
+    /// The element at `index`, read under a claim of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read), without a guard inside.
+    pub fn get(&self, index: usize) -> Result<T, ClaimError<()>> {
+        let guard = self.read(one(index)).map_err(ClaimError::without_guard)?;
+        guard.first().copied().ok_or(ClaimError::OutOfBounds {
+            start: index,
+            end: index,
+            len: self.len,
+        })
+    }
+
+    /// Stores `value` at `index`, under a claim of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write), without a guard inside.
+    pub fn set(&self, index: usize, value: T) -> Result<(), ClaimError<()>> {
+        let mut guard = self.write(one(index)).map_err(ClaimError::without_guard)?;
+        guard.fill(value);
+        Ok(())
+    }
+
+    /// How many claims are held or waited for at this moment.
+    #[must_use]
+    pub fn claims(&self) -> usize {
+        self.words.holders.in_use()
+    }
+
+    /// The element at `index`, whoever changes it meanwhile: copied in pieces that are each whole, of the largest
+    /// power of two up to 8 bytes that divides both size and alignment of `T`.
+    ///
+    /// `None` when there is no such element.
+    ///
+    /// # Safety
+    ///
+    /// No thread of any process has a [`WriteGuard`] of the element and uses it at this time.
+    #[must_use]
+    pub unsafe fn load_racy(&self, index: usize) -> Option<T> {
+        let element = self.element(index)?;
+        let mut copy = T::zeroed();
+        // SAFETY: `element` is an element of the mapping, which nobody reaches but by these calls (the caller's
+        // promise); `copy` is private.
+        unsafe { racy::copy(element.as_ptr(), &raw mut copy, racy::Shared::Source) };
+        Some(copy)
+    }
+
+    /// Stores `value` at `index`, in pieces as [`load_racy`](Self::load_racy) has it; whether there is such an
+    /// element.
+    ///
+    /// # Safety
+    ///
+    /// No thread of any process has a guard of the element and uses it at this time.
+    pub unsafe fn store_racy(&self, index: usize, value: T) -> bool {
+        let Some(element) = self.element(index) else {
+            return false;
+        };
+        // SAFETY: as in `load_racy`, the other way round.
+        unsafe { racy::copy(&raw const value, element.as_ptr(), racy::Shared::Target) };
+        true
+    }
+
+    fn element(&self, index: usize) -> Option<NonNull<T>> {
+        if index >= self.len {
+            return None;
+        }
+        // SAFETY: `index` is inside the array, all of which is mapped.
+        Some(unsafe { self.data.add(index) })
+    }
+
+    /// The first element. Reading or writing through it needs a claim, or the promises of the `racy` calls.
+    #[must_use]
+    pub fn as_ptr(&self) -> NonNull<T> {
+        self.data
+    }
+}
+
+/// The range of one element; out of every bound when its end is no index.
+fn one(index: usize) -> Range<usize> {
+    index..index.saturating_add(1)
+}
+
+/// The layout of `shape` elements of `T` that lie one behind the other at `offset`.
+pub(crate) fn data_spec<T: Element>(
+    kind: Kind,
+    shape: Shape,
+    offset: usize,
+) -> Result<Spec, LayoutError> {
+    let elements = shape.elements();
+    let len = elements
+        .and_then(|elements| usize::try_from(elements).ok())
+        .and_then(|elements| elements.checked_mul(size_of::<T>()))
+        // No slice may be longer than isize::MAX bytes, and neither may a mapping.
+        .filter(|len| *len <= isize::MAX as usize - offset)
+        .ok_or(LayoutError::TooLarge {
+            elements: elements.unwrap_or(u64::MAX),
+            element_size: size_of::<T>(),
+        })?;
+    Ok(Spec::new::<T>(kind, shape, offset, len))
+}
+
+impl<T, O> fmt::Debug for Array<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Array")
+            .field("shape", &self.shape)
+            .field("claims", &self.words.holders.in_use())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A claimed range; what both guards are made of.
+struct Claimed<'a, T: Element, O: Os> {
+    array: &'a Array<'a, T, O>,
+    start: usize,
+    len: usize,
+    /// `None` for an empty range: it conflicts with nothing.
+    held: Option<Held>,
+    panicking: bool,
+    _one_thread: PhantomData<*mut ()>,
+}
+
+impl<T: Element, O: Os> Claimed<'_, T, O> {
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.len
+    }
+
+    #[inline]
+    fn first(&self) -> NonNull<T> {
+        // SAFETY: `bounds` checked start <= len of the array, all of which is mapped.
+        unsafe { self.array.data.add(self.start) }
+    }
+
+    #[cold]
+    fn poison(&self) {
+        let range = self.start as u64..(self.start + self.len) as u64;
+        self.array.with_table(|| {
+            self.array
+                .words
+                .poison
+                .add(range, Cause::panicked(), |at| self.array.os.step(at));
+        });
+    }
+}
+
+impl<T: Element, O: Os> Drop for Claimed<'_, T, O> {
+    #[inline]
+    fn drop(&mut self) {
+        self.array.os.guard_dropped();
+        if let Some(held) = self.held {
+            self.array.words.holders.release(&self.array.os, held);
+        }
+    }
+}
+
+/// Shared access to a claimed range, as a slice; dropping it gives the range back.
+#[must_use = "the range is released when the guard is dropped"]
+pub struct ReadGuard<'a, T: Element, O: Os> {
+    claimed: Claimed<'a, T, O>,
+}
+
+/// Exclusive access to a claimed range, as a mutable slice; dropping it gives the range back.
+///
+/// Dropped by a panic that began after it was made, it leaves the range poisoned.
+#[must_use = "the range is released when the guard is dropped"]
+pub struct WriteGuard<'a, T: Element, O: Os> {
+    claimed: Claimed<'a, T, O>,
+}
+
+// SAFETY: `&ReadGuard` gives `&[T]` alone, and elements are `Sync`.
+unsafe impl<T: Element, O: Os + Sync> Sync for ReadGuard<'_, T, O> {}
+// SAFETY: `&WriteGuard` gives `&[T]` alone, and elements are `Sync`.
+unsafe impl<T: Element, O: Os + Sync> Sync for WriteGuard<'_, T, O> {}
+
+impl<T: Element, O: Os> ReadGuard<'_, T, O> {
+    /// The elements that are claimed.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.claimed.range()
+    }
+
+    /// The poisoned ranges that overlap this claim.
+    #[must_use]
+    pub fn poisoned(&self) -> PoisonedRanges {
+        self.claimed.array.poisoned_in(self.range())
+    }
+}
+
+impl<T: Element, O: Os> WriteGuard<'_, T, O> {
+    /// The elements that are claimed.
+    #[must_use]
+    pub fn range(&self) -> Range<usize> {
+        self.claimed.range()
+    }
+
+    /// The poisoned ranges that overlap this claim.
+    #[must_use]
+    pub fn poisoned(&self) -> PoisonedRanges {
+        self.claimed.array.poisoned_in(self.range())
+    }
+
+    /// Declares sound again every poisoned range that lies wholly within this claim; how many there were.
+    pub fn clear_poison(&mut self) -> usize {
+        let range = self.claimed.range();
+        let array = self.claimed.array;
+        array
+            .with_table(|| {
+                array
+                    .words
+                    .poison
+                    .clear(range.start as u64..range.end as u64)
+            })
+            .unwrap_or(0)
+    }
+}
+
+impl<T: Element, O: Os> Deref for ReadGuard<'_, T, O> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the range is inside the array; nobody writes to it while it is claimed.
+        unsafe { core::slice::from_raw_parts(self.claimed.first().as_ptr(), self.claimed.len) }
+    }
+}
+
+impl<T: Element, O: Os> Deref for WriteGuard<'_, T, O> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: the range is inside the array; nobody else reaches it while it is claimed.
+        unsafe { core::slice::from_raw_parts(self.claimed.first().as_ptr(), self.claimed.len) }
+    }
+}
+
+impl<T: Element, O: Os> DerefMut for WriteGuard<'_, T, O> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as in `deref`, and `&mut self` makes it the only reference in this process.
+        unsafe { core::slice::from_raw_parts_mut(self.claimed.first().as_ptr(), self.claimed.len) }
+    }
+}
+
+impl<T: Element, O: Os> Drop for WriteGuard<'_, T, O> {
+    #[inline]
+    fn drop(&mut self) {
+        let os = &self.claimed.array.os;
+        if os.panicking() != self.claimed.panicking
+            && let Some(held) = self.claimed.held
+            && held.owner() == os.me()
+        {
+            self.claimed.poison();
+        }
+    }
+}
+
+impl<T: Element + fmt::Debug, O: Os> fmt::Debug for ReadGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T: Element + fmt::Debug, O: Os> fmt::Debug for WriteGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

@@ -1,0 +1,118 @@
+//! Who waits for whom among the rows of a holders table: plain functions over a private copy of it.
+
+use crate::{
+    holders::{Claim, ROWS, Rule},
+    owner::Owner,
+};
+
+/// A set of rows: bit `i` stands for row `i`.
+pub(crate) type RowSet = u64;
+
+/// The numbers of the rows in a set, lowest first.
+pub(crate) fn rows_of(mut set: RowSet) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let row = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (row < ROWS).then_some(row)
+    })
+}
+
+/// A thread of a process, as the rows name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Party {
+    pub owner: Owner,
+    pub thread: u64,
+}
+
+/// One row as it was copied.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// The owner word, its `WAITERS` bit included.
+    pub word: u64,
+    pub party: Party,
+    pub ticket: u64,
+    pub waiting: bool,
+    pub claim: Claim,
+}
+
+impl Entry {
+    pub const EMPTY: Entry = Entry {
+        word: 0,
+        party: Party {
+            owner: Owner::NONE,
+            thread: 0,
+        },
+        ticket: 0,
+        waiting: false,
+        claim: Claim {
+            exclusive: false,
+            start: 0,
+            end: 0,
+        },
+    };
+}
+
+/// A copy of the table, taken under its lock. Rows may have been released since, none has been entered.
+#[derive(Debug)]
+pub(crate) struct WaitGraph {
+    pub entries: [Entry; ROWS],
+    pub used: RowSet,
+}
+
+impl WaitGraph {
+    /// The rows of `set` that satisfy `test`.
+    pub fn select(&self, set: RowSet, test: impl Fn(&Entry) -> bool) -> RowSet {
+        rows_of(set)
+            .filter(|&row| test(&self.entries[row]))
+            .fold(0, |rows, row| rows | 1 << row)
+    }
+
+    /// The rows that keep `claim` waiting when it stands in line with `ticket`: whatever conflicts and is held, or
+    /// waits with an earlier ticket.
+    pub fn blockers(&self, rule: &impl Rule, claim: &Claim, ticket: u64) -> RowSet {
+        self.select(self.used, |entry| {
+            (!entry.waiting || entry.ticket < ticket) && rule.conflict(&entry.claim, claim)
+        })
+    }
+
+    fn blockers_of(&self, rule: &impl Rule, row: usize) -> RowSet {
+        let entry = &self.entries[row];
+        self.blockers(rule, &entry.claim, entry.ticket) & !(1 << row)
+    }
+
+    /// Whether a waiting row waits for nothing but its own thread, those in `passed` left aside.
+    pub fn is_its_turn(&self, rule: &impl Rule, row: usize, passed: RowSet) -> bool {
+        self.blockers_of(rule, row) & !passed == 0
+    }
+
+    /// Whether whoever has `row` waits, over however many others, for `party`.
+    ///
+    /// With `held_only` the places in line do not count, only what is held: a cycle of such waits never ends, while
+    /// a place in line is given up to those who are waited for.
+    pub fn waits_for(&self, rule: &impl Rule, row: usize, party: Party, held_only: bool) -> bool {
+        let countable = if held_only {
+            self.select(self.used, |entry| !entry.waiting)
+        } else {
+            self.used
+        };
+        let (mut seen, mut open): (RowSet, RowSet) = (0, 1 << row);
+        while let Some(row) = rows_of(open & !seen).next() {
+            seen |= 1 << row;
+            let entry = &self.entries[row];
+            if entry.party == party {
+                return true;
+            }
+            let waiting = if entry.waiting {
+                1 << row
+            } else {
+                self.select(self.used, |other| {
+                    other.waiting && other.party == entry.party
+                })
+            };
+            for row in rows_of(waiting) {
+                open |= self.blockers_of(rule, row) & countable;
+            }
+        }
+        false
+    }
+}
