@@ -293,23 +293,16 @@ impl Holders {
             return;
         }
         os.step("claim: about to release");
-        let owner = &self.rows[held.row].owner;
-        // Release: pairs with the Acquire of whoever finds the row free.
-        if owner
-            .compare_exchange(held.me.to_bits(), 0, Ordering::Release, Ordering::Relaxed)
-            .is_err()
-        {
-            self.free(os, held.row, held.me);
-        }
+        self.free(os, held.row, held.me);
     }
 
     /// Frees a row that `owner` has and wakes all who sleep on it: shared claims may go on together.
-    #[cold]
+    #[inline]
     fn free<O: Os>(&self, os: &O, row: usize, owner: Owner) {
         let word = &self.rows[row].owner;
         if lock::release(word, owner) {
             os.step("claim: freed, nobody woken yet");
-            os.wake(word, u32::MAX);
+            wake_all(os, word);
         }
     }
 
@@ -339,6 +332,11 @@ impl Holders {
             .filter(|row| row.owner.load(Ordering::Relaxed) != 0)
             .count()
     }
+}
+
+#[cold]
+fn wake_all<O: Os>(os: &O, word: &AtomicU64) {
+    os.wake(word, u32::MAX);
 }
 
 impl Default for Holders {

@@ -253,23 +253,16 @@ impl Lock {
         // Before the word is freed: no thread may find its own number here without holding the lock.
         self.thread.store(0, Ordering::Relaxed);
         os.step("unlock: thread cleared");
-        // Release: pairs with the Acquire of whoever takes the lock next.
-        if self
-            .word
-            .compare_exchange(me.to_bits(), 0, Ordering::Release, Ordering::Relaxed)
-            .is_err()
-        {
-            self.unlock_contended(os, me);
-        }
-    }
-
-    #[cold]
-    fn unlock_contended<O: Os>(&self, os: &O, me: Owner) {
         if release(&self.word, me) {
             os.step("unlock: freed, nobody woken yet");
-            os.wake(&self.word, 1);
+            wake_one(os, &self.word);
         }
     }
+}
+
+#[cold]
+fn wake_one<O: Os>(os: &O, word: &AtomicU64) {
+    os.wake(word, 1);
 }
 
 impl Default for Lock {
@@ -279,6 +272,9 @@ impl Default for Lock {
 }
 
 /// Frees a word that holds `me`; says whether somebody may sleep on it and must be woken.
+///
+/// A load and an exchange rather than one compare-exchange: it costs a cycle less, and never runs twice.
+#[inline]
 pub(crate) fn release(word: &AtomicU64, me: Owner) -> bool {
     // Relaxed: while it holds `me`, nobody else changes more of it than the WAITERS bit (invariant 1).
     if Owner::from_bits(word.load(Ordering::Relaxed)) != me {
