@@ -1,0 +1,165 @@
+//! Shared objects on their way to another process: what is encoded is a number and a flavour, and the descriptor
+//! with that number travels beside the bytes.
+//!
+//! 1. A scope belongs to one thread and to one message. Whoever encodes or decodes a message opens one around that;
+//!    scopes nest, and a panic closes them too.
+//! 2. A sending scope owns copies of the descriptors, because the object that was encoded may be gone before the
+//!    message is sent.
+
+use std::{
+    cell::RefCell,
+    fs::File,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+
+use crate::segment::{Flavour, Segment};
+
+const OUTSIDE: &str =
+    "shared objects travel only in the arguments and the return value of a child process";
+
+thread_local! {
+    static SENDING: RefCell<Vec<Sending>> = const { RefCell::new(Vec::new()) };
+    static RECEIVING: RefCell<Vec<Receiving>> = const { RefCell::new(Vec::new()) };
+}
+
+#[derive(Default)]
+struct Sending {
+    descriptors: Vec<Sent>,
+    failure: Option<String>,
+}
+
+struct Sent {
+    copy: OwnedFd,
+    /// Device and inode: which segment it is.
+    identity: (u64, u64),
+    flavour: Flavour,
+}
+
+struct Receiving {
+    descriptors: Vec<OwnedFd>,
+    failure: Option<String>,
+}
+
+/// What came of a scope beside the result of its body.
+pub(crate) struct Scope<T> {
+    /// What the body gave.
+    pub(crate) result: T,
+    /// The descriptors to send, in the order of their numbers.
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// What went wrong with a shared object. Encodings such as postcard drop the text of an error.
+    pub(crate) failure: Option<String>,
+}
+
+/// Runs `body` with a scope in which shared objects can be encoded.
+pub(crate) fn sending<T>(body: impl FnOnce() -> T) -> Scope<T> {
+    SENDING.with_borrow_mut(|scopes| scopes.push(Sending::default()));
+    let scope = Close(&SENDING);
+    let result = body();
+    let Sending {
+        descriptors,
+        failure,
+    } = scope.close().unwrap_or_default();
+    Scope {
+        result,
+        descriptors: descriptors.into_iter().map(|sent| sent.copy).collect(),
+        failure,
+    }
+}
+
+/// Runs `body` with a scope in which shared objects can be decoded from these descriptors.
+pub(crate) fn receiving<T>(descriptors: Vec<OwnedFd>, body: impl FnOnce() -> T) -> Scope<T> {
+    let scope = Receiving {
+        descriptors,
+        failure: None,
+    };
+    RECEIVING.with_borrow_mut(|scopes| scopes.push(scope));
+    let scope = Close(&RECEIVING);
+    let result = body();
+    Scope {
+        result,
+        descriptors: Vec::new(),
+        failure: scope.close().and_then(|scope| scope.failure),
+    }
+}
+
+/// Closes the innermost scope when dropped, so that a panic does too.
+struct Close<S: 'static>(&'static std::thread::LocalKey<RefCell<Vec<S>>>);
+
+impl<S> Close<S> {
+    fn close(self) -> Option<S> {
+        let scope = self.0.with_borrow_mut(Vec::pop);
+        std::mem::forget(self);
+        scope
+    }
+}
+
+impl<S> Drop for Close<S> {
+    fn drop(&mut self) {
+        // What was in the scope is dropped after the borrow has ended.
+        let scope = self.0.with_borrow_mut(Vec::pop);
+        drop(scope);
+    }
+}
+
+/// Encodes a shared object as its segment.
+pub(crate) fn serialize<S: Serializer>(
+    segment: &Segment,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let place = SENDING.with_borrow_mut(|scopes| match scopes.last_mut() {
+        None => Err(OUTSIDE.to_owned()),
+        Some(scope) => scope.add(segment).inspect_err(|failure| scope.failure = Some(failure.clone())),
+    });
+    place.map_err(ser::Error::custom)?.serialize(serializer)
+}
+
+/// Decodes a shared object's segment.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Segment, D::Error> {
+    let (index, flavour) = <(u32, Flavour)>::deserialize(deserializer)?;
+    let taken = RECEIVING.with_borrow_mut(|scopes| match scopes.last_mut() {
+        None => Err(OUTSIDE.to_owned()),
+        Some(scope) => scope.take(index, flavour).inspect_err(|failure| scope.failure = Some(failure.clone())),
+    });
+    taken.map_err(de::Error::custom)
+}
+
+impl Sending {
+    /// The number and flavour of a segment, which is added unless it is here already.
+    fn add(&mut self, segment: &Segment) -> Result<(u32, Flavour), String> {
+        let (descriptor, flavour) = segment.handle();
+        let refused = |error| format!("cannot hand over a shared object: {error}");
+        let copy = descriptor.try_clone_to_owned().map_err(refused)?;
+        let file = File::from(copy);
+        let about = file.metadata().map_err(refused)?;
+        let identity = (about.dev(), about.ino());
+        let same = |sent: &Sent| sent.identity == identity && sent.flavour == flavour;
+        let index = match self.descriptors.iter().position(same) {
+            Some(index) => index,
+            None => {
+                self.descriptors.push(Sent {
+                    copy: file.into(),
+                    identity,
+                    flavour,
+                });
+                self.descriptors.len() - 1
+            }
+        };
+        let index = u32::try_from(index).map_err(|_| "too many shared objects".to_owned())?;
+        Ok((index, flavour))
+    }
+}
+
+impl Receiving {
+    /// The segment with this number. It gets a copy of the descriptor, since the same one may be asked for again.
+    fn take(&self, index: u32, flavour: Flavour) -> Result<Segment, String> {
+        let Some(descriptor) = self.descriptors.get(index as usize) else {
+            let count = self.descriptors.len();
+            return Err(format!("shared object {index} of a message that brought {count}"));
+        };
+        let refused = |error: &dyn std::fmt::Display| format!("cannot open a shared object: {error}");
+        let copy = descriptor.try_clone().map_err(|error| refused(&error))?;
+        Segment::from_handle(copy, flavour).map_err(|error| refused(&error))
+    }
+}

@@ -1,0 +1,229 @@
+//! How a spawned child finds out that it is one, and what it does then.
+//!
+//! The parent leaves an entry in the environment: who it is, which descriptor it hands over, and the child's own
+//! process id, which the child writes there itself before exec. A grandchild that inherits the entry has another
+//! process id, so it does not mistake itself for the child.
+
+use std::{
+    env,
+    ffi::{CString, OsStr, OsString},
+    os::fd::{AsFd, OwnedFd, RawFd},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use multiproc_core::{Liveness, Owner};
+
+use super::{
+    frame::{self, Boot, Kind},
+    panics,
+    task::Places,
+    watch,
+    wire::{self, Message},
+};
+use crate::sys::{
+    self,
+    clone::{self, HANDED, PID_DIGITS},
+    signal, socket,
+};
+
+const VARIABLE: &str = "MULTIPROC_BOOT";
+
+static INITIALISED: AtomicBool = AtomicBool::new(false);
+
+/// Makes this program able to start child processes; the first line of `main`.
+///
+/// In a process that was started by [`Process::spawn`](crate::Process::spawn) it runs the task and does not return.
+/// In every other process it does nothing that could be seen. Starting a child before it is an error, since the
+/// child would run `main` from the beginning and start children itself.
+///
+/// ```standalone_crate
+/// fn main() {
+///     multiproc::init();
+///     let child = multiproc::Process::spawn(square, 7).unwrap();
+///     assert_eq!(child.join().unwrap(), 49);
+/// }
+///
+/// fn square(x: u32) -> u32 {
+///     x * x
+/// }
+/// ```
+pub fn init() {
+    INITIALISED.store(true, Ordering::Relaxed);
+    if let Some((socket, parent)) = handed_over() {
+        run(socket, parent);
+    }
+}
+
+/// Calls [`init`] before the tests of a test binary run; one line at the top of the file.
+///
+/// The harness of `cargo test` owns `main`, so this runs before it. It works with `cargo nextest` too.
+///
+/// ```
+/// multiproc::init_in_tests!();
+/// ```
+#[macro_export]
+macro_rules! init_in_tests {
+    () => {
+        const _: () = {
+            extern "C" fn init() {
+                $crate::__init_before_main();
+            }
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static INIT: extern "C" fn() = init;
+        };
+    };
+}
+
+/// [`init`] for code that runs before the runtime of std.
+#[doc(hidden)]
+pub fn __init_before_main() {
+    signal::ignore_broken_pipes();
+    init();
+}
+
+/// Whether [`init`] has run.
+pub(crate) fn is_initialised() -> bool {
+    INITIALISED.load(Ordering::Relaxed)
+}
+
+/// The entry for the environment of a child, with room for its process id and a zero byte at the end.
+pub(crate) fn entry(parent: Owner) -> Vec<u8> {
+    let zeros = "0".repeat(PID_DIGITS);
+    format!("{VARIABLE}={:016x}:{HANDED}:{zeros}\0", parent.to_bits()).into_bytes()
+}
+
+/// This process's environment without such an entry.
+pub(crate) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    env::vars_os().filter(|(key, _)| key != VARIABLE)
+}
+
+/// What an entry says.
+#[derive(Debug, PartialEq, Eq)]
+struct Entry {
+    parent: Owner,
+    handed: RawFd,
+    child: u32,
+}
+
+impl Entry {
+    fn parse(value: &OsStr) -> Option<Entry> {
+        let mut parts = value.to_str()?.split(':');
+        let entry = Entry {
+            parent: Owner::from_bits(u64::from_str_radix(parts.next()?, 16).ok()?),
+            handed: parts.next()?.parse().ok()?,
+            child: u32::from_str_radix(parts.next()?, 16).ok()?,
+        };
+        parts.next().is_none().then_some(entry)
+    }
+}
+
+/// The socket that this process was started with and the parent at its other end; `None` in an ordinary process.
+fn handed_over() -> Option<(OwnedFd, Owner)> {
+    let value = env::var_os(VARIABLE)?;
+    if clone::threads().is_ok_and(|count| count == 1) {
+        // SAFETY: no other thread could be reading the environment. If there is one, the entry stays, which does no
+        // harm: it names this process alone.
+        unsafe { env::remove_var(VARIABLE) };
+    }
+    let entry = Entry::parse(&value)?;
+    if entry.child != std::process::id() {
+        return None;
+    }
+    let maker = socket::maker(entry.handed)?;
+    let parent = entry.parent;
+    // A parent that has died meanwhile is no reason to run `main` instead of the task.
+    let ours = clone::parent() == parent.pid() || sys::liveness(parent) == Liveness::Dead;
+    if maker != parent.pid() || !ours {
+        eprintln!(
+            "multiproc: this process (pid {}) was started as a child of process {}, which is not its parent; a new \
+             PID namespace is not supported",
+            entry.child,
+            parent.pid(),
+        );
+        std::process::exit(panics::EXIT_CODE);
+    }
+    // SAFETY: the parent handed it to this very process, in which nobody else knows of it.
+    let socket = unsafe { socket::adopt(entry.handed) }?;
+    Some((socket, parent))
+}
+
+/// A spawned child from here to its end.
+fn run(socket: OwnedFd, parent: Owner) -> ! {
+    let outcome = match wire::receive(socket.as_fd()) {
+        Ok(Some(message)) if message.kind == Kind::Boot => begin(&socket, parent, message),
+        Ok(_) => Message::text(Kind::NotBegun, "it was not told what to do"),
+        Err(error) => Message::text(Kind::NotBegun, error),
+    };
+    std::process::exit(tell(&socket, &outcome))
+}
+
+fn begin(socket: &OwnedFd, parent: Owner, message: Message) -> Message {
+    let refused = |why: &dyn ToString| Message::text(Kind::NotBegun, why.to_string());
+    let boot: Boot<'_> = match frame::decode(&message.payload) {
+        Ok(boot) => boot,
+        Err(error) => return refused(&error),
+    };
+    if let Err(message) = settle(boot.name, boot.die_with_parent, parent) {
+        return message;
+    }
+    let places = Places {
+        call: boot.trampoline,
+        task: boot.task,
+    };
+    // SAFETY: the parent made them (the frame came from its socket) and runs the same file, which it had us execute.
+    let Some(task) = (unsafe { places.find() }) else {
+        return refused(&"its task lies outside the code of the executable");
+    };
+    let begun = Message::text(Kind::Begun, "");
+    // A parent that is gone cannot be told; the task is run all the same.
+    let _ = begun.send(socket.as_fd());
+    task.run(boot.arguments, message.descriptors)
+}
+
+/// What every new child does first, however it was started.
+pub(crate) fn settle(name: &str, die_with_parent: bool, parent: Owner) -> Result<(), Message> {
+    super::set_name(name);
+    if let Ok(title) = CString::new(name) {
+        clone::set_title(&title);
+    }
+    if die_with_parent {
+        watch::die_with(parent).map_err(|error| {
+            Message::text(Kind::NotBegun, format_args!("it cannot watch its parent: {error}"))
+        })?;
+    }
+    Ok(())
+}
+
+/// Tells the parent how the task ended, and gives the exit code that says the same in short.
+pub(crate) fn tell(socket: &OwnedFd, outcome: &Message) -> i32 {
+    if let Err(error) = outcome.send(socket.as_fd()) {
+        // If the parent is gone or does not want to know, this fails as well, and nobody is left to tell.
+        let _ = Message::text(Kind::NotEncoded, error).send(socket.as_fd());
+    }
+    match outcome.kind {
+        Kind::Returned => 0,
+        _ => panics::EXIT_CODE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written() {
+        let parent = Owner::from_bits(0x1234_5678_9abc_def0);
+        let entry = String::from_utf8(entry(parent)).unwrap();
+        let value = entry.trim_end_matches('\0').split_once('=').unwrap().1;
+        let expected = Entry {
+            parent,
+            handed: HANDED,
+            child: 0,
+        };
+        assert_eq!(Entry::parse(OsStr::new(value)), Some(expected));
+        for wrong in ["", ":", "1:3", "1:3:4:5", "x:3:4", "1:-:4", "1:3:"] {
+            assert_eq!(Entry::parse(OsStr::new(wrong)), None);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! How a child is to be started: its name, the method, what happens when either side goes first.
+
+use std::{
+    fmt, io,
+    str::FromStr,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use multiproc_core::Owner;
+use serde::{Serialize, de::DeserializeOwned};
+use thiserror::Error;
+
+use super::{
+    boot,
+    child::{self, Child},
+    error::StartError,
+    fork, spawn,
+    task::{self, Places},
+};
+use crate::sys;
+
+/// How a child process comes to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StartMethod {
+    /// The same executable anew (`spawn`): works everywhere, takes about a millisecond.
+    #[default]
+    Spawn,
+    /// A copy of this process (`fork`): ten times faster, refused while other threads run.
+    Fork,
+}
+
+impl fmt::Display for StartMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            StartMethod::Spawn => "spawn",
+            StartMethod::Fork => "fork",
+        })
+    }
+}
+
+/// A text that names no [`StartMethod`].
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("there is no start method {0:?}; there are \"spawn\" and \"fork\"")]
+pub struct ParseStartMethodError(String);
+
+impl FromStr for StartMethod {
+    type Err = ParseStartMethodError;
+
+    fn from_str(text: &str) -> Result<StartMethod, ParseStartMethodError> {
+        match text {
+            "spawn" => Ok(StartMethod::Spawn),
+            "fork" => Ok(StartMethod::Fork),
+            _ => Err(ParseStartMethodError(text.to_owned())),
+        }
+    }
+}
+
+/// What happens to a child whose [`Child`] is dropped without having been joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnDrop {
+    /// It is killed, and the drop waits for its end.
+    #[default]
+    Kill,
+    /// The drop waits for its end.
+    Join,
+    /// It goes on by itself.
+    Detach,
+}
+
+/// Options for a child process; made by [`Process::builder`](crate::Process::builder).
+///
+/// ```standalone_crate
+/// use multiproc::{OnDrop, Process, StartMethod};
+///
+/// fn main() {
+///     multiproc::init();
+///     let child = Process::builder()
+///         .name("adder")
+///         .method(StartMethod::Fork)
+///         .on_drop(OnDrop::Join)
+///         .start(|(a, b): (u8, u8)| a + b, (1, 2))
+///         .unwrap();
+///     assert_eq!(child.name(), "adder");
+///     assert_eq!(child.join().unwrap(), 3);
+/// }
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use = "a builder starts nothing by itself"]
+pub struct Builder {
+    name: Option<String>,
+    method: StartMethod,
+    die_with_parent: bool,
+    on_drop: OnDrop,
+}
+
+/// What a start needs to know, whatever the method.
+pub(crate) struct Start<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) die_with_parent: bool,
+    /// The calling process.
+    pub(crate) parent: Owner,
+}
+
+impl Start<'_> {
+    pub(crate) fn io(&self, what: &'static str) -> impl FnOnce(io::Error) -> StartError {
+        let name = self.name.to_owned();
+        move |source| StartError::Io { name, what, source }
+    }
+
+    pub(crate) fn not_encoded(&self, message: impl ToString) -> StartError {
+        StartError::NotEncoded {
+            name: self.name.to_owned(),
+            message: message.to_string(),
+        }
+    }
+}
+
+impl Builder {
+    /// What the child is called in errors and by `ps`. By default `process-1`, `process-2` and so on.
+    pub fn name(mut self, name: impl Into<String>) -> Builder {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How the child comes to be; by default [`StartMethod::Spawn`].
+    pub fn method(mut self, method: StartMethod) -> Builder {
+        self.method = method;
+        self
+    }
+
+    /// Whether the child is killed as soon as this process has ended, however that ended; by default not.
+    ///
+    /// It is this process that counts, not the thread that starts the child.
+    pub fn die_with_parent(mut self, die: bool) -> Builder {
+        self.die_with_parent = die;
+        self
+    }
+
+    /// What happens when the [`Child`] is dropped without having been joined; by default [`OnDrop::Kill`].
+    pub fn on_drop(mut self, policy: OnDrop) -> Builder {
+        self.on_drop = policy;
+        self
+    }
+
+    /// Starts a child that runs `task(arguments)`.
+    ///
+    /// Shared objects among the arguments, and in the return value, are shared: both processes see the same one.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. With [`StartMethod::Fork`] also when other threads run or guards are held.
+    pub fn start<A, R>(&self, task: fn(A) -> R, arguments: A) -> Result<Child<R>, StartError>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.begin(|start| match self.method {
+            StartMethod::Spawn => {
+                let places = Places::of(task).ok_or(StartError::NotInExecutable)?;
+                let (bytes, descriptors) =
+                    task::encode(&arguments).map_err(|why| start.not_encoded(why))?;
+                spawn::start(start, places, &bytes, descriptors)
+            }
+            StartMethod::Fork => {
+                fork::refuse_company(start)?;
+                // SAFETY: there are no other threads.
+                unsafe { fork::start(start, move || task::returned(&task(arguments))) }
+            }
+        })
+    }
+
+    /// Starts a child as a copy of this process, whatever the method, that runs `task`.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    ///
+    /// # Safety
+    ///
+    /// Nothing is checked that [`start`](Builder::start) checks. In the child only the calling thread exists: `task`
+    /// must not wait for another one nor for what another one may hold at this moment, be it a lock of the program,
+    /// of std (standard output), or of a C library; the allocator of libc is safe. Of shared objects the child owns nothing: `task` must not
+    /// use a guard, nor a reference out of a guard, that was made before.
+    pub unsafe fn start_closure<F, R>(&self, task: F) -> Result<Child<R>, StartError>
+    where
+        F: FnOnce() -> R,
+        R: Serialize + DeserializeOwned,
+    {
+        // SAFETY: promised by the caller.
+        self.begin(|start| unsafe { fork::start(start, move || task::returned(&task())) })
+    }
+
+    fn begin<R: DeserializeOwned>(
+        &self,
+        start: impl FnOnce(&Start<'_>) -> Result<child::Started, StartError>,
+    ) -> Result<Child<R>, StartError> {
+        if !boot::is_initialised() {
+            return Err(StartError::NotInitialised);
+        }
+        let parent = sys::identity::me();
+        if parent.is_none() {
+            return Err(StartError::IdentityUnknown);
+        }
+        let name = self.name.clone().unwrap_or_else(next_name);
+        if name.contains('\0') {
+            return Err(StartError::InvalidName { name });
+        }
+        child::reap_detached();
+        let started = start(&Start {
+            name: &name,
+            die_with_parent: self.die_with_parent,
+            parent,
+        })?;
+        Ok(Child::new(name, parent, self.on_drop, started))
+    }
+}
+
+fn next_name() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    format!("process-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}

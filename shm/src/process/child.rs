@@ -1,0 +1,327 @@
+//! A child process as its parent sees it.
+
+use std::{
+    fmt, io,
+    marker::PhantomData,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use multiproc_core::Owner;
+use serde::de::DeserializeOwned;
+
+use super::{
+    builder::OnDrop,
+    error::JoinError,
+    frame::{self, Kind, Panic},
+    wire::{self, Message},
+};
+use crate::{
+    handle,
+    sys::{
+        self,
+        pidfd::{self, Ending},
+        signal,
+    },
+};
+
+/// A child process whose task returns an `R`.
+///
+/// Dropping it without having joined does what [`OnDrop`] says: by default the child is killed.
+/// As a descriptor ([`AsFd`]) it is readable once the child has ended, for use with `poll` and its kin.
+pub struct Child<R> {
+    running: Running,
+    returns: PhantomData<fn() -> R>,
+}
+
+/// What starting a child gives.
+pub(crate) struct Started {
+    pub(crate) pid: u32,
+    pub(crate) process: OwnedFd,
+    pub(crate) socket: OwnedFd,
+    /// Whether it is known that the child knows that it is one.
+    pub(crate) begun: bool,
+}
+
+/// A child, whatever it returns.
+struct Running {
+    name: String,
+    /// Who started it: a copy of that process has no say.
+    parent: Owner,
+    on_drop: OnDrop,
+    joined: bool,
+    started: Started,
+}
+
+impl<R: DeserializeOwned> Child<R> {
+    pub(crate) fn new(name: String, parent: Owner, on_drop: OnDrop, started: Started) -> Child<R> {
+        Child {
+            running: Running {
+                name,
+                parent,
+                on_drop,
+                joined: false,
+                started,
+            },
+            returns: PhantomData,
+        }
+    }
+
+    /// Waits until the child has ended and gives what its task returned.
+    ///
+    /// # Errors
+    ///
+    /// See [`JoinError`]: the task panicked, the child exited or was killed, the value could not travel.
+    pub fn join(mut self) -> Result<R, JoinError> {
+        self.running.wait(None)?;
+        self.outcome()
+    }
+
+    /// Waits for at most `timeout`; `None` when the child has not ended by then.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Child::join), and [`JoinError::AlreadyJoined`] once the outcome was handed out.
+    pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>, JoinError> {
+        // A moment that the clock cannot name never comes.
+        if self.running.wait(Instant::now().checked_add(timeout))? {
+            self.outcome().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// What the task returned, or `None` when the child has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_timeout`](Child::join_timeout).
+    pub fn try_join(&mut self) -> Result<Option<R>, JoinError> {
+        self.join_timeout(Duration::ZERO)
+    }
+
+    fn outcome(&mut self) -> Result<R, JoinError> {
+        let message = self.running.collect()?;
+        let decoded = handle::receiving(message.descriptors, || {
+            postcard::from_bytes(&message.payload)
+        });
+        decoded.result.map_err(|error: postcard::Error| {
+            let why = decoded.failure.unwrap_or_else(|| error.to_string());
+            self.running.decode_error(why)
+        })
+    }
+}
+
+impl<R> Child<R> {
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.started.pid
+    }
+
+    /// The name that it was given, or got by default.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.running.name
+    }
+
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        // If it cannot be told, it is not claimed that the child has ended.
+        !pidfd::wait(self.as_fd(), Some(Instant::now())).unwrap_or(false)
+    }
+
+    /// Asks the child to end (SIGTERM). Does nothing when it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the child has changed its user, so that it may not be signalled.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.running.signal(signal::TERMINATE)
+    }
+
+    /// Ends the child at once (SIGKILL). Does nothing when it has ended.
+    ///
+    /// # Errors
+    ///
+    /// When the child has changed its user, so that it may not be signalled.
+    pub fn kill(&self) -> io::Result<()> {
+        self.running.signal(signal::KILL)
+    }
+
+    /// Lets the child go on by itself. Its outcome is lost.
+    pub fn detach(mut self) {
+        self.running.on_drop = OnDrop::Detach;
+    }
+}
+
+impl<R> AsFd for Child<R> {
+    /// The child's pidfd: readable once the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.running.started.process.as_fd()
+    }
+}
+
+impl<R> fmt::Debug for Child<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Child")
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .field("joined", &self.running.joined)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    /// Waits for the end of the child; tells whether it has ended.
+    fn wait(&self, until: Option<Instant>) -> Result<bool, JoinError> {
+        let (name, pid) = self.who();
+        if self.parent != sys::identity::me() {
+            return Err(JoinError::NotTheParent { name, pid });
+        }
+        if self.joined {
+            return Err(JoinError::AlreadyJoined { name, pid });
+        }
+        pidfd::wait(self.started.process.as_fd(), until)
+            .map_err(|source| self.io_error("waiting for its end", source))
+    }
+
+    /// Takes what a child that has ended left behind: its last message, and its status.
+    fn collect(&mut self) -> Result<Message, JoinError> {
+        self.joined = true;
+        let told = self.last_message();
+        let ending = pidfd::reap(self.started.process.as_fd());
+        let (name, pid) = self.who();
+        match told? {
+            // A value that was sent whole counts, whatever happened to the child afterwards.
+            Some(message) if message.kind == Kind::Returned => return Ok(message),
+            Some(message) => return Err(self.failure(message)),
+            None => {}
+        }
+        Err(match ending {
+            Ok(Some(Ending::Exited(code))) if !self.started.begun => {
+                JoinError::NeverInitialised { name, pid, code }
+            }
+            Ok(Some(Ending::Exited(code))) => JoinError::Exited { name, pid, code },
+            Ok(Some(Ending::Killed {
+                signal,
+                core_dumped,
+            })) => JoinError::Killed {
+                name,
+                pid,
+                signal,
+                core_dumped,
+            },
+            Ok(None) => JoinError::StatusUnknown { name, pid },
+            Err(error) if pidfd::is_gone(&error) => JoinError::StatusUnknown { name, pid },
+            Err(source) => self.io_error("taking its status", source),
+        })
+    }
+
+    /// How the task ended, if the child told.
+    fn last_message(&mut self) -> Result<Option<Message>, JoinError> {
+        loop {
+            match wire::receive(self.started.socket.as_fd()) {
+                Ok(Some(message)) if message.kind == Kind::Begun => self.started.begun = true,
+                Ok(message) => return Ok(message),
+                Err(error) => return Err(self.decode_error(error.to_string())),
+            }
+        }
+    }
+
+    /// The error that a message other than a return value stands for.
+    fn failure(&self, message: Message) -> JoinError {
+        let (name, pid) = self.who();
+        match message.kind {
+            Kind::Panicked => match frame::decode::<Panic>(&message.payload) {
+                Ok(panic) => JoinError::Panicked {
+                    name,
+                    pid,
+                    message: panic.message,
+                    location: panic.location,
+                    backtrace: panic.backtrace,
+                },
+                Err(error) => self.decode_error(error.to_string()),
+            },
+            Kind::NotBegun => JoinError::NotBegun {
+                name,
+                pid,
+                message: message.into_text(),
+            },
+            Kind::NotEncoded => JoinError::NotEncoded {
+                name,
+                pid,
+                message: message.into_text(),
+            },
+            kind => self.decode_error(format!("an unexpected message ({kind:?})")),
+        }
+    }
+
+    fn signal(&self, signal: i32) -> io::Result<()> {
+        match pidfd::signal(self.started.process.as_fd(), signal) {
+            Err(error) if pidfd::is_gone(&error) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn who(&self) -> (String, u32) {
+        (self.name.clone(), self.started.pid)
+    }
+
+    fn decode_error(&self, message: String) -> JoinError {
+        let (name, pid) = self.who();
+        JoinError::Decode { name, pid, message }
+    }
+
+    fn io_error(&self, what: &'static str, source: io::Error) -> JoinError {
+        let (name, pid) = self.who();
+        JoinError::Io {
+            name,
+            pid,
+            what,
+            source,
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A copy of the parent inherits this too, and its drop must change nothing outside it.
+        if self.joined || self.parent != sys::identity::me() {
+            return;
+        }
+        let process = self.started.process.as_fd();
+        match self.on_drop {
+            OnDrop::Kill => {
+                // What may not be signalled is not waited for either.
+                if self.signal(signal::KILL).is_err() {
+                    return;
+                }
+            }
+            OnDrop::Join => {}
+            OnDrop::Detach => {
+                if let (Ok(copy), Ok(mut detached)) = (process.try_clone_to_owned(), DETACHED.lock()) {
+                    detached.push(copy);
+                }
+                return;
+            }
+        }
+        // Nobody is left who could be told of an error.
+        if pidfd::wait(process, None).is_ok() {
+            let _ = pidfd::reap(process);
+        }
+    }
+}
+
+/// Children that go on by themselves. Once ended, they are reaped when the next child starts.
+static DETACHED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
+
+/// Takes the status of detached children that have ended, so that they do not pile up.
+pub(crate) fn reap_detached() {
+    // Not `lock`: in a copy of a process with threads, one of those may have held it.
+    if let Ok(mut detached) = DETACHED.try_lock() {
+        detached.retain(|process| matches!(pidfd::reap(process.as_fd()), Ok(None)));
+    }
+}

@@ -1,0 +1,241 @@
+//! What can go wrong when a child process is started, and how it can end other than by returning.
+
+use std::io;
+
+use thiserror::Error;
+
+use super::frame::FrameError;
+use crate::sys::signal;
+
+/// Why a child process was not started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// [`init`](crate::init) has not run, so that a child could not tell that it is one.
+    #[error(
+        "multiproc::init() has not run: put it first in main (in a test binary, put multiproc::init_in_tests!() at \
+         the top of the file)"
+    )]
+    NotInitialised,
+    /// The task is not a function of the executable itself. Functions of dynamic libraries have no fixed place that a
+    /// child could find.
+    #[error("the task is not a function of the executable itself: functions of dynamic libraries cannot be started")]
+    NotInExecutable,
+    /// Other threads run. A copy of this process would lack them, but not the locks that they hold.
+    #[error("cannot fork while {count} other thread(s) run; start the child by spawning instead, or fork earlier")]
+    ThreadsRunning {
+        /// How many there are beside the calling one.
+        count: usize,
+    },
+    /// This process holds guards of shared objects, which the child would seem to hold too.
+    #[error("cannot fork while this process holds {count} guard(s) of shared objects")]
+    GuardsHeld {
+        /// How many it holds.
+        count: usize,
+    },
+    /// The arguments could not be encoded.
+    #[error("the arguments of child '{name}' could not be encoded: {message}")]
+    NotEncoded {
+        /// The name of the child.
+        name: String,
+        /// What the encoding said.
+        message: String,
+    },
+    /// The name holds a zero byte.
+    #[error("a child cannot be named {name:?}: the name holds a zero byte")]
+    InvalidName {
+        /// The name that was asked for.
+        name: String,
+    },
+    /// This process could not tell who it is, for want of a readable `/proc`.
+    #[error("this process cannot tell its own time of birth: /proc is missing or not readable")]
+    IdentityUnknown,
+    /// The system refused something.
+    #[error("cannot start child '{name}': {what} failed")]
+    Io {
+        /// The name of the child.
+        name: String,
+        /// What was refused.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Why there is no return value of a child process.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// The task panicked.
+    #[error("child '{name}' (pid {pid}) panicked{}: {message}", at(.location))]
+    Panicked {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// What it panicked with, if that was a text.
+        message: String,
+        /// File, line and column of the panic.
+        location: Option<String>,
+        /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
+        backtrace: Option<String>,
+    },
+    /// The child ended by itself before the task returned.
+    #[error("child '{name}' (pid {pid}) exited with code {code} before its task returned")]
+    Exited {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// Its exit code.
+        code: i32,
+    },
+    /// The child was killed by a signal.
+    #[error(
+        "child '{name}' (pid {pid}) was killed by {}{}",
+        signal::name(*.signal),
+        if *.core_dumped { " and dumped core" } else { "" }
+    )]
+    Killed {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// The number of the signal.
+        signal: i32,
+        /// Whether it left a core dump.
+        core_dumped: bool,
+    },
+    /// The child ended before it knew that it was one.
+    #[error(
+        "child '{name}' (pid {pid}) exited with code {code} without reaching multiproc::init(): it must come first in \
+         main"
+    )]
+    NeverInitialised {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// Its exit code.
+        code: i32,
+    },
+    /// The child could not begin its task.
+    #[error("child '{name}' (pid {pid}) could not begin its task: {message}")]
+    NotBegun {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// What the child said.
+        message: String,
+    },
+    /// The task returned, but its return value could not be encoded or sent.
+    #[error("the return value of child '{name}' (pid {pid}) could not be encoded: {message}")]
+    NotEncoded {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// What the child said.
+        message: String,
+    },
+    /// The return value arrived, but could not be decoded.
+    #[error("the return value of child '{name}' (pid {pid}) could not be decoded: {message}")]
+    Decode {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// What was wrong with it.
+        message: String,
+    },
+    /// The outcome was handed out before.
+    #[error("child '{name}' (pid {pid}) was joined already")]
+    AlreadyJoined {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// The child has ended, but somebody else took its status: SIGCHLD is ignored, or other code waits for any child.
+    #[error("child '{name}' (pid {pid}) has ended, but its status was taken by somebody else, or SIGCHLD is ignored")]
+    StatusUnknown {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// The child was started by another process, of which the calling one is a copy.
+    #[error("child '{name}' (pid {pid}) can only be joined by the process that started it")]
+    NotTheParent {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+    },
+    /// The system refused something.
+    #[error("cannot join child '{name}' (pid {pid}): {what} failed")]
+    Io {
+        /// The name of the child.
+        name: String,
+        /// Its process id.
+        pid: u32,
+        /// What was refused.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn at(location: &Option<String>) -> String {
+    match location {
+        Some(location) => format!(" at {location}"),
+        None => String::new(),
+    }
+}
+
+impl JoinError {
+    /// Whether a signal ended the child.
+    #[must_use]
+    pub fn is_killed(&self) -> bool {
+        matches!(self, JoinError::Killed { .. })
+    }
+
+    /// Whether the task panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self, JoinError::Panicked { .. })
+    }
+
+    /// The exit code, if the child ended by itself before its task returned.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            JoinError::Exited { code, .. } | JoinError::NeverInitialised { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// The number of the signal that ended the child.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match self {
+            JoinError::Killed { signal, .. } => Some(*signal),
+            _ => None,
+        }
+    }
+}
+
+/// What can go wrong with a message between parent and child.
+#[derive(Debug, Error)]
+pub(crate) enum WireError {
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("the limit on descriptors cut off some of the {expected} that were handed over")]
+    DescriptorsLost { expected: usize },
+    #[error("{what} failed: {source}")]
+    Io {
+        what: &'static str,
+        source: io::Error,
+    },
+}

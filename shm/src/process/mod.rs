@@ -1,0 +1,107 @@
+//! Child processes: started, watched, joined.
+//!
+//! The task of a child is a function of the executable, with arguments and a return value of any serde type. What
+//! comes back from [`Child::join`] is the value, the panic with its backtrace, the exit code or the signal.
+
+use std::{
+    ptr,
+    sync::atomic::{AtomicPtr, Ordering},
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+pub(crate) mod boot;
+mod builder;
+mod child;
+mod error;
+mod fork;
+pub(crate) mod frame;
+mod panics;
+mod spawn;
+mod task;
+mod watch;
+mod wire;
+
+pub use boot::init;
+pub use builder::{Builder, OnDrop, ParseStartMethodError, StartMethod};
+pub use child::Child;
+pub use error::{JoinError, StartError};
+
+/// Starts child processes.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Process;
+
+impl Process {
+    /// Starts the same executable anew, to run `task(arguments)`; it inherits nothing but the standard streams, the
+    /// environment and what is handed to it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn spawn<A, R>(task: fn(A) -> R, arguments: A) -> Result<Child<R>, StartError>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        Process::builder().method(StartMethod::Spawn).start(task, arguments)
+    }
+
+    /// Starts a copy of this process, to run `task(arguments)`.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]; refused while other threads run or this process holds guards of shared objects.
+    pub fn fork<A, R>(task: fn(A) -> R, arguments: A) -> Result<Child<R>, StartError>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        Process::builder().method(StartMethod::Fork).start(task, arguments)
+    }
+
+    /// Starts a copy of this process, to run a closure that may use everything this process has.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Builder::start_closure`]: what other threads hold stays locked in the child for ever, and guards made
+    /// before protect nothing there.
+    pub unsafe fn fork_closure<F, R>(task: F) -> Result<Child<R>, StartError>
+    where
+        F: FnOnce() -> R,
+        R: Serialize + DeserializeOwned,
+    {
+        // SAFETY: promised by the caller.
+        unsafe { Process::builder().start_closure(task) }
+    }
+
+    /// Options for a child process.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+}
+
+/// The name of this process, once it has one. It lives for ever: a process is named once, when it begins.
+static NAME: AtomicPtr<String> = AtomicPtr::new(ptr::null_mut());
+
+/// The name of the calling process: what its parent called it, or `main`.
+#[must_use]
+pub fn name() -> &'static str {
+    // Acquire: pairs with the Release in `set_name`.
+    let name = NAME.load(Ordering::Acquire);
+    // SAFETY: null, or a string that is never freed nor changed.
+    match unsafe { name.as_ref() } {
+        Some(name) => name,
+        None => "main",
+    }
+}
+
+fn set_name(name: &str) {
+    let name = Box::leak(Box::new(name.to_owned()));
+    // Release: whoever finds the pointer finds the string.
+    NAME.store(name, Ordering::Release);
+}

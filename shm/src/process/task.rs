@@ -1,0 +1,124 @@
+//! A task: a function that a child runs, how it is named across the two processes, and what came of it.
+//!
+//! 1. Parent and child run the same file, so a function lies equally far from an anchor of this crate in both. Only
+//!    such distances travel.
+//! 2. The parent sends two places that belong together: a task and the instance of [`call`] for its types.
+
+use std::{mem, os::fd::OwnedFd, ptr};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    frame::Kind,
+    panics,
+    wire::Message,
+};
+use crate::{handle, sys::elf};
+
+/// Decodes the arguments, runs the task at this address, encodes what it returns.
+type Call = unsafe fn(usize, &[u8], Vec<OwnedFd>) -> Message;
+
+/// Where a task and the code that calls it lie, counted from the anchor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places {
+    pub(crate) call: u64,
+    pub(crate) task: u64,
+}
+
+#[inline(never)]
+extern "C" fn anchor() {}
+
+fn base() -> usize {
+    anchor as extern "C" fn() as usize
+}
+
+impl Places {
+    /// The places of a task; `None` when it is no code of the executable itself.
+    pub(crate) fn of<A: DeserializeOwned, R: Serialize>(task: fn(A) -> R) -> Option<Places> {
+        let call: Call = call::<A, R>;
+        let place = |address: usize| {
+            elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64)
+        };
+        Some(Places {
+            call: place(call as usize)?,
+            task: place(task as usize)?,
+        })
+    }
+
+    /// The task that lies there; `None` when there is no code.
+    ///
+    /// # Safety
+    ///
+    /// The places were made by [`Places::of`] in a process that runs the same executable.
+    pub(crate) unsafe fn find(self) -> Option<Found> {
+        let address = |place: u64| {
+            let address = (place as usize).wrapping_add(base());
+            elf::is_own_code(address).then_some(address)
+        };
+        let task = address(self.task)?;
+        let call = ptr::with_exposed_provenance::<()>(address(self.call)?);
+        // SAFETY: the same file, hence the same function at the same distance (invariant 1).
+        let call = unsafe { mem::transmute::<*const (), Call>(call) };
+        Some(Found { call, task })
+    }
+}
+
+/// A task in the process that is to run it.
+pub(crate) struct Found {
+    call: Call,
+    task: usize,
+}
+
+impl Found {
+    /// Runs it. Whatever happens, there is something to tell the parent.
+    pub(crate) fn run(self, arguments: &[u8], descriptors: Vec<OwnedFd>) -> Message {
+        // SAFETY: `call` is the instance for the types of `task` (invariant 2).
+        panics::caught(|| unsafe { (self.call)(self.task, arguments, descriptors) })
+    }
+}
+
+/// # Safety
+///
+/// `task` is the address of a `fn(A) -> R`.
+unsafe fn call<A: DeserializeOwned, R: Serialize>(
+    task: usize,
+    arguments: &[u8],
+    descriptors: Vec<OwnedFd>,
+) -> Message {
+    let task = ptr::with_exposed_provenance::<()>(task);
+    // SAFETY: promised by the caller.
+    let task = unsafe { mem::transmute::<*const (), fn(A) -> R>(task) };
+    let decoded = handle::receiving(descriptors, || postcard::from_bytes::<A>(arguments));
+    match decoded.result {
+        Ok(arguments) => returned(&task(arguments)),
+        Err(error) => {
+            let why = decoded.failure.unwrap_or_else(|| error.to_string());
+            Message::text(
+                Kind::NotBegun,
+                format_args!("its arguments could not be decoded: {why}"),
+            )
+        }
+    }
+}
+
+/// What tells the parent that the task returned this value.
+pub(crate) fn returned<R: Serialize>(value: &R) -> Message {
+    match encode(value) {
+        Ok((payload, descriptors)) => Message {
+            kind: Kind::Returned,
+            payload,
+            descriptors,
+        },
+        Err(why) => Message::text(Kind::NotEncoded, why),
+    }
+}
+
+/// The bytes of a value and the descriptors of the shared objects in it, or why there are none.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<(Vec<u8>, Vec<OwnedFd>), String> {
+    let encoded = handle::sending(|| postcard::to_allocvec(value));
+    match (encoded.result, encoded.failure) {
+        (Ok(bytes), None) => Ok((bytes, encoded.descriptors)),
+        (_, Some(failure)) => Err(failure),
+        (Err(error), None) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,46 @@
+//! A child that must not outlive its parent watches it.
+//!
+//! Not by PR_SET_PDEATHSIG: that fires when the *thread* ends that started the child.
+
+use std::{
+    io,
+    os::fd::AsFd,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use multiproc_core::{Liveness, Owner};
+
+use crate::sys::{self, pidfd, signal};
+
+/// The process whose watcher waits and holds nothing; 0 for none. A number and not a flag, because a copy of this
+/// process inherits the number but not the watcher.
+static WATCHED: AtomicU32 = AtomicU32::new(0);
+
+/// Kills this process as soon as `parent` has ended, also if it has already.
+pub(crate) fn die_with(parent: Owner) -> io::Result<()> {
+    let opened = pidfd::open(parent.pid());
+    // The descriptor came first: if the parent lives now, then that is the parent's.
+    if sys::liveness(parent) == Liveness::Dead {
+        signal::kill_myself();
+    }
+    let parent = opened?;
+    // The signals of this process are for its own threads to handle.
+    let _blocked = signal::Blocked::new();
+    thread::Builder::new()
+        .name("multiproc-watch".to_owned())
+        .stack_size(16 * 1024)
+        .spawn(move || {
+            WATCHED.store(std::process::id(), Ordering::Relaxed);
+            // An error here could only be that the descriptor was closed behind our back: then the parent cannot be
+            // watched any more, and outliving it is what must not happen.
+            let _ = pidfd::wait(parent.as_fd(), None);
+            signal::kill_myself()
+        })?;
+    Ok(())
+}
+
+/// How many threads of this process are watchers that hold no lock.
+pub(crate) fn watchers() -> usize {
+    usize::from(WATCHED.load(Ordering::Relaxed) == std::process::id())
+}

@@ -1,0 +1,322 @@
+//! New processes: this executable anew, or a copy of the calling process.
+
+use std::{
+    ffi::{CStr, CString, c_char, c_int, c_void},
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+    sync::atomic::{AtomicI32, Ordering},
+};
+
+use super::{check, pidfd, signal::Blocked};
+
+/// Where a new program finds the descriptor that was handed to it.
+pub(crate) const HANDED: RawFd = 3;
+
+/// How many hexadecimal digits the child writes its process id with.
+pub(crate) const PID_DIGITS: usize = 8;
+
+/// A new program that is about to start, with everything allocated that its start needs.
+pub(crate) struct Program<'a> {
+    /// The executable.
+    pub(crate) path: &'a CStr,
+    /// Its arguments, the zeroth among them.
+    pub(crate) arguments: &'a [CString],
+    /// Its environment.
+    pub(crate) environment: &'a [CString],
+    /// One more entry of the environment, which ends with room for [`PID_DIGITS`] digits and a zero byte: the child
+    /// writes its own process id there.
+    pub(crate) own_entry: &'a mut [u8],
+    /// The only descriptor besides 0, 1 and 2 that it gets, as [`HANDED`].
+    pub(crate) handed: BorrowedFd<'a>,
+}
+
+/// What the child reads between clone and exec, when it may neither allocate nor lock.
+struct Plan {
+    path: *const c_char,
+    arguments: *const *const c_char,
+    environment: *const *const c_char,
+    digits: *mut c_char,
+    handed: RawFd,
+    mask: *const libc::sigset_t,
+    /// The errno of a failed exec.
+    error: AtomicI32,
+}
+
+/// Room for the few small frames of the child between clone and exec, also in a debug build.
+const STACK: usize = 64 * 1024;
+
+/// Starts a new program and gives its process id and a descriptor of it.
+///
+/// The child runs in this memory, on a stack of its own, while the calling thread waits for its exec
+/// (as `posix_spawn` does it): nothing is copied, however large this process is.
+pub(crate) fn program(program: Program<'_>) -> io::Result<(u32, OwnedFd)> {
+    let Some(at) = program.own_entry.len().checked_sub(PID_DIGITS + 1) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let entry = program.own_entry.as_mut_ptr().cast::<c_char>();
+    let arguments = pointers(program.arguments, None);
+    let environment = pointers(program.environment, Some(entry));
+    let stack = Stack::new()?;
+    // Handlers of this process must not run in the child, which shares its memory.
+    let blocked = Blocked::new();
+    let plan = Plan {
+        path: program.path.as_ptr(),
+        arguments: arguments.as_ptr(),
+        environment: environment.as_ptr(),
+        // SAFETY: `at` lies inside the entry.
+        digits: unsafe { entry.add(at) },
+        handed: program.handed.as_raw_fd(),
+        mask: blocked.before(),
+        error: AtomicI32::new(0),
+    };
+    let mut process: c_int = -1;
+    // SAFETY: CLONE_VFORK holds this thread until the child has left `run_program`, so everything that `plan` points
+    // to outlives its use there; the stack is used by nobody else.
+    let pid = unsafe {
+        libc::clone(
+            run_program,
+            stack.top(),
+            libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD,
+            ptr::from_ref(&plan).cast_mut().cast(),
+            ptr::from_mut(&mut process),
+        )
+    };
+    let pid = check(pid)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let process = unsafe { OwnedFd::from_raw_fd(process) };
+    drop(blocked);
+    match plan.error.load(Ordering::Relaxed) {
+        0 => Ok((pid as u32, process)),
+        error => {
+            // The child has told why and is ending; nobody else may see it.
+            pidfd::wait(fd(&process), None)?;
+            pidfd::reap(fd(&process))?;
+            Err(io::Error::from_raw_os_error(error))
+        }
+    }
+}
+
+fn fd(owned: &OwnedFd) -> BorrowedFd<'_> {
+    std::os::fd::AsFd::as_fd(owned)
+}
+
+/// The array of pointers that exec wants: the strings, one more, and a null.
+fn pointers(strings: &[CString], more: Option<*const c_char>) -> Vec<*const c_char> {
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain(more)
+        .chain([ptr::null()])
+        .collect()
+}
+
+/// The child between clone and exec. It shares the memory of its parent, whose calling thread stands still: only
+/// system calls from here on, no allocation, no lock, no panic.
+extern "C" fn run_program(plan: *mut c_void) -> c_int {
+    // SAFETY: the `Plan` of `program`, which waits.
+    let plan = unsafe { &*plan.cast::<Plan>() };
+    let error = become_program(plan);
+    plan.error.store(error, Ordering::Relaxed);
+    exit_now(127)
+}
+
+/// Does not return unless something failed: then with its errno.
+fn become_program(plan: &Plan) -> c_int {
+    reset_handlers();
+    // SAFETY: takes nothing, cannot fail.
+    let pid = unsafe { libc::getpid() } as u32;
+    for i in 0..PID_DIGITS {
+        let digit = (pid >> (4 * (PID_DIGITS - 1 - i))) as u8 & 0xf;
+        let letter = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
+        // SAFETY: `program` made sure that there is room for the digits.
+        let place = unsafe { plan.digits.add(i) };
+        // SAFETY: likewise.
+        unsafe { place.write(letter as c_char) };
+    }
+    let handed = if plan.handed == HANDED {
+        // SAFETY: only clears the flag that would close it on exec.
+        unsafe { libc::fcntl(HANDED, libc::F_SETFD, 0) }
+    } else {
+        // SAFETY: this table of descriptors is the child's own; what was there before is closed in it alone.
+        unsafe { libc::dup2(plan.handed, HANDED) }
+    };
+    if handed == -1 {
+        return errno();
+    }
+    if let Err(error) = close_from(HANDED as u32 + 1) {
+        return error;
+    }
+    // SAFETY: the mask of the calling thread, which outlives this.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, plan.mask, ptr::null_mut()) };
+    // SAFETY: strings and arrays that end as exec wants it, made by `program`.
+    unsafe { libc::execve(plan.path, plan.arguments, plan.environment) };
+    errno()
+}
+
+/// Handlers of the parent must not run here once signals are let in again. What is ignored stays so.
+fn reset_handlers() {
+    for signal in 1..=64 {
+        // SAFETY: zeros are a valid action: the default one, with no flags.
+        let default: libc::sigaction = unsafe { std::mem::zeroed() };
+        let mut now = default;
+        // SAFETY: only asks. It fails for the few signals that libc keeps to itself, which only threads send.
+        let asked = unsafe { libc::sigaction(signal, ptr::null(), &mut now) };
+        if asked == 0 && now.sa_sigaction != libc::SIG_DFL && now.sa_sigaction != libc::SIG_IGN {
+            // SAFETY: installs no handler. The table of handlers is the child's own.
+            unsafe { libc::sigaction(signal, &default, ptr::null_mut()) };
+        }
+    }
+}
+
+/// Closes every descriptor from `first` on, also those of libraries that forgot CLOEXEC.
+fn close_from(first: u32) -> Result<(), c_int> {
+    // SAFETY: closes descriptors of the child's own table, which nobody uses any more.
+    if unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) } == 0 {
+        return Ok(());
+    }
+    // A kernel before 5.9, or a sandbox that does not know the call.
+    close_on_exec_from(first)
+}
+
+/// Marks every descriptor from `first` on to be closed on exec. Marking, not closing, leaves the list that is being
+/// read as it is.
+fn close_on_exec_from(first: u32) -> Result<(), c_int> {
+    // SAFETY: the path is a C string.
+    let list = unsafe { libc::open(c"/proc/self/fd".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY) };
+    if list == -1 {
+        return Err(errno());
+    }
+    // The kernel writes records there, each aligned to 8 bytes: inode and offset (8 bytes each), the record's
+    // length (2), a type (1), the name with a zero behind it.
+    let mut records = [0u64; 128];
+    loop {
+        // SAFETY: `records` is writable for that many bytes.
+        let got = unsafe {
+            libc::syscall(
+                libc::SYS_getdents64,
+                list,
+                records.as_mut_ptr(),
+                size_of_val(&records),
+            )
+        };
+        if got <= 0 {
+            return if got == 0 { Ok(()) } else { Err(errno()) };
+        }
+        // SAFETY: any bytes are bytes.
+        let bytes: &[u8; size_of::<[u64; 128]>()] = unsafe { &*records.as_ptr().cast() };
+        let mut rest = bytes.get(..got as usize).unwrap_or(bytes);
+        while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, _, name @ ..] = rest {
+            let digits = name.iter().take_while(|byte| byte.is_ascii_digit());
+            let number = digits.fold(0u32, |number, digit| {
+                number.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'))
+            });
+            if number >= first {
+                // SAFETY: only sets a flag in the child's own table.
+                unsafe { libc::fcntl(number as RawFd, libc::F_SETFD, libc::FD_CLOEXEC) };
+            }
+            let len = usize::from(u16::from_ne_bytes([*low, *high]));
+            rest = rest.get(len.max(1)..).unwrap_or(&[]);
+        }
+    }
+}
+
+fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+}
+
+/// Ends the process at once: no handlers of `atexit`, no flushing.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: takes a number.
+    unsafe { libc::_exit(code) }
+}
+
+/// A stack for the child, with a page below it that nobody may touch.
+struct Stack {
+    base: *mut c_void,
+    len: usize,
+}
+
+impl Stack {
+    fn new() -> io::Result<Stack> {
+        // SAFETY: takes a number.
+        let page = check(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
+        let len = page + STACK;
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let stack = Stack { base, len };
+        // SAFETY: the lowest page of that mapping, which nobody uses.
+        check(unsafe { libc::mprotect(base, page, libc::PROT_NONE) })?;
+        Ok(stack)
+    }
+
+    fn top(&self) -> *mut c_void {
+        // SAFETY: one past the end of the mapping.
+        unsafe { self.base.byte_add(self.len) }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        // SAFETY: the mapping of `new`; the child has left it.
+        unsafe { libc::munmap(self.base, self.len) };
+    }
+}
+
+/// Which of the two processes [`fork`] returned in.
+pub(crate) enum Side {
+    /// The new one.
+    Child,
+    /// The calling one, with the process id of the new one.
+    Parent(u32),
+}
+
+/// Copies the calling process.
+///
+/// # Safety
+///
+/// No other thread of this process holds anything that the child will ask for: libc takes care of its own locks only.
+pub(crate) unsafe fn fork() -> io::Result<Side> {
+    // SAFETY: promised by the caller.
+    match check(unsafe { libc::fork() })? {
+        0 => Ok(Side::Child),
+        pid => Ok(Side::Parent(pid as u32)),
+    }
+}
+
+/// Names the calling thread, and with it the process, for `ps` and `top`.
+pub(crate) fn set_title(title: &CStr) {
+    // SAFETY: a C string, of which the kernel takes the first 15 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, title.as_ptr()) };
+}
+
+/// The process that started this one, or that took it over.
+pub(crate) fn parent() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::getppid() as u32 }
+}
+
+/// Waits for a child that is about to end and forgets its status.
+pub(crate) fn reap(pid: u32) {
+    // SAFETY: takes numbers and a null pointer. An interrupted wait is begun again.
+    while unsafe { libc::waitpid(pid as libc::pid_t, ptr::null_mut(), 0) } == -1
+        && errno() == libc::EINTR
+    {}
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}

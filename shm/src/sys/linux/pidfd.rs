@@ -1,0 +1,113 @@
+//! Child processes through descriptors that keep naming them when their process id is given out again.
+
+use std::{
+    io, mem,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    ptr,
+    time::{Duration, Instant},
+};
+
+use super::check;
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By a signal.
+    Killed { signal: i32, core_dumped: bool },
+}
+
+/// A descriptor of the process with this id, closed on exec.
+pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: takes two numbers.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    check(opened)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(opened as i32) })
+}
+
+/// Waits until all threads of the process have ended, or until the given moment. Tells whether they have.
+pub(crate) fn wait(process: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<bool> {
+    let mut poll = libc::pollfd {
+        fd: process.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    loop {
+        let left = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
+        let timeout = left.as_ref().map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: one `pollfd`, and a time span that is null or outlives the call.
+        let ready = unsafe { libc::ppoll(&mut poll, 1, timeout, ptr::null()) };
+        match check(ready) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+            Ok(0) if until.is_none_or(|until| until > Instant::now()) => {}
+            Ok(ready) => return Ok(ready != 0),
+        }
+    }
+}
+
+fn timespec(span: Duration) -> libc::timespec {
+    // A year is as good as for ever: `wait` looks at the clock again.
+    let span = span.min(Duration::from_secs(365 * 24 * 60 * 60));
+    // SAFETY: zeros are a valid time span.
+    let mut result: libc::timespec = unsafe { mem::zeroed() };
+    result.tv_sec = span.as_secs() as _;
+    result.tv_nsec = span.subsec_nanos() as _;
+    result
+}
+
+/// Takes the status of a child that has ended; `None` when it has not, an ECHILD error when the status is gone.
+pub(crate) fn reap(process: BorrowedFd<'_>) -> io::Result<Option<Ending>> {
+    // SAFETY: zeros are a valid `siginfo_t`.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    loop {
+        // SAFETY: `info` is writable.
+        let done = unsafe {
+            libc::waitid(
+                libc::P_PIDFD,
+                process.as_raw_fd() as libc::id_t,
+                &mut info,
+                libc::WEXITED | libc::WNOHANG,
+            )
+        };
+        match check(done) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    // SAFETY: `waitid` fills these fields, or leaves the zeros.
+    if unsafe { info.si_pid() } == 0 {
+        return Ok(None);
+    }
+    // SAFETY: likewise.
+    let status = unsafe { info.si_status() };
+    Ok(Some(match info.si_code {
+        libc::CLD_EXITED => Ending::Exited(status),
+        code => Ending::Killed {
+            signal: status,
+            core_dumped: code == libc::CLD_DUMPED,
+        },
+    }))
+}
+
+/// Sends a signal to the process, and never to another one.
+pub(crate) fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    // SAFETY: takes numbers and a null pointer.
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            process.as_raw_fd(),
+            signal,
+            ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    check(sent).map(drop)
+}
+
+/// Whether an error says that there is no such process, or no such child any more.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ESRCH | libc::ECHILD))
+}

@@ -1,0 +1,247 @@
+//! Packet sockets between two processes: whole messages, descriptors that travel with them, and nobody ever waits.
+//!
+//! 1. Every call passes MSG_DONTWAIT: what does not fit is an error, not a wait for the peer.
+//! 2. A received descriptor is an `OwnedFd` before anything else happens, so that no path leaks one.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice, IoSliceMut, Write},
+    mem,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+};
+
+use super::check;
+
+/// How many descriptors one packet carries at most; the kernel's own limit is 253.
+pub(crate) const BATCH: usize = 250;
+
+/// Room for a control message with [`BATCH`] descriptors, aligned as its header must be.
+type Control = [u64; 160];
+
+const _: () = {
+    // SAFETY: CMSG_SPACE is arithmetic.
+    let needed = unsafe { libc::CMSG_SPACE((BATCH * size_of::<RawFd>()) as u32) };
+    assert!(needed as usize <= size_of::<Control>());
+    assert!(align_of::<libc::cmsghdr>() <= align_of::<Control>());
+};
+
+/// Two ends of a connection that keeps messages apart, closed on exec.
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: `ends` has room for the two descriptors.
+    let done = unsafe {
+        libc::socketpair(
+            libc::AF_UNIX,
+            libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC,
+            0,
+            ends.as_mut_ptr(),
+        )
+    };
+    check(done)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let one = unsafe { OwnedFd::from_raw_fd(ends[0]) };
+    // SAFETY: likewise.
+    let other = unsafe { OwnedFd::from_raw_fd(ends[1]) };
+    Ok((one, other))
+}
+
+/// The process that made the pair of sockets of which this number is one; `None` when it is no such socket.
+pub(crate) fn maker(socket: RawFd) -> Option<u32> {
+    let domain: libc::c_int = option(socket, libc::SO_DOMAIN)?;
+    let kind: libc::c_int = option(socket, libc::SO_TYPE)?;
+    if domain != libc::AF_UNIX || kind != libc::SOCK_SEQPACKET {
+        return None;
+    }
+    let [pid, _uid, _gid]: [u32; 3] = option(socket, libc::SO_PEERCRED)?;
+    Some(pid)
+}
+
+/// Reads a socket option that is made of integers.
+fn option<T: Copy + Default>(socket: RawFd, name: libc::c_int) -> Option<T> {
+    let mut value = T::default();
+    let mut len = size_of::<T>() as libc::socklen_t;
+    // SAFETY: `value` is writable for `len` bytes and any bytes are valid for it; a number that is no socket fails.
+    let done = unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            name,
+            ptr::from_mut(&mut value).cast(),
+            &mut len,
+        )
+    };
+    (done == 0 && len as usize == size_of::<T>()).then_some(value)
+}
+
+/// Takes over the descriptor `number`, closed on exec from now on; `None` when there is none.
+///
+/// # Safety
+///
+/// Nothing else in this process owns it.
+pub(crate) unsafe fn adopt(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: only changes a flag of the descriptor, and fails when there is none.
+    let done = unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    // SAFETY: it is open, and nobody else's (promised by the caller).
+    (done == 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Sends one packet made of two parts, with up to [`BATCH`] descriptors.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    parts: [&[u8]; 2],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
+    debug_assert!(descriptors.len() <= BATCH);
+    let parts = parts.map(IoSlice::new);
+    let mut control: Control = [0; 160];
+    // SAFETY: zeros are a valid message header.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    // `IoSlice` has the layout of `iovec`; the kernel does not write through it here.
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    if !descriptors.is_empty() {
+        let bytes = size_of_val(descriptors) as u32;
+        message.msg_control = control.as_mut_ptr().cast();
+        // SAFETY: arithmetic.
+        message.msg_controllen = unsafe { libc::CMSG_SPACE(bytes) } as _;
+        // SAFETY: `msg_control` is aligned and has room for one header (asserted above).
+        let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
+        let filled = libc::cmsghdr {
+            cmsg_level: libc::SOL_SOCKET,
+            cmsg_type: libc::SCM_RIGHTS,
+            // SAFETY: arithmetic.
+            cmsg_len: unsafe { libc::CMSG_LEN(bytes) } as _,
+            ..empty_header()
+        };
+        // SAFETY: `header` points into `control`.
+        unsafe { header.write(filled) };
+        // SAFETY: `header` points into `control`.
+        let data = unsafe { libc::CMSG_DATA(header) };
+        // SAFETY: `control` has room for `BATCH` descriptors, and a `BorrowedFd` is the number and nothing else.
+        unsafe { ptr::copy_nonoverlapping(descriptors.as_ptr().cast(), data, bytes as usize) };
+    }
+    loop {
+        // SAFETY: everything that `message` points to outlives the call.
+        let sent = unsafe {
+            libc::sendmsg(
+                socket.as_raw_fd(),
+                &message,
+                libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
+            )
+        };
+        match check(sent) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A packet is sent whole or not at all.
+            result => return result.map(drop),
+        }
+    }
+}
+
+/// What [`receive`] found in one packet.
+pub(crate) struct Packet {
+    /// How many bytes it brought; 0 at the end of the connection.
+    pub(crate) len: usize,
+    /// The descriptors that came with it.
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// Whether bytes or descriptors were cut off for want of room.
+    pub(crate) truncated: bool,
+}
+
+/// Takes the next packet; [`io::ErrorKind::WouldBlock`] when there is none.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
+    receive_with(socket, buffer, libc::MSG_DONTWAIT)
+}
+
+/// Takes the next packet and waits until there is one, or until the peer is gone.
+pub(crate) fn receive_waiting(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
+    receive_with(socket, buffer, 0)
+}
+
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<Packet> {
+    let mut part = [IoSliceMut::new(buffer)];
+    let mut control: Control = [0; 160];
+    // SAFETY: zeros are a valid message header.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    // `IoSliceMut` has the layout of `iovec`.
+    message.msg_iov = part.as_mut_ptr().cast();
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of::<Control>() as _;
+    let len = loop {
+        // SAFETY: everything that `message` points to outlives the call and is writable.
+        let got = unsafe {
+            libc::recvmsg(
+                socket.as_raw_fd(),
+                &mut message,
+                flags | libc::MSG_CMSG_CLOEXEC,
+            )
+        };
+        match check(got) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => break result? as usize,
+        }
+    };
+    let descriptors = take_descriptors(&message);
+    Ok(Packet {
+        len,
+        descriptors,
+        truncated: message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
+    })
+}
+
+/// Owns every descriptor that the kernel put into a received message.
+fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut descriptors = Vec::new();
+    // SAFETY: the kernel filled the control buffer and set its length.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: a header that the kernel wrote, or null.
+    while let Some(control) = unsafe { header.as_ref() } {
+        if control.cmsg_level == libc::SOL_SOCKET && control.cmsg_type == libc::SCM_RIGHTS {
+            // SAFETY: the data of that header follows it in the control buffer.
+            let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
+            // SAFETY: arithmetic.
+            let overhead = unsafe { libc::CMSG_LEN(0) } as usize;
+            let count = (control.cmsg_len as usize).saturating_sub(overhead) / size_of::<RawFd>();
+            for i in 0..count {
+                // SAFETY: the kernel wrote `count` numbers there.
+                let place = unsafe { data.add(i) };
+                // SAFETY: likewise; the buffer promises no alignment for them.
+                let number = unsafe { place.read_unaligned() };
+                // SAFETY: the kernel has just opened this descriptor for us.
+                descriptors.push(unsafe { OwnedFd::from_raw_fd(number) });
+            }
+        }
+        // SAFETY: `header` belongs to `message`.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    descriptors
+}
+
+fn empty_header() -> libc::cmsghdr {
+    // SAFETY: zeros are a valid control header.
+    unsafe { mem::zeroed() }
+}
+
+/// A file in memory that holds `bytes`, for what is too large for a packet. Nobody can change it any more.
+pub(crate) fn parcel(bytes: &[u8]) -> io::Result<File> {
+    // SAFETY: the name is a C string.
+    let made = unsafe {
+        libc::memfd_create(
+            c"multiproc-parcel".as_ptr(),
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+        )
+    };
+    check(made)?;
+    // SAFETY: the kernel has just made this descriptor for us.
+    let mut file = unsafe { File::from_raw_fd(made) };
+    file.write_all(bytes)?;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: only changes what may be done to the file.
+    check(unsafe { libc::fcntl(made, libc::F_ADD_SEALS, seals) })?;
+    Ok(file)
+}
