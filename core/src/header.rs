@@ -16,7 +16,7 @@
 //! 128  ready           u64   READY; stored last
 //! 136  boot            u64   ┐ where its owners mean something;
 //! 144  PID namespace   u64   │ each in its low 48 bits,
-//! 152  time namespace  u64   ┘ with a check in its high 16
+//! 152  time namespace  u64   ┘ times 0x9e3779b97f4a7c15, >> 48, in its high 16
 //! 160  (zero)
 //! 192  dtype           320 bytes of ASCII, zeros behind it
 //! ```
@@ -29,7 +29,9 @@
 //! 3. The offsets a layout uses are computed from the type and the checked shape. Those in the header are compared
 //!    with them, never followed.
 
-use core::{fmt, mem::offset_of};
+use core::fmt;
+#[cfg(not(loom))]
+use core::mem::offset_of;
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -111,10 +113,11 @@ impl Origin {
     }
 }
 
-/// The low 48 bits of `value` with a check of them in the high 16.
+/// The low 48 bits of `value` with a check of them in the high 16 (multiplicative hashing; Knuth, volume 3, 6.4): a
+/// word that can be changed by one store and yet be found damaged.
 fn checked_word(value: u64) -> u64 {
     let value = value & ((1 << 48) - 1);
-    value | (fnv1a([value]) >> 48) << 48
+    value | (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) << 48
 }
 
 /// What a layout is made of, before it has a place.

@@ -18,6 +18,11 @@ pub struct Region<'m> {
     _mapping: PhantomData<&'m ()>,
 }
 
+// SAFETY: it says where memory is; what the layouts do with it is theirs to synchronise.
+unsafe impl Send for Region<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Region<'_> {}
+
 impl<'m> Region<'m> {
     /// The `len` bytes at `base`.
     ///
