@@ -1,4 +1,24 @@
-//! The `no_std` half of multiproc.
+//! The `no_std` half of [multiproc](https://docs.rs/multiproc): typed layouts in memory that somebody else mapped,
+//! shared with other processes, and the protocols that keep them whole when a process dies at any instruction.
+//!
+//! No allocation, no system calls, no knowledge of what a process is: what the protocols need from the system they
+//! ask through one trait, [`Os`]. To embed them: implement it, map memory, and
+//!
+//! * `place` a layout in fresh bytes,
+//! * `attach` to one that another process placed,
+//! * `bury` its owners when it is proved that nobody has it open any more.
+//!
+//! | for | use |
+//! |---|---|
+//! | a value, read without waiting, never half-written | [`Value`] |
+//! | data changed in place under a lock | [`Mutex`] |
+//! | an array, changed in place by many, each in its own range | [`Array`] |
+//! | an array of atomics | [`AtomicArray`] |
+//! | counting | [`Counter`], [`ShardedCounter`] |
+//! | one's own structs as elements | [`record!`], [`Element`] |
+//!
+//! Each is a header of 512 bytes and a body; [`Region`] says where. The building blocks are public too: the
+//! [`Lock`] word, the [`Holders`] table of who holds or waits for what, and the [`Slots`] of a value.
 #![no_std]
 
 mod array;
@@ -31,7 +51,7 @@ pub use counter::{Counter, MAX_SHARDS, ShardedCounter};
 pub use element::__private;
 pub use element::Element;
 pub use error::{LayoutError, Shape};
-pub use header::{Kind, Origin};
+pub use header::{HEADER_LEN, Kind, LAYOUT_VERSION, MAX_DIMS, Origin};
 pub use holders::{Claim, Held, Holders, ROWS, Rule};
 pub use lock::{FOREVER, Lock, NOW, Refused, Taken};
 pub use mutex::{Mutex, MutexGuard};
@@ -41,5 +61,5 @@ pub use poison::Cause;
 pub use poison_ranges::{MAX_POISONED, PoisonedRange, PoisonedRanges};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
-pub use text::{Excerpt, Text};
+pub use text::{Excerpt, TEXT_ROOM, Text};
 pub use value::{Slots, Value, ValueGuard};

@@ -9,7 +9,9 @@
 use std::{
     cell::RefCell,
     fs::File,
+    mem::{self, ManuallyDrop},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
+    thread::LocalKey,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
@@ -19,9 +21,13 @@ use crate::segment::{Flavour, Segment};
 const OUTSIDE: &str =
     "shared objects travel only in the arguments and the return value of a child process";
 
+/// The open scope of a thread. It has no destructor: between messages it is empty, and to register one takes a
+/// child longer than all the rest that it does here.
+type Current<S> = ManuallyDrop<RefCell<Option<S>>>;
+
 thread_local! {
-    static SENDING: RefCell<Vec<Sending>> = const { RefCell::new(Vec::new()) };
-    static RECEIVING: RefCell<Vec<Receiving>> = const { RefCell::new(Vec::new()) };
+    static SENDING: Current<Sending> = const { ManuallyDrop::new(RefCell::new(None)) };
+    static RECEIVING: Current<Receiving> = const { ManuallyDrop::new(RefCell::new(None)) };
 }
 
 #[derive(Default)]
@@ -37,6 +43,7 @@ struct Sent {
     flavour: Flavour,
 }
 
+#[derive(Default)]
 struct Receiving {
     descriptors: Vec<OwnedFd>,
     failure: Option<String>,
@@ -54,13 +61,12 @@ pub(crate) struct Scope<T> {
 
 /// Runs `body` with a scope in which shared objects can be encoded.
 pub(crate) fn sending<T>(body: impl FnOnce() -> T) -> Scope<T> {
-    SENDING.with_borrow_mut(|scopes| scopes.push(Sending::default()));
-    let scope = Close(&SENDING);
+    let scope = Open::new(&SENDING, Sending::default());
     let result = body();
     let Sending {
         descriptors,
         failure,
-    } = scope.close().unwrap_or_default();
+    } = scope.close();
     Scope {
         result,
         descriptors: descriptors.into_iter().map(|sent| sent.copy).collect(),
@@ -70,36 +76,46 @@ pub(crate) fn sending<T>(body: impl FnOnce() -> T) -> Scope<T> {
 
 /// Runs `body` with a scope in which shared objects can be decoded from these descriptors.
 pub(crate) fn receiving<T>(descriptors: Vec<OwnedFd>, body: impl FnOnce() -> T) -> Scope<T> {
-    let scope = Receiving {
+    let received = Receiving {
         descriptors,
         failure: None,
     };
-    RECEIVING.with_borrow_mut(|scopes| scopes.push(scope));
-    let scope = Close(&RECEIVING);
+    let scope = Open::new(&RECEIVING, received);
     let result = body();
     Scope {
         result,
         descriptors: Vec::new(),
-        failure: scope.close().and_then(|scope| scope.failure),
+        failure: scope.close().failure,
     }
 }
 
-/// Closes the innermost scope when dropped, so that a panic does too.
-struct Close<S: 'static>(&'static std::thread::LocalKey<RefCell<Vec<S>>>);
+/// An open scope. Dropped, by a panic too, it closes and the one around it is open again.
+struct Open<S: Default + 'static> {
+    current: &'static LocalKey<Current<S>>,
+    outer: Option<S>,
+}
 
-impl<S> Close<S> {
-    fn close(self) -> Option<S> {
-        let scope = self.0.with_borrow_mut(Vec::pop);
-        std::mem::forget(self);
-        scope
+impl<S: Default> Open<S> {
+    fn new(current: &'static LocalKey<Current<S>>, scope: S) -> Open<S> {
+        let outer = current.with(|current| current.replace(Some(scope)));
+        Open { current, outer }
+    }
+
+    fn close(mut self) -> S {
+        let scope = self.restore();
+        mem::forget(self);
+        scope.unwrap_or_default()
+    }
+
+    fn restore(&mut self) -> Option<S> {
+        let outer = self.outer.take();
+        self.current.with(|current| current.replace(outer))
     }
 }
 
-impl<S> Drop for Close<S> {
+impl<S: Default> Drop for Open<S> {
     fn drop(&mut self) {
-        // What was in the scope is dropped after the borrow has ended.
-        let scope = self.0.with_borrow_mut(Vec::pop);
-        drop(scope);
+        drop(self.restore());
     }
 }
 
@@ -108,7 +124,7 @@ pub(crate) fn serialize<S: Serializer>(
     segment: &Segment,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let place = SENDING.with_borrow_mut(|scopes| match scopes.last_mut() {
+    let place = SENDING.with(|current| match &mut *current.borrow_mut() {
         None => Err(OUTSIDE.to_owned()),
         Some(scope) => scope.add(segment).inspect_err(|failure| scope.failure = Some(failure.clone())),
     });
@@ -118,7 +134,7 @@ pub(crate) fn serialize<S: Serializer>(
 /// Decodes a shared object's segment.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Segment, D::Error> {
     let (index, flavour) = <(u32, Flavour)>::deserialize(deserializer)?;
-    let taken = RECEIVING.with_borrow_mut(|scopes| match scopes.last_mut() {
+    let taken = RECEIVING.with(|current| match &mut *current.borrow_mut() {
         None => Err(OUTSIDE.to_owned()),
         Some(scope) => scope.take(index, flavour).inspect_err(|failure| scope.failure = Some(failure.clone())),
     });

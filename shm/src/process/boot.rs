@@ -6,7 +6,7 @@
 
 use std::{
     env,
-    ffi::{CString, OsStr, OsString},
+    ffi::{OsStr, OsString},
     os::fd::{AsFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -184,9 +184,7 @@ fn begin(socket: &OwnedFd, parent: Owner, message: Message) -> Message {
 /// What every new child does first, however it was started.
 pub(crate) fn settle(name: &str, die_with_parent: bool, parent: Owner) -> Result<(), Message> {
     super::set_name(name);
-    if let Ok(title) = CString::new(name) {
-        clone::set_title(&title);
-    }
+    clone::set_title(name);
     if die_with_parent {
         watch::die_with(parent).map_err(|error| {
             Message::text(Kind::NotBegun, format_args!("it cannot watch its parent: {error}"))

@@ -103,9 +103,12 @@ pub(crate) struct Start<'a> {
 }
 
 impl Start<'_> {
-    pub(crate) fn io(&self, what: &'static str) -> impl FnOnce(io::Error) -> StartError {
-        let name = self.name.to_owned();
-        move |source| StartError::Io { name, what, source }
+    pub(crate) fn io(&self, what: &'static str, source: io::Error) -> StartError {
+        StartError::Io {
+            name: self.name.to_owned(),
+            what,
+            source,
+        }
     }
 
     pub(crate) fn not_encoded(&self, message: impl ToString) -> StartError {

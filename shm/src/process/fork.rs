@@ -35,7 +35,7 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     }
     let until = Instant::now() + LINGER;
     loop {
-        let threads = clone::threads().map_err(start.io("reading /proc/self/task"))?;
+        let threads = clone::threads().map_err(|error| start.io("reading /proc/self/task", error))?;
         match threads.saturating_sub(1 + watch::watchers()) {
             0 => return Ok(()),
             count if Instant::now() >= until => return Err(StartError::ThreadsRunning { count }),
@@ -53,11 +53,11 @@ pub(crate) unsafe fn start(
     start: &Start<'_>,
     work: impl FnOnce() -> Message,
 ) -> Result<Started, StartError> {
-    let (ours, theirs) = socket::pair().map_err(start.io("making a pair of sockets"))?;
+    let (ours, theirs) = socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     // What is buffered would be printed by both. If it cannot be printed, nothing that is done here can change that.
     let _ = io::stdout().flush();
     // SAFETY: promised by the caller.
-    let side = unsafe { clone::fork() }.map_err(start.io("fork"))?;
+    let side = unsafe { clone::fork() }.map_err(|error| start.io("fork", error))?;
     let pid = match side {
         Side::Child => {
             drop(ours);
@@ -73,7 +73,7 @@ pub(crate) unsafe fn start(
             // The child finds the socket closed and ends without having begun.
             drop(ours);
             clone::reap(pid);
-            return Err(start.io("opening a descriptor of the child")(error));
+            return Err(start.io("opening a descriptor of the child", error));
         }
     };
     // A child that was killed meanwhile is told of by `join`.

@@ -4,9 +4,9 @@ use std::{
     any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     cell::Cell,
-    mem,
-    panic::{self, AssertUnwindSafe},
-    sync::atomic::{AtomicBool, Ordering},
+    mem::{self, ManuallyDrop},
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
+    sync::OnceLock,
     thread,
 };
 
@@ -24,14 +24,16 @@ struct Captured {
 }
 
 thread_local! {
-    /// The last panic of this thread.
-    static LAST: Cell<Option<Captured>> = const { Cell::new(None) };
+    /// Whether this thread runs the task of this process.
+    static RUNS_TASK: Cell<bool> = const { Cell::new(false) };
+    /// The last panic of that thread. It has no destructor, which would take long to register; nobody else has one.
+    static LAST: ManuallyDrop<Cell<Option<Captured>>> = const { ManuallyDrop::new(Cell::new(None)) };
 }
 
 /// Runs a task in the process that was started for it. A panic becomes a message; it is printed as ever.
 pub(crate) fn caught(task: impl FnOnce() -> Message) -> Message {
     install_hook();
-    LAST.take();
+    RUNS_TASK.set(true);
     match panic::catch_unwind(AssertUnwindSafe(task)) {
         Ok(message) => message,
         Err(payload) => {
@@ -50,24 +52,32 @@ pub(crate) fn caught(task: impl FnOnce() -> Message) -> Message {
     }
 }
 
-/// Lets the hook note what it sees before the hook that was there runs. A copy of this process inherits that.
+type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
+
+/// The hook that was there before; set once [`note`] is the hook.
+static PREVIOUS: OnceLock<Hook> = OnceLock::new();
+
+/// Lets [`note`] see panics before the hook that was there. A copy of this process inherits that.
 fn install_hook() {
-    static INSTALLED: AtomicBool = AtomicBool::new(false);
     // While a thread panics, std refuses to change the hook: a task started then goes without a location.
-    if thread::panicking() || INSTALLED.swap(true, Ordering::Relaxed) {
-        return;
+    if PREVIOUS.get().is_none() && !thread::panicking() {
+        // Fails for nobody: a new process has one thread that comes here, before its task begins.
+        let _ = PREVIOUS.set(panic::take_hook());
+        panic::set_hook(Box::new(note));
     }
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        // A thread that ends cannot note anything any more, nor is it the one that runs the task.
-        let _ = LAST.try_with(|last| {
-            last.set(Some(Captured {
-                location: info.location().map(ToString::to_string),
-                backtrace: Backtrace::capture(),
-            }));
-        });
+}
+
+fn note(info: &PanicHookInfo<'_>) {
+    if RUNS_TASK.get() {
+        let captured = Captured {
+            location: info.location().map(ToString::to_string),
+            backtrace: Backtrace::capture(),
+        };
+        LAST.with(|last| last.set(Some(captured)));
+    }
+    if let Some(previous) = PREVIOUS.get() {
         previous(info);
-    }));
+    }
 }
 
 fn report(payload: &(dyn Any + Send)) -> Panic {
@@ -76,7 +86,7 @@ fn report(payload: &(dyn Any + Send)) -> Panic {
         .map(ToString::to_string)
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "(not a text)".to_owned());
-    let captured = LAST.take();
+    let captured = LAST.with(|last| last.take());
     let backtrace = captured
         .as_ref()
         .filter(|captured| captured.backtrace.status() == BacktraceStatus::Captured)

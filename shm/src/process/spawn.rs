@@ -38,10 +38,10 @@ pub(crate) fn start(
         payload: postcard::to_allocvec(&boot).map_err(|error| start.not_encoded(error))?,
         descriptors,
     };
-    let (ours, theirs) = socket::pair().map_err(start.io("making a pair of sockets"))?;
+    let (ours, theirs) = socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     // All is in the socket before the child exists, so nobody waits for anybody.
     message.send(ours.as_fd()).map_err(|error| match error {
-        WireError::Io { what, source } => start.io(what)(source),
+        WireError::Io { what, source } => start.io(what, source),
         error => start.not_encoded(error),
     })?;
     let arguments = [
@@ -60,7 +60,7 @@ pub(crate) fn start(
         own_entry: &mut boot::entry(start.parent),
         handed: theirs.as_fd(),
     })
-    .map_err(start.io("executing /proc/self/exe"))?;
+    .map_err(|error| start.io("executing /proc/self/exe", error))?;
     Ok(Started {
         pid,
         process,

@@ -69,11 +69,14 @@ impl Message {
 
 /// Takes the next message; `None` when there is none, now or ever again.
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, WireError> {
-    let mut packet = vec![0; HEADER + INLINE];
+    // Asked for first, because a new process that touches 32 KiB of its memory takes longer than for the task.
+    let Some(len) = if_any(socket, socket::next_len)? else {
+        return Ok(None);
+    };
+    let mut packet = vec![0; len.min(HEADER + INLINE)];
     let Some(first) = next(socket, &mut packet)? else {
         return Ok(None);
     };
-    packet.truncate(first.len);
     let (header, _) = frame::parse(&packet)?;
     let expected = header.descriptors as usize + usize::from(header.parcel);
     let lost = WireError::DescriptorsLost { expected };
@@ -103,17 +106,24 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, WireErr
     }))
 }
 
-/// The next packet, or `None`. A peer that ended without reading everything reports that once, before what it sent.
-fn next(
+/// The next packet, or `None`.
+fn next(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<socket::Packet>, WireError> {
+    let packet = if_any(socket, |socket| socket::receive(socket, buffer))?;
+    Ok(packet.filter(|packet| packet.len != 0))
+}
+
+/// Asks the socket, where nothing to read is no error. A peer that ended without reading everything reports that
+/// once, before what it sent.
+fn if_any<T>(
     socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-) -> Result<Option<socket::Packet>, WireError> {
-    let mut received = socket::receive(socket, buffer);
-    if matches!(&received, Err(error) if error.kind() == io::ErrorKind::ConnectionReset) {
-        received = socket::receive(socket, buffer);
+    mut ask: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+) -> Result<Option<T>, WireError> {
+    let mut answer = ask(socket);
+    if matches!(&answer, Err(error) if error.kind() == io::ErrorKind::ConnectionReset) {
+        answer = ask(socket);
     }
-    match received {
-        Ok(packet) => Ok((packet.len != 0).then_some(packet)),
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(io_error("receiving from the other process")(error)),
     }

@@ -182,43 +182,57 @@ fn close_from(first: u32) -> Result<(), c_int> {
 /// Marks every descriptor from `first` on to be closed on exec. Marking, not closing, leaves the list that is being
 /// read as it is.
 fn close_on_exec_from(first: u32) -> Result<(), c_int> {
+    each_number(c"/proc/self/fd", |number| {
+        if number >= first {
+            // SAFETY: only sets a flag in the child's own table.
+            unsafe { libc::fcntl(number as RawFd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    })
+}
+
+/// Calls `found` with each name in a directory that is a number; errors are errno. Allocates nothing, so that a child
+/// may use it between clone and exec, and a process that is about to fork keeps its heap as it is.
+fn each_number(directory: &CStr, mut found: impl FnMut(u32)) -> Result<(), c_int> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
     // SAFETY: the path is a C string.
-    let list = unsafe { libc::open(c"/proc/self/fd".as_ptr(), libc::O_RDONLY | libc::O_DIRECTORY) };
+    let list = unsafe { libc::open(directory.as_ptr(), flags) };
     if list == -1 {
         return Err(errno());
     }
     // The kernel writes records there, each aligned to 8 bytes: inode and offset (8 bytes each), the record's
     // length (2), a type (1), the name with a zero behind it.
-    let mut records = [0u64; 128];
-    loop {
+    let mut records = [[0u8; 8]; 64];
+    let result = loop {
+        let room = size_of_val(&records);
         // SAFETY: `records` is writable for that many bytes.
         let got = unsafe {
-            libc::syscall(
-                libc::SYS_getdents64,
-                list,
-                records.as_mut_ptr(),
-                size_of_val(&records),
-            )
+            libc::syscall(libc::SYS_getdents64, list, records.as_mut_ptr(), room)
         };
         if got <= 0 {
-            return if got == 0 { Ok(()) } else { Err(errno()) };
+            break if got == 0 { Ok(()) } else { Err(errno()) };
         }
-        // SAFETY: any bytes are bytes.
-        let bytes: &[u8; size_of::<[u64; 128]>()] = unsafe { &*records.as_ptr().cast() };
+        let bytes = records.as_flattened();
         let mut rest = bytes.get(..got as usize).unwrap_or(bytes);
-        while let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, _, name @ ..] = rest {
-            let digits = name.iter().take_while(|byte| byte.is_ascii_digit());
-            let number = digits.fold(0u32, |number, digit| {
-                number.wrapping_mul(10).wrapping_add(u32::from(digit - b'0'))
-            });
-            if number >= first {
-                // SAFETY: only sets a flag in the child's own table.
-                unsafe { libc::fcntl(number as RawFd, libc::F_SETFD, libc::FD_CLOEXEC) };
+        while let Some((head, name)) = rest.split_first_chunk::<19>() {
+            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            if let Some(number) = name.get(..end).and_then(decimal) {
+                found(number);
             }
-            let len = usize::from(u16::from_ne_bytes([*low, *high]));
-            rest = rest.get(len.max(1)..).unwrap_or(&[]);
+            let len = usize::from(u16::from_ne_bytes([head[16], head[17]]));
+            rest = rest.get(len.max(19)..).unwrap_or(&[]);
         }
-    }
+    };
+    // SAFETY: opened above, and nobody else's.
+    unsafe { libc::close(list) };
+    result
+}
+
+fn decimal(digits: &[u8]) -> Option<u32> {
+    let number = digits.iter().try_fold(0u32, |number, digit| {
+        let digit = digit.is_ascii_digit().then_some(u32::from(digit & 0xf))?;
+        number.checked_mul(10)?.checked_add(digit)
+    });
+    number.filter(|_| !digits.is_empty())
 }
 
 fn errno() -> c_int {
@@ -297,9 +311,14 @@ pub(crate) unsafe fn fork() -> io::Result<Side> {
 }
 
 /// Names the calling thread, and with it the process, for `ps` and `top`.
-pub(crate) fn set_title(title: &CStr) {
-    // SAFETY: a C string, of which the kernel takes the first 15 bytes.
-    unsafe { libc::prctl(libc::PR_SET_NAME, title.as_ptr()) };
+pub(crate) fn set_title(title: &str) {
+    // The kernel takes 15 bytes and a zero.
+    let mut bytes = [0; 16];
+    for (slot, byte) in bytes.iter_mut().take(15).zip(title.bytes()) {
+        *slot = byte;
+    }
+    // SAFETY: ends with a zero.
+    unsafe { libc::prctl(libc::PR_SET_NAME, bytes.as_ptr()) };
 }
 
 /// The process that started this one, or that took it over.
@@ -318,5 +337,7 @@ pub(crate) fn reap(pid: u32) {
 
 /// How many threads this process has.
 pub(crate) fn threads() -> io::Result<usize> {
-    Ok(std::fs::read_dir("/proc/self/task")?.count())
+    let mut count = 0;
+    each_number(c"/proc/self/task", |_| count += 1).map_err(io::Error::from_raw_os_error)?;
+    Ok(count)
 }

@@ -148,6 +148,20 @@ pub(crate) struct Packet {
     pub(crate) truncated: bool,
 }
 
+/// How many bytes the next packet holds; [`io::ErrorKind::WouldBlock`] when there is none.
+pub(crate) fn next_len(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    // SAFETY: no bytes are asked for; with MSG_TRUNC the answer is the true length.
+    let len = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            ptr::null_mut(),
+            0,
+            libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT,
+        )
+    };
+    check(len).map(|len| len as usize)
+}
+
 /// Takes the next packet; [`io::ErrorKind::WouldBlock`] when there is none.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
     receive_with(socket, buffer, libc::MSG_DONTWAIT)
