@@ -10,13 +10,16 @@ use std::{
     cell::RefCell,
     fs::File,
     mem::{self, ManuallyDrop},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::fd::{AsFd, OwnedFd},
     thread::LocalKey,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
-use crate::segment::{Flavour, Segment};
+use crate::{
+    segment::{Flavour, Segment},
+    sys::file::{Facts, access},
+};
 
 const OUTSIDE: &str =
     "shared objects travel only in the arguments and the return value of a child process";
@@ -38,9 +41,14 @@ struct Sending {
 
 struct Sent {
     copy: OwnedFd,
-    /// Device and inode: which segment it is.
-    identity: (u64, u64),
-    flavour: Flavour,
+    identity: Identity,
+}
+
+/// Which segment it is, and what may be done with it.
+#[derive(PartialEq)]
+struct Identity {
+    file: (u64, u64),
+    access: (bool, bool),
 }
 
 #[derive(Default)]
@@ -126,7 +134,9 @@ pub(crate) fn serialize<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let place = SENDING.with(|current| match &mut *current.borrow_mut() {
         None => Err(OUTSIDE.to_owned()),
-        Some(scope) => scope.add(segment).inspect_err(|failure| scope.failure = Some(failure.clone())),
+        Some(scope) => scope
+            .add(segment)
+            .inspect_err(|failure| scope.failure = Some(failure.clone())),
     });
     place.map_err(ser::Error::custom)?.serialize(serializer)
 }
@@ -136,7 +146,9 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let (index, flavour) = <(u32, Flavour)>::deserialize(deserializer)?;
     let taken = RECEIVING.with(|current| match &mut *current.borrow_mut() {
         None => Err(OUTSIDE.to_owned()),
-        Some(scope) => scope.take(index, flavour).inspect_err(|failure| scope.failure = Some(failure.clone())),
+        Some(scope) => scope
+            .take(index, flavour)
+            .inspect_err(|failure| scope.failure = Some(failure.clone())),
     });
     taken.map_err(de::Error::custom)
 }
@@ -148,16 +160,17 @@ impl Sending {
         let refused = |error| format!("cannot hand over a shared object: {error}");
         let copy = descriptor.try_clone_to_owned().map_err(refused)?;
         let file = File::from(copy);
-        let about = file.metadata().map_err(refused)?;
-        let identity = (about.dev(), about.ino());
-        let same = |sent: &Sent| sent.identity == identity && sent.flavour == flavour;
+        let identity = Identity {
+            file: Facts::of(&file).map_err(refused)?.id,
+            access: access(file.as_fd()).map_err(refused)?,
+        };
+        let same = |sent: &Sent| sent.identity == identity;
         let index = match self.descriptors.iter().position(same) {
             Some(index) => index,
             None => {
                 self.descriptors.push(Sent {
                     copy: file.into(),
                     identity,
-                    flavour,
                 });
                 self.descriptors.len() - 1
             }
@@ -172,9 +185,12 @@ impl Receiving {
     fn take(&self, index: u32, flavour: Flavour) -> Result<Segment, String> {
         let Some(descriptor) = self.descriptors.get(index as usize) else {
             let count = self.descriptors.len();
-            return Err(format!("shared object {index} of a message that brought {count}"));
+            return Err(format!(
+                "shared object {index} of a message that brought {count}"
+            ));
         };
-        let refused = |error: &dyn std::fmt::Display| format!("cannot open a shared object: {error}");
+        let refused =
+            |error: &dyn std::fmt::Display| format!("cannot open a shared object: {error}");
         let copy = descriptor.try_clone().map_err(|error| refused(&error))?;
         Segment::from_handle(copy, flavour).map_err(|error| refused(&error))
     }

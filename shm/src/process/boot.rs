@@ -187,7 +187,10 @@ pub(crate) fn settle(name: &str, die_with_parent: bool, parent: Owner) -> Result
     clone::set_title(name);
     if die_with_parent {
         watch::die_with(parent).map_err(|error| {
-            Message::text(Kind::NotBegun, format_args!("it cannot watch its parent: {error}"))
+            Message::text(
+                Kind::NotBegun,
+                format_args!("it cannot watch its parent: {error}"),
+            )
         })?;
     }
     Ok(())

@@ -302,7 +302,9 @@ impl Drop for Running {
             }
             OnDrop::Join => {}
             OnDrop::Detach => {
-                if let (Ok(copy), Ok(mut detached)) = (process.try_clone_to_owned(), DETACHED.lock()) {
+                if let (Ok(copy), Ok(mut detached)) =
+                    (process.try_clone_to_owned(), DETACHED.lock())
+                {
                     detached.push(copy);
                 }
                 return;

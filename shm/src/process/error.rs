@@ -19,10 +19,14 @@ pub enum StartError {
     NotInitialised,
     /// The task is not a function of the executable itself. Functions of dynamic libraries have no fixed place that a
     /// child could find.
-    #[error("the task is not a function of the executable itself: functions of dynamic libraries cannot be started")]
+    #[error(
+        "the task is not a function of the executable itself: functions of dynamic libraries cannot be started"
+    )]
     NotInExecutable,
     /// Other threads run. A copy of this process would lack them, but not the locks that they hold.
-    #[error("cannot fork while {count} other thread(s) run; start the child by spawning instead, or fork earlier")]
+    #[error(
+        "cannot fork while {count} other thread(s) run; start the child by spawning instead, or fork earlier"
+    )]
     ThreadsRunning {
         /// How many there are beside the calling one.
         count: usize,
@@ -31,7 +35,7 @@ pub enum StartError {
     #[error("cannot fork while this process holds {count} guard(s) of shared objects")]
     GuardsHeld {
         /// How many it holds.
-        count: usize,
+        count: u64,
     },
     /// The arguments could not be encoded.
     #[error("the arguments of child '{name}' could not be encoded: {message}")]
@@ -158,7 +162,9 @@ pub enum JoinError {
         pid: u32,
     },
     /// The child has ended, but somebody else took its status: SIGCHLD is ignored, or other code waits for any child.
-    #[error("child '{name}' (pid {pid}) has ended, but its status was taken by somebody else, or SIGCHLD is ignored")]
+    #[error(
+        "child '{name}' (pid {pid}) has ended, but its status was taken by somebody else, or SIGCHLD is ignored"
+    )]
     StatusUnknown {
         /// The name of the child.
         name: String,
@@ -211,7 +217,9 @@ impl JoinError {
     #[must_use]
     pub fn exit_code(&self) -> Option<i32> {
         match self {
-            JoinError::Exited { code, .. } | JoinError::NeverInitialised { code, .. } => Some(*code),
+            JoinError::Exited { code, .. } | JoinError::NeverInitialised { code, .. } => {
+                Some(*code)
+            }
             _ => None,
         }
     }

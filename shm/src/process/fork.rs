@@ -11,12 +11,7 @@ use std::{
 };
 
 use super::{
-    boot,
-    builder::Start,
-    child::Started,
-    error::StartError,
-    panics, watch,
-    wire::Message,
+    boot, builder::Start, child::Started, error::StartError, panics, watch, wire::Message,
 };
 use crate::sys::{
     self,
@@ -35,7 +30,8 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     }
     let until = Instant::now() + LINGER;
     loop {
-        let threads = clone::threads().map_err(|error| start.io("reading /proc/self/task", error))?;
+        let threads =
+            clone::threads().map_err(|error| start.io("reading /proc/self/task", error))?;
         match threads.saturating_sub(1 + watch::watchers()) {
             0 => return Ok(()),
             count if Instant::now() >= until => return Err(StartError::ThreadsRunning { count }),
@@ -53,7 +49,8 @@ pub(crate) unsafe fn start(
     start: &Start<'_>,
     work: impl FnOnce() -> Message,
 ) -> Result<Started, StartError> {
-    let (ours, theirs) = socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
+    let (ours, theirs) =
+        socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     // What is buffered would be printed by both. If it cannot be printed, nothing that is done here can change that.
     let _ = io::stdout().flush();
     // SAFETY: promised by the caller.

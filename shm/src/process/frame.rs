@@ -153,7 +153,7 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Fra
 }
 
 /// What a child does with the bytes that it finds, for fuzzing: takes them apart and tells whether it would go on.
-pub(crate) fn check_boot(packet: &[u8]) -> bool {
+pub fn check_boot(packet: &[u8]) -> bool {
     match parse(packet) {
         Ok((header, payload)) if header.kind == Kind::Boot && !header.parcel => {
             decode::<Boot<'_>>(payload).is_ok()
@@ -188,9 +188,15 @@ mod tests {
     fn a_frame_comes_out_as_it_went_in() {
         let packet = boot_packet();
         let (header, payload) = parse(&packet).unwrap();
-        assert_eq!((header.kind, header.parcel, header.descriptors), (Kind::Boot, false, 7));
+        assert_eq!(
+            (header.kind, header.parcel, header.descriptors),
+            (Kind::Boot, false, 7)
+        );
         let boot: Boot<'_> = decode(payload).unwrap();
-        assert_eq!((boot.name, boot.task, boot.arguments), ("name", u64::MAX, &[1, 2, 3][..]));
+        assert_eq!(
+            (boot.name, boot.task, boot.arguments),
+            ("name", u64::MAX, &[1, 2, 3][..])
+        );
         assert!(check_boot(&packet));
     }
 

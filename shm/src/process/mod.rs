@@ -10,22 +10,23 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) mod boot;
+mod boot;
 mod builder;
 mod child;
 mod error;
 mod fork;
-pub(crate) mod frame;
+mod frame;
 mod panics;
 mod spawn;
 mod task;
 mod watch;
 mod wire;
 
-pub use boot::init;
+pub use boot::{__init_before_main, init};
 pub use builder::{Builder, OnDrop, ParseStartMethodError, StartMethod};
 pub use child::Child;
 pub use error::{JoinError, StartError};
+pub use frame::check_boot as check_boot_frame;
 
 /// Starts child processes.
 #[derive(Debug)]
@@ -44,7 +45,9 @@ impl Process {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Process::builder().method(StartMethod::Spawn).start(task, arguments)
+        Process::builder()
+            .method(StartMethod::Spawn)
+            .start(task, arguments)
     }
 
     /// Starts a copy of this process, to run `task(arguments)`.
@@ -57,7 +60,9 @@ impl Process {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned,
     {
-        Process::builder().method(StartMethod::Fork).start(task, arguments)
+        Process::builder()
+            .method(StartMethod::Fork)
+            .start(task, arguments)
     }
 
     /// Starts a copy of this process, to run a closure that may use everything this process has.
@@ -83,22 +88,22 @@ impl Process {
     pub fn builder() -> Builder {
         Builder::default()
     }
+
+    /// The name of the calling process: what its parent called it, or `main`.
+    #[must_use]
+    pub fn name() -> &'static str {
+        // Acquire: pairs with the Release in `set_name`.
+        let name = NAME.load(Ordering::Acquire);
+        // SAFETY: null, or a string that is never freed nor changed.
+        match unsafe { name.as_ref() } {
+            Some(name) => name,
+            None => "main",
+        }
+    }
 }
 
 /// The name of this process, once it has one. It lives for ever: a process is named once, when it begins.
 static NAME: AtomicPtr<String> = AtomicPtr::new(ptr::null_mut());
-
-/// The name of the calling process: what its parent called it, or `main`.
-#[must_use]
-pub fn name() -> &'static str {
-    // Acquire: pairs with the Release in `set_name`.
-    let name = NAME.load(Ordering::Acquire);
-    // SAFETY: null, or a string that is never freed nor changed.
-    match unsafe { name.as_ref() } {
-        Some(name) => name,
-        None => "main",
-    }
-}
 
 fn set_name(name: &str) {
     let name = Box::leak(Box::new(name.to_owned()));

@@ -38,7 +38,8 @@ pub(crate) fn start(
         payload: postcard::to_allocvec(&boot).map_err(|error| start.not_encoded(error))?,
         descriptors,
     };
-    let (ours, theirs) = socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
+    let (ours, theirs) =
+        socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     // All is in the socket before the child exists, so nobody waits for anybody.
     message.send(ours.as_fd()).map_err(|error| match error {
         WireError::Io { what, source } => start.io(what, source),

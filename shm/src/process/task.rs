@@ -8,11 +8,7 @@ use std::{mem, os::fd::OwnedFd, ptr};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    frame::Kind,
-    panics,
-    wire::Message,
-};
+use super::{frame::Kind, panics, wire::Message};
 use crate::{handle, sys::elf};
 
 /// Decodes the arguments, runs the task at this address, encodes what it returns.
@@ -36,9 +32,8 @@ impl Places {
     /// The places of a task; `None` when it is no code of the executable itself.
     pub(crate) fn of<A: DeserializeOwned, R: Serialize>(task: fn(A) -> R) -> Option<Places> {
         let call: Call = call::<A, R>;
-        let place = |address: usize| {
-            elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64)
-        };
+        let place =
+            |address: usize| elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64);
         Some(Places {
             call: place(call as usize)?,
             task: place(task as usize)?,

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Write},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileExt,
@@ -13,7 +13,10 @@ use super::{
     error::WireError,
     frame::{self, FrameError, HEADER, Header, INLINE, Kind},
 };
-use crate::sys::socket::{self, BATCH};
+use crate::sys::{
+    memory,
+    socket::{self, BATCH},
+};
 
 /// A message, whole.
 pub(crate) struct Message {
@@ -40,7 +43,7 @@ impl Message {
     /// Sends it without waiting. It is in the socket whole, or the peer finds it incomplete.
     pub(crate) fn send(&self, socket: BorrowedFd<'_>) -> Result<(), WireError> {
         let parcel = if self.payload.len() > INLINE {
-            Some(socket::parcel(&self.payload).map_err(io_error("making a file in memory"))?)
+            Some(parcel(&self.payload).map_err(io_error("making a file in memory"))?)
         } else {
             None
         };
@@ -51,7 +54,11 @@ impl Message {
             descriptors: u32::try_from(self.descriptors.len())
                 .map_err(|_| FrameError::Descriptors)?,
         };
-        let inline = if parcel.is_some() { &[][..] } else { &self.payload };
+        let inline = if parcel.is_some() {
+            &[][..]
+        } else {
+            &self.payload
+        };
         let all: Vec<BorrowedFd<'_>> = parcel
             .iter()
             .map(AsFd::as_fd)
@@ -127,6 +134,17 @@ fn if_any<T>(
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(io_error("receiving from the other process")(error)),
     }
+}
+
+/// A file in memory that holds a payload too large for a packet.
+fn parcel(payload: &[u8]) -> io::Result<File> {
+    if payload.len() as u64 > memory::file_size_limit() {
+        // Writing it would end in a signal.
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut file = memory::anonymous()?;
+    file.write_all(payload)?;
+    Ok(file)
 }
 
 /// Reads a payload that came as a file, after checking that the file is as long as was said.

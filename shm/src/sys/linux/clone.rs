@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicI32, Ordering},
 };
 
-use super::{check, pidfd, signal::Blocked};
+use super::{checked, pidfd, signal::Blocked};
 
 /// Where a new program finds the descriptor that was handed to it.
 pub(crate) const HANDED: RawFd = 3;
@@ -82,7 +82,7 @@ pub(crate) fn program(program: Program<'_>) -> io::Result<(u32, OwnedFd)> {
             ptr::from_mut(&mut process),
         )
     };
-    let pid = check(pid)?;
+    let pid = checked(pid)?;
     // SAFETY: the kernel has just made this descriptor for us.
     let process = unsafe { OwnedFd::from_raw_fd(process) };
     drop(blocked);
@@ -128,7 +128,11 @@ fn become_program(plan: &Plan) -> c_int {
     let pid = unsafe { libc::getpid() } as u32;
     for i in 0..PID_DIGITS {
         let digit = (pid >> (4 * (PID_DIGITS - 1 - i))) as u8 & 0xf;
-        let letter = if digit < 10 { b'0' + digit } else { b'a' - 10 + digit };
+        let letter = if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' - 10 + digit
+        };
         // SAFETY: `program` made sure that there is room for the digits.
         let place = unsafe { plan.digits.add(i) };
         // SAFETY: likewise.
@@ -205,16 +209,17 @@ fn each_number(directory: &CStr, mut found: impl FnMut(u32)) -> Result<(), c_int
     let result = loop {
         let room = size_of_val(&records);
         // SAFETY: `records` is writable for that many bytes.
-        let got = unsafe {
-            libc::syscall(libc::SYS_getdents64, list, records.as_mut_ptr(), room)
-        };
+        let got = unsafe { libc::syscall(libc::SYS_getdents64, list, records.as_mut_ptr(), room) };
         if got <= 0 {
             break if got == 0 { Ok(()) } else { Err(errno()) };
         }
         let bytes = records.as_flattened();
         let mut rest = bytes.get(..got as usize).unwrap_or(bytes);
         while let Some((head, name)) = rest.split_first_chunk::<19>() {
-            let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+            let end = name
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(name.len());
             if let Some(number) = name.get(..end).and_then(decimal) {
                 found(number);
             }
@@ -236,7 +241,9 @@ fn decimal(digits: &[u8]) -> Option<u32> {
 }
 
 fn errno() -> c_int {
-    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO)
+    io::Error::last_os_error()
+        .raw_os_error()
+        .unwrap_or(libc::EIO)
 }
 
 /// Ends the process at once: no handlers of `atexit`, no flushing.
@@ -254,7 +261,7 @@ struct Stack {
 impl Stack {
     fn new() -> io::Result<Stack> {
         // SAFETY: takes a number.
-        let page = check(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
+        let page = checked(unsafe { libc::sysconf(libc::_SC_PAGESIZE) })? as usize;
         let len = page + STACK;
         // SAFETY: a new mapping, at an address that the kernel chooses.
         let base = unsafe {
@@ -272,7 +279,7 @@ impl Stack {
         }
         let stack = Stack { base, len };
         // SAFETY: the lowest page of that mapping, which nobody uses.
-        check(unsafe { libc::mprotect(base, page, libc::PROT_NONE) })?;
+        checked(unsafe { libc::mprotect(base, page, libc::PROT_NONE) })?;
         Ok(stack)
     }
 
@@ -304,7 +311,7 @@ pub(crate) enum Side {
 /// No other thread of this process holds anything that the child will ask for: libc takes care of its own locks only.
 pub(crate) unsafe fn fork() -> io::Result<Side> {
     // SAFETY: promised by the caller.
-    match check(unsafe { libc::fork() })? {
+    match checked(unsafe { libc::fork() })? {
         0 => Ok(Side::Child),
         pid => Ok(Side::Parent(pid as u32)),
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::check;
+use super::checked;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum Ending {
 pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: takes two numbers.
     let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
-    check(opened)?;
+    checked(opened)?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(opened as i32) })
 }
@@ -39,7 +39,7 @@ pub(crate) fn wait(process: BorrowedFd<'_>, until: Option<Instant>) -> io::Resul
         let timeout = left.as_ref().map_or(ptr::null(), ptr::from_ref);
         // SAFETY: one `pollfd`, and a time span that is null or outlives the call.
         let ready = unsafe { libc::ppoll(&mut poll, 1, timeout, ptr::null()) };
-        match check(ready) {
+        match checked(ready) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
             Ok(0) if until.is_none_or(|until| until > Instant::now()) => {}
@@ -72,11 +72,14 @@ pub(crate) fn reap(process: BorrowedFd<'_>) -> io::Result<Option<Ending>> {
                 libc::WEXITED | libc::WNOHANG,
             )
         };
-        match check(done) {
+        match checked(done) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => break result?,
+            result => {
+                result?;
+                break;
+            }
         }
-    };
+    }
     // SAFETY: `waitid` fills these fields, or leaves the zeros.
     if unsafe { info.si_pid() } == 0 {
         return Ok(None);
@@ -104,7 +107,7 @@ pub(crate) fn signal(process: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
             0,
         )
     };
-    check(sent).map(drop)
+    checked(sent).map(drop)
 }
 
 /// Whether an error says that there is no such process, or no such child any more.

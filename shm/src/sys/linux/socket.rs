@@ -4,14 +4,13 @@
 //! 2. A received descriptor is an `OwnedFd` before anything else happens, so that no path leaks one.
 
 use std::{
-    fs::File,
-    io::{self, IoSlice, IoSliceMut, Write},
+    io::{self, IoSlice, IoSliceMut},
     mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
 
-use super::check;
+use super::checked;
 
 /// How many descriptors one packet carries at most; the kernel's own limit is 253.
 pub(crate) const BATCH: usize = 250;
@@ -38,7 +37,7 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
             ends.as_mut_ptr(),
         )
     };
-    check(done)?;
+    checked(done)?;
     // SAFETY: the kernel has just made this descriptor for us.
     let one = unsafe { OwnedFd::from_raw_fd(ends[0]) };
     // SAFETY: likewise.
@@ -130,7 +129,7 @@ pub(crate) fn send(
                 libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT,
             )
         };
-        match check(sent) {
+        match checked(sent) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // A packet is sent whole or not at all.
             result => return result.map(drop),
@@ -159,7 +158,7 @@ pub(crate) fn next_len(socket: BorrowedFd<'_>) -> io::Result<usize> {
             libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT,
         )
     };
-    check(len).map(|len| len as usize)
+    checked(len).map(|len| len as usize)
 }
 
 /// Takes the next packet; [`io::ErrorKind::WouldBlock`] when there is none.
@@ -195,7 +194,7 @@ fn receive_with(
                 flags | libc::MSG_CMSG_CLOEXEC,
             )
         };
-        match check(got) {
+        match checked(got) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => break result? as usize,
         }
@@ -239,23 +238,4 @@ fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
 fn empty_header() -> libc::cmsghdr {
     // SAFETY: zeros are a valid control header.
     unsafe { mem::zeroed() }
-}
-
-/// A file in memory that holds `bytes`, for what is too large for a packet. Nobody can change it any more.
-pub(crate) fn parcel(bytes: &[u8]) -> io::Result<File> {
-    // SAFETY: the name is a C string.
-    let made = unsafe {
-        libc::memfd_create(
-            c"multiproc-parcel".as_ptr(),
-            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
-        )
-    };
-    check(made)?;
-    // SAFETY: the kernel has just made this descriptor for us.
-    let mut file = unsafe { File::from_raw_fd(made) };
-    file.write_all(bytes)?;
-    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-    // SAFETY: only changes what may be done to the file.
-    check(unsafe { libc::fcntl(made, libc::F_ADD_SEALS, seals) })?;
-    Ok(file)
 }
