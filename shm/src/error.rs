@@ -1,0 +1,147 @@
+//! What can go wrong with shared memory.
+
+use std::{io, path::PathBuf};
+
+use multiproc_core::LayoutError;
+
+/// Why shared memory could not be made, opened or sent.
+///
+/// Every variant says what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(
+    missing_docs,
+    reason = "each variant's fields are said by its sentence"
+)]
+pub enum Error {
+    /// No segment can be called that.
+    #[error("{name:?} cannot name a segment: {why}")]
+    InvalidName { name: String, why: &'static str },
+
+    /// There is something of this name already, and it is in use or was made to stay.
+    #[error("{name} exists already")]
+    AlreadyExists { name: String },
+
+    /// There is nothing of this name.
+    #[error("{name} does not exist")]
+    NotFound { name: String },
+
+    /// It belongs to another user.
+    #[error("{} belongs to user {uid}, this process acts for user {expected}", path.display())]
+    NotOurs {
+        path: PathBuf,
+        uid: u32,
+        expected: u32,
+    },
+
+    /// It is no regular file: a symbolic link, a directory, a pipe.
+    #[error("{name} is {found}, not a regular file")]
+    NotRegular { name: String, found: &'static str },
+
+    /// It is shorter than a segment can be.
+    #[error("{name} is {found} bytes long, at least {expected} are needed")]
+    TooShort {
+        name: String,
+        expected: u64,
+        found: u64,
+    },
+
+    /// It is longer than this process can address.
+    #[error("{name} is {found} bytes long, this process can address {limit}")]
+    TooLong {
+        name: String,
+        limit: u64,
+        found: u64,
+    },
+
+    /// There is not enough room, on the disk or in memory.
+    #[error("no room for {needed} bytes in {name}: {source}")]
+    NoSpace {
+        name: String,
+        needed: u64,
+        source: io::Error,
+    },
+
+    /// The memory that is left, to the machine or to the control group, does not suffice.
+    #[error("no memory for {needed} bytes: about {available} are left")]
+    NoMemory { needed: u64, available: u64 },
+
+    /// The limit on file sizes (RLIMIT_FSIZE, `ulimit -f`) forbids it.
+    #[error("{needed} bytes are more than RLIMIT_FSIZE allows: {limit}")]
+    FileSizeLimit { limit: u64, needed: u64 },
+
+    /// Another process could make it shorter under our feet, which would kill this one when it looks.
+    #[error("the length of {name} is not sealed and cannot be")]
+    Unsealed { name: String },
+
+    /// The descriptor does not allow what was asked for.
+    #[error("{name} is open for {found}, it must be open for {expected}")]
+    WrongAccess {
+        name: String,
+        expected: &'static str,
+        found: &'static str,
+    },
+
+    /// Somebody has been looking at it, all alone, for too long: it may be stopped.
+    #[error("{name} is kept busy by a process that is just opening it")]
+    Busy { name: String },
+
+    /// The memory does not hold what was asked for, or cannot hold it.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+
+    /// Without `/proc` a process can tell neither who it is nor who is dead.
+    #[error("/proc is not mounted")]
+    NoProc,
+
+    /// `/proc` tells of another PID namespace.
+    #[error(
+        "/proc/self is {found}, but this process is {expected}: /proc belongs to another PID namespace"
+    )]
+    ForeignProc { expected: u32, found: String },
+
+    /// This process cannot tell who it is: `/proc` is unreadable, or the process was made in other namespaces than
+    /// its parent lives in.
+    #[error("this process cannot tell its own identity from /proc")]
+    NoIdentity,
+
+    /// The system refused.
+    #[error("cannot {doing} {name}: {source}")]
+    Io {
+        doing: &'static str,
+        name: String,
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// Whether there is nothing of that name.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Error::NotFound { .. })
+    }
+
+    /// Whether somebody has the name already.
+    #[must_use]
+    pub fn is_already_exists(&self) -> bool {
+        matches!(self, Error::AlreadyExists { .. })
+    }
+
+    /// Whether it may work a moment later: somebody else is still making it, or just looking at it.
+    #[must_use]
+    pub fn is_not_ready(&self) -> bool {
+        match self {
+            Error::Layout(LayoutError::NotReady) | Error::Busy { .. } => true,
+            Error::TooShort { found, .. } => *found == 0,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn io(doing: &'static str, name: impl Into<String>, source: io::Error) -> Error {
+        Error::Io {
+            doing,
+            name: name.into(),
+            source,
+        }
+    }
+}

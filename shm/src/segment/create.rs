@@ -1,0 +1,218 @@
+//! Making segments: prepared where nobody looks, published by one link.
+
+use std::{
+    fs::File,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use memmap2::MmapRaw;
+use multiproc_core::{LayoutError, Region};
+
+use super::{
+    Access, Create, Flavour, Segment,
+    draft::Draft,
+    hold,
+    name_owner::NameOwner,
+    options::Place,
+    received::Received,
+    region_of,
+    target::{TRANSIENT, Target},
+};
+use crate::{
+    error::Error,
+    sys::{self, file::Facts, identity, memory, memory_left},
+};
+
+/// How often a stale name is removed for others to take it at once.
+const ATTEMPTS: usize = 16;
+
+/// From this many bytes on it takes less time to ask how much memory is left than to reserve it.
+const LARGE: u64 = 4 << 20;
+
+/// What all kinds of segments have in common when they are made.
+struct Making {
+    len: usize,
+    persist: bool,
+    prefault: bool,
+    huge_pages: bool,
+}
+
+pub(super) fn create(
+    create: Create,
+    len: usize,
+    place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
+) -> Result<Segment, Error> {
+    if len == 0 {
+        return Err(Error::TooShort {
+            name: "a new segment".into(),
+            expected: 1,
+            found: 0,
+        });
+    }
+    let making = Making {
+        len,
+        persist: create.persist,
+        prefault: create.prefault,
+        huge_pages: create.huge_pages,
+    };
+    match create.place {
+        Place::Anonymous => anonymous(&making, place),
+        Place::Named(name) => published(&Target::named(name)?, &making, place),
+        Place::File(path) => published(&Target::file(path)?, &making, place),
+        Place::Fd(fd) => adopted(fd, &making, place),
+    }
+}
+
+fn anonymous(
+    making: &Making,
+    place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
+) -> Result<Segment, Error> {
+    let flavour = Flavour::Anonymous;
+    let file =
+        memory::anonymous().map_err(|source| Error::io("create", flavour.label(), source))?;
+    let map = making.map(&file, making.len, &flavour)?;
+    memory::seal_length(file.as_fd())
+        .map_err(|source| Error::io("seal", flavour.label(), source))?;
+    place(region_of(&map))?;
+    Ok(Segment::new(file, map, Access::ReadWrite, flavour))
+}
+
+fn published(
+    target: &Target,
+    making: &Making,
+    place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
+) -> Result<Segment, Error> {
+    let creator = identity::me();
+    if creator.is_none() {
+        return Err(Error::NoIdentity);
+    }
+    let persist = making.persist || target.flavour.name().is_none();
+    // Before any room is taken: a stale segment may have it.
+    remove_stale(target)?;
+    sys::step("segment: name free");
+    let mut draft = Draft::new(target, persist)?;
+    sys::step("segment: draft held");
+    let map = making.map(draft.file(), making.len, &target.flavour)?;
+    sys::step("segment: room reserved");
+    place(region_of(&map))?;
+    sys::step("segment: layout placed");
+    for _ in 0..ATTEMPTS {
+        match draft.publish()? {
+            Ok(file) => {
+                let id = Facts::of(&file)
+                    .map_err(|source| Error::io("look at", target.label(), source))?
+                    .id;
+                let mut segment =
+                    Segment::new(file, map, Access::ReadWrite, target.flavour.clone());
+                segment.name_owner =
+                    (!persist).then(|| NameOwner::new(creator, target.path.clone(), id));
+                return Ok(segment);
+            }
+            Err(unpublished) => draft = unpublished,
+        }
+        remove_stale(target)?;
+    }
+    Err(already_exists(target))
+}
+
+/// Takes away the name of a segment that nobody has any more and that was not made to stay.
+///
+/// # Errors
+///
+/// [`Error::AlreadyExists`] when there is something else.
+fn remove_stale(target: &Target) -> Result<(), Error> {
+    for _ in 0..ATTEMPTS {
+        let (file, facts) = match target.open(false) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            opened => opened?,
+        };
+        if target.flavour.name().is_none()
+            || facts.mode != TRANSIENT
+            || !hold::try_exclusive(&file, &target.label())?
+        {
+            return Err(already_exists(target));
+        }
+        // The lock keeps others from replacing the file, but one may have done so before.
+        if target.leads_to(&facts) {
+            sys::step("segment: stale name found");
+            target.unlink()?;
+            sys::step("segment: stale name removed");
+        }
+    }
+    Err(already_exists(target))
+}
+
+fn already_exists(target: &Target) -> Error {
+    Error::AlreadyExists {
+        name: target.label(),
+    }
+}
+
+fn adopted(
+    fd: OwnedFd,
+    making: &Making,
+    place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
+) -> Result<Segment, Error> {
+    let received = Received::new(fd)?;
+    received.demand(Access::ReadWrite)?;
+    // What somebody else made may be longer; all of it is mapped.
+    let len = received.len()?.max(making.len);
+    let map = making.map(&received.file, len, &received.flavour)?;
+    let received = received.sealed_if_possible();
+    let file = received.hold(Access::ReadWrite)?;
+    place(region_of(&map))?;
+    Ok(Segment::new(file, map, Access::ReadWrite, received.flavour))
+}
+
+impl Making {
+    /// Makes `file` at least `len` bytes long, with room for each, and maps it.
+    fn map(&self, file: &File, len: usize, flavour: &Flavour) -> Result<MmapRaw, Error> {
+        let needed = len as u64;
+        let limit = memory::file_size_limit();
+        if needed > limit {
+            return Err(Error::FileSizeLimit { limit, needed });
+        }
+        if needed >= LARGE
+            && !matches!(flavour, Flavour::File(_))
+            && let Some(available) = memory_left()
+            && needed > available
+        {
+            return Err(Error::NoMemory { needed, available });
+        }
+        let reserve = || {
+            memory::reserve(file, needed).map_err(|source| {
+                let name = flavour.label();
+                if memory::was_no_room(&source) {
+                    Error::NoSpace {
+                        name,
+                        needed,
+                        source,
+                    }
+                } else {
+                    Error::io("reserve room for", name, source)
+                }
+            })
+        };
+        let map = || {
+            memory::map(file, len, true).map_err(|source| Error::io("map", flavour.label(), source))
+        };
+        if self.huge_pages {
+            // Only pages that a mapping asks for become huge ones, so they are made through the mapping. What could
+            // not be made is missed, and reported, by reserving it.
+            file.set_len(needed)
+                .map_err(|source| Error::io("lengthen", flavour.label(), source))?;
+            let map = map()?;
+            memory::prefer_huge_pages(&map);
+            let _ = memory::prefault(&map, true);
+            reserve()?;
+            return Ok(map);
+        }
+        reserve()?;
+        let map = map()?;
+        if self.prefault {
+            memory::prefault(&map, true)
+                .map_err(|source| Error::io("prefault", flavour.label(), source))?;
+        }
+        Ok(map)
+    }
+}

@@ -1,0 +1,223 @@
+//! Segments: files in memory, or on a disk, that processes map together.
+//!
+//! | made with            | found by               | goes                                                    |
+//! |----------------------|------------------------|---------------------------------------------------------|
+//! | [`Create::anonymous`]| being handed over      | with the last process that has it                       |
+//! | [`Create::named`]    | its name               | its name with its creator, the memory with the last     |
+//! | … `.persist(true)`   | its name               | at [`remove`], the memory with the last                 |
+//! | [`Create::file`]     | its path               | when somebody deletes the file                          |
+//!
+//! Rules that everything here keeps:
+//!
+//! 1. A segment is complete before it has a name: nobody finds half of one, whenever its creator is killed.
+//! 2. Room for every byte is reserved before it is mapped, and only what the file has is mapped: no access fails later.
+//! 3. Everybody who has a named segment or a file holds a shared lock on a description of their own (`hold`); so a
+//!    name that nobody holds is known to be left over.
+//! 4. What is left over is replaced by a new file, never written over.
+//!
+//! Nothing keeps another process of the same user from truncating a named segment or a file, which ends whoever then
+//! looks at the memory (SIGBUS). Anonymous segments are sealed against that.
+
+mod create;
+mod draft;
+mod flavour;
+mod hold;
+mod name_owner;
+mod open;
+mod options;
+mod received;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    fs::File,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    ptr::NonNull,
+};
+
+use memmap2::MmapRaw;
+use multiproc_core::{LayoutError, Region};
+
+pub(crate) use flavour::Flavour;
+use name_owner::NameOwner;
+pub use options::{Access, Create, Open};
+use received::{Received, map_whole};
+use target::{Target, check_own};
+
+use crate::{error::Error, sys::file::Facts};
+
+/// Memory that processes share.
+pub struct Segment {
+    // Dropped in this order: the name goes while the segment is still held, so that nobody takes it for left over.
+    name_owner: Option<NameOwner>,
+    map: MmapRaw,
+    file: File,
+    access: Access,
+    flavour: Flavour,
+}
+
+impl Segment {
+    /// Makes a segment of `len` bytes, all zero, and has `place` put a layout into it before anybody can see it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyExists`] when somebody has the name, or made it to stay. Otherwise what `place` says, or what
+    /// the system refuses; then nothing is left behind.
+    pub(crate) fn create(
+        create: Create,
+        len: usize,
+        place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
+    ) -> Result<Segment, Error> {
+        create::create(create, len, place)
+    }
+
+    /// Opens a segment. When nobody else has it, and it is opened for writing, `bury` is called before anybody else
+    /// can get it: whoever held something in it is dead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is none, or none after the time that [`Open::wait`] gives;
+    /// [`Error::NotOurs`], [`Error::NotRegular`] and [`Error::TooShort`] when there is something else; what `bury`
+    /// says, or what the system refuses.
+    pub(crate) fn open(
+        open: Open,
+        access: Access,
+        bury: impl Fn(Region<'_>) -> Result<(), LayoutError>,
+    ) -> Result<Segment, Error> {
+        open::open(open, access, bury)
+    }
+
+    fn new(file: File, map: MmapRaw, access: Access, flavour: Flavour) -> Segment {
+        Segment {
+            name_owner: None,
+            map,
+            file,
+            access,
+            flavour,
+        }
+    }
+
+    /// What another process needs to have the segment, too: see [`from_handle`](Segment::from_handle).
+    pub(crate) fn handle(&self) -> (BorrowedFd<'_>, Flavour) {
+        (self.file.as_fd(), self.flavour.clone())
+    }
+
+    /// The segment that another process has handed over, with the access that its descriptor gives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsealed`] for an anonymous segment that can be truncated, [`Error::TooShort`] for an empty file, or
+    /// what the system refuses.
+    pub(crate) fn from_handle(fd: OwnedFd, flavour: Flavour) -> Result<Segment, Error> {
+        let received = Received::with(fd, flavour)?;
+        if !received.flavour.is_public() && !received.seal() {
+            return Err(Error::Unsealed {
+                name: received.flavour.label(),
+            });
+        }
+        Segment::of_received(&received, received.access)
+    }
+
+    fn of_received(received: &Received, access: Access) -> Result<Segment, Error> {
+        let file = received.hold(access)?;
+        let map = map_whole(&file, access, &received.flavour)?;
+        Ok(Segment::new(file, map, access, received.flavour.clone()))
+    }
+
+    /// The same segment, opened anew so that this process cannot write to it through the result.
+    ///
+    /// # Errors
+    ///
+    /// What the system refuses.
+    pub(crate) fn read_only(&self) -> Result<Segment, Error> {
+        let copy = self
+            .file
+            .try_clone()
+            .map_err(|source| Error::io("duplicate", self.flavour.label(), source))?;
+        let received = Received::with(copy.into(), self.flavour.clone())?;
+        Segment::of_received(&received, Access::ReadOnly)
+    }
+
+    /// Its memory, as long as the segment is borrowed.
+    #[must_use]
+    pub fn region(&self) -> Region<'_> {
+        region_of(&self.map)
+    }
+
+    /// Its length in bytes.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "a segment is never empty")]
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether it can be written to.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Its name, for a named one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.flavour.name()
+    }
+
+    /// The path that it was made or opened by, for a file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.flavour {
+            Flavour::File(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Segment")
+            .field("flavour", &self.flavour)
+            .field("len", &self.len())
+            .field("access", &self.access)
+            .finish_non_exhaustive()
+    }
+}
+
+impl AsFd for Segment {
+    /// The file, for those who map it by other means or hand it on by themselves.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// The memory of a mapping.
+fn region_of(map: &MmapRaw) -> Region<'_> {
+    let base = NonNull::new(map.as_mut_ptr());
+    // SAFETY: the mapping covers its own length for as long as it is borrowed, and is reached through regions only.
+    let region = base.map(|base| unsafe { Region::new(base, map.len()) });
+    let Some(Ok(region)) = region else {
+        unreachable!("a mapping starts at a page, and never at address 0");
+    };
+    region
+}
+
+/// Takes away the name of a segment; those who have it keep it.
+///
+/// # Errors
+///
+/// [`Error::NotFound`] when there is none, [`Error::NotOurs`] and [`Error::NotRegular`] when there is something else.
+pub fn remove(name: &str) -> Result<(), Error> {
+    let target = Target::named(name.into())?;
+    let refused = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotFound => Error::NotFound {
+            name: target.label(),
+        },
+        _ => Error::io("remove", target.label(), source),
+    };
+    let facts = Facts::at(&target.path).map_err(refused)?;
+    check_own(&target.path, &target.flavour, &facts)?;
+    std::fs::remove_file(&target.path).map_err(refused)
+}

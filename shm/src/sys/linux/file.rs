@@ -1,0 +1,195 @@
+//! Files: opening, naming and locking them, and what they are.
+
+use std::{
+    ffi::CString,
+    fs::{File, OpenOptions},
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use super::checked;
+
+/// Where named segments lie.
+pub const NAMED: &str = "/dev/shm";
+
+/// The errors of file systems that know no nameless files.
+const NO_TMPFILE: [i32; 2] = [libc::EOPNOTSUPP, libc::EISDIR];
+
+/// Opens what is called `path`, never through a symbolic link and without waiting for the other end of a pipe.
+pub fn open(path: &Path, write: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path)
+}
+
+/// The same file through another description: for a lock of its own, and perhaps with less access.
+pub fn reopen(fd: BorrowedFd<'_>, write: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(write)
+        .open(magic_link(fd))
+}
+
+fn magic_link(fd: BorrowedFd<'_>) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// The name by which the file was opened, as far as the kernel knows.
+pub fn path_of(fd: BorrowedFd<'_>) -> io::Result<PathBuf> {
+    std::fs::read_link(magic_link(fd))
+}
+
+/// A new file without a name in `directory`; `None` where the file system has no such thing.
+pub fn nameless(directory: &Path, mode: u32) -> io::Result<Option<File>> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_TMPFILE)
+        .open(directory);
+    match opened {
+        Ok(file) => {
+            set_mode(&file, mode)?;
+            Ok(Some(file))
+        }
+        Err(error)
+            if error
+                .raw_os_error()
+                .is_some_and(|code| NO_TMPFILE.contains(&code)) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A new file called `path`, which must not exist.
+pub fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path)?;
+    set_mode(&file, mode)?;
+    Ok(file)
+}
+
+/// Sets the mode whatever the umask is.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    file.set_permissions(PermissionsExt::from_mode(mode))
+}
+
+/// Gives the open file the name `path`, which nobody else may have.
+pub fn link(file: &File, path: &Path) -> io::Result<()> {
+    let from = CString::new(magic_link(file.as_fd()).into_os_string().as_bytes())?;
+    let to = CString::new(path.as_os_str().as_bytes())?;
+    // SAFETY: both are strings that end in NUL.
+    let result = unsafe {
+        libc::linkat(
+            libc::AT_FDCWD,
+            from.as_ptr(),
+            libc::AT_FDCWD,
+            to.as_ptr(),
+            libc::AT_SYMLINK_FOLLOW,
+        )
+    };
+    checked(result).map(drop)
+}
+
+/// What a file is, as far as segments ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Which file it is: device and inode.
+    pub id: (u64, u64),
+    /// Who owns it.
+    pub uid: u32,
+    /// Its permissions.
+    pub mode: u32,
+    /// What it is, if it is no regular file.
+    pub irregular: Option<&'static str>,
+    /// Its length in bytes.
+    pub len: u64,
+    /// How many names it has.
+    pub names: u64,
+}
+
+impl Facts {
+    /// About an open file.
+    pub fn of(file: &File) -> io::Result<Facts> {
+        file.metadata().map(|found| Facts::from(&found))
+    }
+
+    /// About what is called `path`, a symbolic link itself included.
+    pub fn at(path: &Path) -> io::Result<Facts> {
+        std::fs::symlink_metadata(path).map(|found| Facts::from(&found))
+    }
+}
+
+impl From<&std::fs::Metadata> for Facts {
+    fn from(found: &std::fs::Metadata) -> Facts {
+        let kind = found.file_type();
+        let irregular = match () {
+            () if kind.is_file() => None,
+            () if kind.is_symlink() => Some("a symbolic link"),
+            () if kind.is_dir() => Some("a directory"),
+            () if kind.is_fifo() => Some("a named pipe"),
+            () if kind.is_socket() => Some("a socket"),
+            () => Some("a device"),
+        };
+        Facts {
+            id: (found.dev(), found.ino()),
+            uid: found.uid(),
+            mode: found.mode() & 0o7777,
+            irregular,
+            len: found.len(),
+            names: found.nlink(),
+        }
+    }
+}
+
+/// The user that this process acts for.
+pub fn user() -> u32 {
+    // SAFETY: has no preconditions and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Whether an open file can be read, and whether it can be written.
+pub fn access(fd: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
+    // SAFETY: asks about a descriptor that the borrow keeps open.
+    let flags = checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) })?;
+    if flags & libc::O_PATH != 0 {
+        return Ok((false, false));
+    }
+    Ok(match flags & libc::O_ACCMODE {
+        libc::O_RDWR => (true, true),
+        libc::O_RDONLY => (true, false),
+        _ => (false, true),
+    })
+}
+
+/// Tries to lock the open file description, without waiting; says whether it did.
+///
+/// A lock is never given up but by closing the last descriptor of the description, and never changed into the other
+/// kind: both would lose locks that others rely on.
+pub fn try_flock(file: &File, exclusive: bool) -> io::Result<bool> {
+    let kind = if exclusive {
+        libc::LOCK_EX
+    } else {
+        libc::LOCK_SH
+    };
+    // SAFETY: acts on a descriptor that the borrow keeps open.
+    match checked(unsafe { libc::flock(file.as_raw_fd(), kind | libc::LOCK_NB) }) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,132 @@
+//! Memory: files that are nothing else, room for what they promise, and mappings.
+
+use std::{
+    ffi::CStr,
+    fs::File,
+    io,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
+
+use super::checked;
+
+/// Older kernels than 6.3 do not know the flag.
+static NOEXEC_UNKNOWN: AtomicBool = AtomicBool::new(false);
+
+/// A new file without a name, in memory, that can be sealed.
+pub fn anonymous() -> io::Result<File> {
+    const NAME: &CStr = c"multiproc";
+    const FLAGS: libc::c_uint = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    if !NOEXEC_UNKNOWN.load(Ordering::Relaxed) {
+        match memfd(NAME, FLAGS | libc::MFD_NOEXEC_SEAL) {
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                NOEXEC_UNKNOWN.store(true, Ordering::Relaxed);
+            }
+            made => return made,
+        }
+    }
+    memfd(NAME, FLAGS)
+}
+
+fn memfd(name: &CStr, flags: libc::c_uint) -> io::Result<File> {
+    // SAFETY: the name is a string that ends in NUL.
+    let fd = checked(unsafe { libc::memfd_create(name.as_ptr(), flags) })?;
+    // SAFETY: the descriptor was made just now and belongs to nobody else.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Fixes the length of a file in memory for ever. Refused for files in a directory.
+pub fn seal_length(fd: BorrowedFd<'_>) -> io::Result<()> {
+    const SEALS: libc::c_int = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: acts on a descriptor that the borrow keeps open.
+    checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_ADD_SEALS, SEALS) }).map(drop)
+}
+
+/// Whether nobody can ever make the file shorter.
+pub fn cannot_shrink(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: asks about a descriptor that the borrow keeps open.
+    let seals = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GET_SEALS) };
+    // A file that knows no seals answers -1.
+    seals >= 0 && seals & libc::F_SEAL_SHRINK != 0
+}
+
+/// The longest file that this process may make; beyond it the kernel would send SIGXFSZ.
+pub fn file_size_limit() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: libc::RLIM_INFINITY,
+        rlim_max: libc::RLIM_INFINITY,
+    };
+    // SAFETY: `limit` is writable. If the call failed the limit would be infinite, as without it.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+    limit.rlim_cur
+}
+
+/// Makes the file `len` bytes long with memory or disk space behind each, so that no access can fail later.
+pub fn reserve(file: &File, len: u64) -> io::Result<()> {
+    let (mut done, mut part) = (0, len);
+    while done < len {
+        let next = part.min(len - done);
+        match allocate(file, done, next) {
+            Ok(()) => done += next,
+            // The kernel has given back what it had of this part: frequent signals would make it start over for ever.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                part = (part / 2).max(SMALLEST_PART);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Allocated faster than any signals come.
+const SMALLEST_PART: u64 = 1 << 16;
+
+fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    let too_big = |_| io::Error::from_raw_os_error(libc::EFBIG);
+    let offset = libc::off_t::try_from(offset).map_err(too_big)?;
+    let len = libc::off_t::try_from(len).map_err(too_big)?;
+    // SAFETY: acts on a descriptor that the borrow keeps open.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), offset, len) } {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+/// Whether the error says that there is no room, on the disk or in memory.
+pub fn was_no_room(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOSPC | libc::ENOMEM | libc::EDQUOT | libc::EFBIG)
+    )
+}
+
+/// Maps the first `len` bytes of `file`, shared with whoever else does.
+pub fn map(file: &File, len: usize, write: bool) -> io::Result<MmapRaw> {
+    let mut options = MmapOptions::new();
+    options.len(len);
+    if write {
+        options.map_raw(file)
+    } else {
+        options.map_raw_read_only(file)
+    }
+}
+
+/// Makes all pages present now instead of at their first use. Kernels before 5.14 cannot.
+pub fn prefault(map: &MmapRaw, write: bool) -> io::Result<()> {
+    let advice = if write {
+        Advice::PopulateWrite
+    } else {
+        Advice::PopulateRead
+    };
+    match map.advise(advice) {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(()),
+        done => done,
+    }
+}
+
+/// Asks for huge pages, before any page is there. Whether they come is the system's business.
+pub fn prefer_huge_pages(map: &MmapRaw) {
+    let _ = map.advise(Advice::HugePage);
+}
