@@ -1,1 +1,100 @@
-//! multiproc
+//! Python's `multiprocessing` for Rust: typed data in shared memory, guarded by locks that survive the death of any
+//! process, and the child processes that work on it.
+//!
+//! ```
+//! use multiproc::{Array, Process};
+//! use std::ops::Range;
+//!
+//! fn square((numbers, range): (Array<f64>, Range<usize>)) {
+//!     for x in numbers.write(range).unwrap().iter_mut() {
+//!         *x *= *x;
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     multiproc::init();
+//!     let numbers = Array::from_slice(&[1.0, 2.0, 3.0, 4.0])?;
+//!     let children = numbers
+//!         .split(2)
+//!         .map(|range| Process::spawn(square, (numbers.clone(), range)))
+//!         .collect::<Result<Vec<_>, _>>()?;
+//!     for child in children {
+//!         child.join()?;
+//!     }
+//!     assert_eq!(numbers.to_vec()?, [1.0, 4.0, 9.0, 16.0]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which type
+//!
+//! | to share | use | when its holder is killed |
+//! |---|---|---|
+//! | an array, changed in place by many at once | [`Array`] | the ranges that it had claimed are poisoned, no others |
+//! | a value, read often, changed as a whole | [`Value`] | the old value stays, whole |
+//! | data changed in place under a lock | [`Mutex`] | poisoned: the next to lock it is told |
+//! | a count | [`Counter`], [`ShardedCounter`] | nothing to recover |
+//! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
+//! | structs of your own, in any of these | [`record!`], [`Element`] | |
+//!
+//! Each is made anonymous (`new`, `zeroed`, …), or named or in a file (`create` with [`Create`], `open` with [`Open`]).
+//! Handles are cheap to clone and travel to child processes inside the arguments and the return value of a task.
+//!
+//! # Processes
+//!
+//! [`Process::spawn`] starts this very program anew and calls a function in it; [`Process::fork`] copies this process,
+//! which is faster and refused where it would not be safe. [`init`] must be the first line of `main`. What a [`Child`]
+//! returns, or why it did not, comes out of [`Child::join`].
+//!
+//! # What is promised
+//!
+//! Processes may be killed at any instruction. Locks are then taken over by the next who asks, values are never torn,
+//! nobody waits for the dead for longer than a fifth of a second. A process is taken for dead only when that is
+//! proved. Other processes of the same user are trusted to keep the claims; the bytes of segments and descriptors are
+//! not trusted: they are checked, or harmless.
+
+mod array;
+mod atomic_array;
+mod counter;
+mod deadline;
+mod dimensions;
+mod error;
+mod handle;
+mod mapped;
+mod process;
+mod read_only;
+mod segment;
+mod sync;
+mod sys;
+mod value;
+
+pub use array::{Array, ReadGuard, WriteGuard};
+pub use atomic_array::AtomicArray;
+pub use counter::{Counter, ShardedCounter};
+pub use dimensions::Dimensions;
+pub use error::Error;
+pub use multiproc_core::{
+    AtomicElement, AtomicF32, AtomicF64, Cause, ClaimError, Element, LayoutError, LockError,
+    Poisoned, PoisonedClaim, PoisonedRange, PoisonedRanges, Refused, record,
+};
+pub use process::{
+    Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
+    init,
+};
+pub use read_only::ReadOnly;
+pub use segment::{Create, Open, Segment, remove};
+pub use sync::{Mutex, MutexGuard};
+pub use value::{Value, ValueGuard};
+
+#[doc(hidden)]
+pub use process::__init_before_main;
+
+/// Bodies of fuzz targets: not for users.
+#[doc(hidden)]
+pub mod __fuzz {
+    pub use crate::process::check_boot_frame as boot_frame;
+}
+
+#[cfg(feature = "__step")]
+#[doc(hidden)]
+pub use sys::set_step_hook as __set_step_hook;

@@ -1,0 +1,43 @@
+//! Shared objects that this process may look at but not change: their memory is mapped without the right to write.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A shared object mapped for reading only.
+///
+/// It offers what needs no store: snapshots of a [`Value`](crate::Value), sums of counters, elements of an
+/// [`AtomicArray`](crate::AtomicArray).
+#[derive(Clone)]
+pub struct ReadOnly<S>(S);
+
+impl<S> ReadOnly<S> {
+    /// Only for objects whose segment is mapped for reading.
+    pub(crate) fn new(object: S) -> ReadOnly<S> {
+        ReadOnly(object)
+    }
+
+    pub(crate) fn object(&self) -> &S {
+        &self.0
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for ReadOnly<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ReadOnly").field(&self.0).finish()
+    }
+}
+
+impl<S: Serialize> Serialize for ReadOnly<S> {
+    /// As a handle that stays read-only: only within the arguments and the return value of a process.
+    fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, S: Deserialize<'de>> Deserialize<'de> for ReadOnly<S> {
+    /// From a handle: only within the arguments and the return value of a process.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        S::deserialize(deserializer).map(ReadOnly)
+    }
+}

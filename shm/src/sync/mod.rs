@@ -1,0 +1,5 @@
+//! Locks between processes.
+
+mod mutex;
+
+pub use mutex::{Mutex, MutexGuard};

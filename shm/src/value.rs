@@ -1,0 +1,200 @@
+//! `Value<T>` in a segment.
+
+use std::{fmt, time::Duration};
+
+use multiproc_core::{self as core_, Element, LayoutError, LockError, Origin, Refused, Region};
+
+use crate::{
+    deadline,
+    error::Error,
+    mapped::{Mapped, View, shared_object},
+    read_only::ReadOnly,
+    segment::{Access, Create, Open},
+    sys::Linux,
+};
+
+type Inner<T> = core_::Value<'static, T, Linux>;
+
+/// A private copy of a [`Value`], under its lock; dropping it publishes the copy and unlocks.
+pub type ValueGuard<'a, T> = core_::ValueGuard<'a, T, Linux>;
+
+/// What locking gives.
+type Locked<'a, T> = Result<ValueGuard<'a, T>, LockError<ValueGuard<'a, T>>>;
+
+/// A `T` that every process reads without waiting and changes as a transaction.
+///
+/// * [`get`](Self::get) is a snapshot: it takes no lock and never returns a mixture of two values.
+/// * [`lock`](Self::lock) gives a private copy to change; dropping the guard publishes it with one store. Whoever is
+///   killed, or panics, before that store leaves the old value, whole. A value is therefore never poisoned.
+///
+/// ```
+/// # multiproc::init();
+/// let best = multiproc::Value::new([0.0f64; 3])?;
+/// best.update(|at| at[1] = 2.5)?;
+/// assert_eq!(best.get(), [0.0, 2.5, 0.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Value<T: Element>(Mapped<Inner<T>>);
+
+impl<T: Element> View for Inner<T> {
+    fn attach(region: Region<'static>, origin: Origin) -> Result<Self, LayoutError> {
+        core_::Value::attach(region, Linux, origin)
+    }
+
+    fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError> {
+        // SAFETY: `View::bury` is called while nobody else has the segment.
+        unsafe { core_::Value::<T, Linux>::bury(region, Linux, origin) }
+    }
+}
+
+shared_object!(Value<T: Element>);
+
+impl<T: Element> Value<T> {
+    /// A shared `value`, in an anonymous segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the segment cannot be made.
+    pub fn new(value: T) -> Result<Value<T>, Error> {
+        Value::create(Create::anonymous(), value)
+    }
+
+    /// A shared `value`, where `create` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the segment cannot be made.
+    pub fn create(create: impl Into<Create>, value: T) -> Result<Value<T>, Error> {
+        let len = Inner::<T>::required_len();
+        Mapped::create(create.into(), len, |region, origin| {
+            core_::Value::place(region, Linux, origin, value).map(drop)
+        })
+        .map(Value)
+    }
+
+    /// The value that somebody made there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when there is none, or none of type `T`.
+    pub fn open(open: impl Into<Open>) -> Result<Value<T>, Error> {
+        Mapped::open(open.into(), Access::ReadWrite).map(Value)
+    }
+
+    /// The value that somebody made there, for reading only.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_read_only(open: impl Into<Open>) -> Result<ReadOnly<Value<T>>, Error> {
+        let mapped = Mapped::open(open.into(), Access::ReadOnly)?;
+        Ok(ReadOnly::new(Value(mapped)))
+    }
+
+    /// A handle to the same memory that cannot change it, mapped anew.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when it cannot be mapped.
+    pub fn read_only(&self) -> Result<ReadOnly<Value<T>>, Error> {
+        Ok(ReadOnly::new(Value(self.0.read_only()?)))
+    }
+
+    /// A snapshot of the value: without a lock, and without waiting unless writers never pause.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.0.view().get()
+    }
+
+    /// Makes `value` the value.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::WouldDeadlock`] when this thread holds a guard of it.
+    #[inline]
+    pub fn set(&self, value: T) -> Result<(), Refused> {
+        self.0.view().set(value)
+    }
+
+    /// Makes `value` the value and returns the one before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    #[inline]
+    pub fn replace(&self, value: T) -> Result<T, Refused> {
+        self.0.view().replace(value)
+    }
+
+    /// Changes the value by `change`, as one transaction, and returns what `change` returns. If `change` panics, or
+    /// the process is killed meanwhile, the value stays as it was.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    #[inline]
+    pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Refused> {
+        self.0.view().update(change)
+    }
+
+    /// Waits for the lock and gives a private copy to change.
+    ///
+    /// # Errors
+    ///
+    /// [`LockError::WouldDeadlock`] when this thread holds a guard of it already.
+    #[inline]
+    pub fn lock(&self) -> Locked<'_, T> {
+        self.0.view().lock()
+    }
+
+    /// As [`lock`](Self::lock), but does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::WouldBlock`].
+    #[inline]
+    pub fn try_lock(&self) -> Locked<'_, T> {
+        self.0.view().try_lock()
+    }
+
+    /// As [`lock`](Self::lock), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
+    pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
+        self.0.view().lock_until(deadline::after(timeout))
+    }
+
+    /// How often the value has changed so far.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.0.view().sequence()
+    }
+}
+
+impl<T: Element> ReadOnly<Value<T>> {
+    /// A snapshot of the value. Beside writers that never pause it may take long: what may only be read cannot be
+    /// locked.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> T {
+        self.object().0.view().get_unlocked()
+    }
+
+    /// How often the value has changed so far.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.object().sequence()
+    }
+}
+
+impl<T: Element + fmt::Debug> fmt::Debug for Value<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Value")
+            .field("value", &self.0.view().get_unlocked())
+            .field("segment", self.segment())
+            .finish()
+    }
+}
