@@ -8,6 +8,7 @@
 
 use std::{
     cell::RefCell,
+    fmt::Display,
     fs::File,
     mem::{self, ManuallyDrop},
     os::fd::{AsFd, OwnedFd},
@@ -136,7 +137,7 @@ pub(crate) fn serialize<S: Serializer>(
         None => Err(OUTSIDE.to_owned()),
         Some(scope) => scope
             .add(segment)
-            .inspect_err(|failure| scope.failure = Some(failure.clone())),
+            .inspect_err(|why| scope.failure = Some(why.clone())),
     });
     place.map_err(ser::Error::custom)?.serialize(serializer)
 }
@@ -144,13 +145,21 @@ pub(crate) fn serialize<S: Serializer>(
 /// Decodes a shared object's segment.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Segment, D::Error> {
     let (index, flavour) = <(u32, Flavour)>::deserialize(deserializer)?;
-    let taken = RECEIVING.with(|current| match &mut *current.borrow_mut() {
+    let taken = RECEIVING.with(|current| match &*current.borrow() {
         None => Err(OUTSIDE.to_owned()),
-        Some(scope) => scope
-            .take(index, flavour)
-            .inspect_err(|failure| scope.failure = Some(failure.clone())),
+        Some(scope) => scope.take(index, flavour),
     });
-    taken.map_err(de::Error::custom)
+    taken.map_err(refused)
+}
+
+/// The error of decoding for a shared object that cannot be opened. The open scope keeps the text.
+pub(crate) fn refused<E: de::Error>(why: impl Display) -> E {
+    RECEIVING.with(|current| {
+        if let Some(scope) = &mut *current.borrow_mut() {
+            scope.failure = Some(why.to_string());
+        }
+    });
+    E::custom(why)
 }
 
 impl Sending {
@@ -189,8 +198,7 @@ impl Receiving {
                 "shared object {index} of a message that brought {count}"
             ));
         };
-        let refused =
-            |error: &dyn std::fmt::Display| format!("cannot open a shared object: {error}");
+        let refused = |error: &dyn Display| format!("cannot open a shared object: {error}");
         let copy = descriptor.try_clone().map_err(|error| refused(&error))?;
         Segment::from_handle(copy, flavour).map_err(|error| refused(&error))
     }

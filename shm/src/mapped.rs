@@ -117,7 +117,7 @@ macro_rules! shared_object {
                 let segment = $crate::handle::deserialize(deserializer)?;
                 $crate::mapped::Mapped::received(segment)
                     .map($type)
-                    .map_err(serde::de::Error::custom)
+                    .map_err($crate::handle::refused)
             }
         }
     };

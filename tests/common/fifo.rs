@@ -25,13 +25,22 @@ impl Fifo {
         let name = CString::new(path.as_os_str().as_bytes()).expect("no zero in the path");
         // SAFETY: a C string.
         let made = unsafe { libc::mkfifo(name.as_ptr(), 0o600) };
-        assert_eq!(made, 0, "mkfifo {}: {}", path.display(), std::io::Error::last_os_error());
+        assert_eq!(
+            made,
+            0,
+            "mkfifo {}: {}",
+            path.display(),
+            std::io::Error::last_os_error()
+        );
         Fifo(path)
     }
 
     /// Sends a text; waits until somebody receives.
     pub fn send(&self, text: &str) {
-        let mut file = OpenOptions::new().write(true).open(&self.0).expect("the pipe is there");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .open(&self.0)
+            .expect("the pipe is there");
         file.write_all(text.as_bytes()).expect("somebody reads");
     }
 

@@ -20,17 +20,19 @@ pub const STUCK: Duration = Duration::from_secs(30);
 /// came of them as cargo's own harness does.
 pub fn run(tests: &[(&str, fn())]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let chosen = tests
-        .iter()
-        .filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str())));
-    // Asked by cargo-nextest, which then runs each test in a process of its own.
-    if arguments.iter().any(|argument| argument == "--list") {
-        if !arguments.iter().any(|argument| argument == "--ignored") {
-            chosen.for_each(|(name, _)| println!("{name}: test"));
-        }
+    let given = |option: &str| arguments.iter().any(|argument| argument == option);
+    // Asked by cargo-nextest, which then runs each test in a process of its own. None is ever ignored.
+    if given("--list") {
+        let listed = if given("--ignored") { &[] } else { tests };
+        listed.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
+    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
+    let chosen = tests.iter().filter(|(name, _)| match filter {
+        Some(filter) if given("--exact") => name == filter,
+        Some(filter) => name.contains(filter.as_str()),
+        None => true,
+    });
     let (mut passed, mut failed) = (0, 0);
     let start = Instant::now();
     for (name, test) in chosen {

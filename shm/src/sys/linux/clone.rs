@@ -348,3 +348,53 @@ pub(crate) fn threads() -> io::Result<usize> {
     each_number(c"/proc/self/task", |_| count += 1).map_err(io::Error::from_raw_os_error)?;
     Ok(count)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::{super::socket, *};
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error_and_leaves_no_child() {
+        let (_ours, theirs) = socket::pair().unwrap();
+        let mut entry = *b"PID=00000000\0";
+        let error = program(Program {
+            path: c"/nowhere",
+            arguments: &[],
+            environment: &[],
+            own_entry: &mut entry,
+            handed: theirs.as_fd(),
+        });
+        assert_eq!(error.unwrap_err().raw_os_error(), Some(libc::ENOENT));
+        let digits = std::str::from_utf8(&entry[4..12]).unwrap();
+        let pid = u32::from_str_radix(digits, 16).unwrap();
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn descriptors_can_be_closed_without_close_range() {
+        const FAR: RawFd = 700;
+        // SAFETY: copies a descriptor to a number that nobody else uses.
+        let copy = unsafe { libc::fcntl(2, libc::F_DUPFD, FAR) };
+        assert!(copy >= FAR);
+        // SAFETY: asks about a flag.
+        let flags = || unsafe { libc::fcntl(copy, libc::F_GETFD) };
+        assert_eq!(flags(), 0);
+        close_on_exec_from(FAR as u32 + 10_000).unwrap();
+        assert_eq!(flags(), 0);
+        close_on_exec_from(FAR as u32).unwrap();
+        assert_eq!(flags(), libc::FD_CLOEXEC);
+        // SAFETY: ours.
+        unsafe { libc::close(copy) };
+    }
+
+    #[test]
+    fn numbers_are_read_and_nothing_else_is() {
+        assert_eq!(decimal(b"0"), Some(0));
+        assert_eq!(decimal(b"4294967295"), Some(u32::MAX));
+        for wrong in [&b""[..], b".", b"..", b"4294967296", b"1x"] {
+            assert_eq!(decimal(wrong), None);
+        }
+    }
+}

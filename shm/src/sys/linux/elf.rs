@@ -39,3 +39,16 @@ unsafe extern "C" fn first_object(
     // Not 0: the walk ends here.
     1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_of_the_executable_are_its_own_and_those_of_libraries_are_not() {
+        assert!(is_own_code(own_code as fn() -> Vec<Range<usize>> as usize));
+        assert!(!is_own_code(ptr::from_ref(&0u8).addr()));
+        #[cfg(not(target_feature = "crt-static"))]
+        assert!(!is_own_code(libc::getpid as *const () as usize));
+    }
+}

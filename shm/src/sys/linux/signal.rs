@@ -46,7 +46,7 @@ pub(crate) fn ignore_broken_pipes() {
 /// Ends the calling process as `kill -9` does.
 pub(crate) fn kill_myself() -> ! {
     // SAFETY: takes two numbers.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+    unsafe { libc::kill(std::process::id() as libc::pid_t, libc::SIGKILL) };
     // Not reached, except by the first process of a PID namespace, which nobody inside it can kill.
     super::clone::exit_now(137)
 }

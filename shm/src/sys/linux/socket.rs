@@ -106,13 +106,12 @@ pub(crate) fn send(
         message.msg_controllen = unsafe { libc::CMSG_SPACE(bytes) } as _;
         // SAFETY: `msg_control` is aligned and has room for one header (asserted above).
         let header = unsafe { libc::CMSG_FIRSTHDR(&message) };
-        let filled = libc::cmsghdr {
-            cmsg_level: libc::SOL_SOCKET,
-            cmsg_type: libc::SCM_RIGHTS,
-            // SAFETY: arithmetic.
-            cmsg_len: unsafe { libc::CMSG_LEN(bytes) } as _,
-            ..empty_header()
-        };
+        // SAFETY: zeros are a valid header. (Not written out: musl's has padding with a name.)
+        let mut filled: libc::cmsghdr = unsafe { mem::zeroed() };
+        filled.cmsg_level = libc::SOL_SOCKET;
+        filled.cmsg_type = libc::SCM_RIGHTS;
+        // SAFETY: arithmetic.
+        filled.cmsg_len = unsafe { libc::CMSG_LEN(bytes) } as _;
         // SAFETY: `header` points into `control`.
         unsafe { header.write(filled) };
         // SAFETY: `header` points into `control`.
@@ -219,7 +218,9 @@ fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
             let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
             // SAFETY: arithmetic.
             let overhead = unsafe { libc::CMSG_LEN(0) } as usize;
-            let count = (control.cmsg_len as usize).saturating_sub(overhead) / size_of::<RawFd>();
+            #[allow(clippy::unnecessary_cast, reason = "musl's length has another type")]
+            let len = control.cmsg_len as usize;
+            let count = len.saturating_sub(overhead) / size_of::<RawFd>();
             for i in 0..count {
                 // SAFETY: the kernel wrote `count` numbers there.
                 let place = unsafe { data.add(i) };
@@ -233,9 +234,4 @@ fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
         header = unsafe { libc::CMSG_NXTHDR(message, header) };
     }
     descriptors
-}
-
-fn empty_header() -> libc::cmsghdr {
-    // SAFETY: zeros are a valid control header.
-    unsafe { mem::zeroed() }
 }

@@ -1,0 +1,153 @@
+//! Children that are the same executable anew, started beside the threads of the test harness.
+
+#[path = "common/fifo.rs"]
+mod fifo;
+#[path = "common/outcomes.rs"]
+mod outcomes;
+
+use std::{os::fd::AsRawFd, thread};
+
+use multiproc::{Counter, JoinError, Process, StartError, StartMethod};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+multiproc::init_in_tests!();
+
+macro_rules! spawned {
+    ($($name:ident,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                outcomes::$name(StartMethod::Spawn);
+            }
+        )*
+    };
+}
+
+for_each_outcome!(spawned);
+
+/// The numbers of this process's descriptors, without the one that reads them.
+fn descriptors() -> Vec<i32> {
+    let list = std::fs::read_dir("/proc/self/fd").unwrap();
+    let mut numbers: Vec<i32> = list
+        .map(|entry| {
+            entry
+                .unwrap()
+                .file_name()
+                .to_str()
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    numbers.sort_unstable();
+    numbers.pop();
+    numbers
+}
+
+#[test]
+fn a_child_inherits_no_descriptor_that_was_not_handed_to_it() {
+    fn none(_: ()) -> Vec<i32> {
+        descriptors()
+    }
+    fn one(_kept: Counter) -> Vec<i32> {
+        descriptors()
+    }
+    let file = std::fs::File::open("/dev/null").unwrap();
+    // SAFETY: copies a descriptor, to stay open on exec as a C library's might.
+    let leaky = unsafe { libc::dup(file.as_raw_fd()) };
+    assert_ne!(leaky, -1);
+    assert_eq!(
+        Process::spawn(none, ()).unwrap().join().unwrap(),
+        [0, 1, 2, 3]
+    );
+    let counter = Counter::new(0).unwrap();
+    let with_one = Process::spawn(one, counter).unwrap().join().unwrap();
+    // The one that was handed over, and what it was opened anew as.
+    assert!((5..=6).contains(&with_one.len()), "{with_one:?}");
+    // SAFETY: ours.
+    unsafe { libc::close(leaky) };
+}
+
+#[test]
+fn many_threads_start_children_at_once() {
+    fn double(x: u32) -> u32 {
+        2 * x
+    }
+    thread::scope(|scope| {
+        for i in 0..8 {
+            scope.spawn(move || {
+                for j in 0..10 {
+                    let child = Process::spawn(double, i * j).unwrap();
+                    assert_eq!(child.join().unwrap(), 2 * i * j);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn fork_beside_threads_is_refused_with_their_number() {
+    fn nothing(_: ()) {}
+    let error = Process::fork(nothing, ()).unwrap_err();
+    assert!(
+        matches!(error, StartError::ThreadsRunning { count: 1.. }),
+        "{error}"
+    );
+}
+
+/// Encodes, or does not, depending on what it holds; never decodes.
+#[derive(Debug)]
+struct Bad {
+    encodes: bool,
+}
+
+impl Serialize for Bad {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.encodes {
+            true => serializer.serialize_unit(),
+            false => Err(serde::ser::Error::custom("bad")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bad {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Bad, D::Error> {
+        Err(serde::de::Error::custom("bad"))
+    }
+}
+
+#[test]
+fn arguments_that_cannot_travel_are_an_error() {
+    fn nothing(_: Bad) {}
+    let error = Process::spawn(nothing, Bad { encodes: false }).unwrap_err();
+    assert!(matches!(error, StartError::NotEncoded { .. }), "{error}");
+    let error = Process::spawn(nothing, Bad { encodes: true })
+        .unwrap()
+        .join()
+        .unwrap_err();
+    assert!(matches!(error, JoinError::NotBegun { .. }), "{error}");
+}
+
+#[test]
+fn a_name_with_a_zero_byte_is_refused() {
+    fn nothing(_: ()) {}
+    let error = Process::builder()
+        .name("a\0b")
+        .start(nothing, ())
+        .unwrap_err();
+    assert!(matches!(error, StartError::InvalidName { .. }), "{error}");
+}
+
+#[test]
+fn a_closure_is_a_task_if_it_captures_nothing() {
+    let child = Process::spawn(|x: u8| x + 1, 1).unwrap();
+    assert_eq!(child.join().unwrap(), 2);
+}
+
+#[test]
+fn start_methods_are_read_as_they_are_shown() {
+    for method in [StartMethod::Spawn, StartMethod::Fork] {
+        assert_eq!(method.to_string().parse::<StartMethod>().unwrap(), method);
+    }
+    assert!("thread".parse::<StartMethod>().is_err());
+}
