@@ -2,6 +2,8 @@
 //! threads must not fork, and the standard test harness always has some.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod raw;
+
 use std::{
     fs,
     marker::PhantomData,

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io,
     os::fd::{AsFd, OwnedFd},
 };
 
@@ -82,10 +83,10 @@ fn published(
     making: &Making,
     place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
 ) -> Result<Segment, Error> {
-    let creator = identity::me();
-    if creator.is_none() {
-        return Err(Error::NoIdentity);
-    }
+    let creator = identity::try_me().map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => Error::NoIdentity,
+        _ => Error::io("read", "/proc/self", source),
+    })?;
     let persist = making.persist || target.flavour.name().is_none();
     // Before any room is taken: a stale segment may have it.
     remove_stale(target)?;

@@ -530,6 +530,17 @@ mod drafts_with_names {
     }
 
     #[test]
+    fn a_creator_killed_with_both_names_in_place_is_succeeded() {
+        let name = Name::new();
+        let target = target(&name);
+        name.abandon(false);
+        fs::hard_link(&target.path, target.draft()).unwrap();
+        name.create().unwrap();
+        Draft::with_name(&target, TRANSIENT).unwrap();
+        assert!(!target.draft().exists());
+    }
+
+    #[test]
     fn the_faster_of_two_has_the_name() {
         let name = Name::new();
         let target = target(&name);

@@ -38,6 +38,13 @@ pub fn me() -> Owner {
     if me.is_none() { find_out() } else { me }
 }
 
+/// The calling process, or why that cannot be told: [`io::ErrorKind::InvalidData`] when `/proc` tells about another
+/// namespace, or what reading it gave.
+pub fn try_me() -> io::Result<Owner> {
+    let me = me();
+    if me.is_none() { ask_proc() } else { Ok(me) }
+}
+
 #[cold]
 fn find_out() -> Owner {
     let Ok(me) = ask_proc() else {

@@ -1,0 +1,211 @@
+//! What runs out is said when a segment is made, and never later: room, memory, descriptors, addresses. Fault 30.
+
+mod common;
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::fd::AsRawFd,
+    path::{Path, PathBuf},
+    process::{self, ExitCode},
+};
+
+use common::raw::{expect_in_child, must, new_name, skip};
+use multiproc::{Array, Counter, Create, Error};
+
+const MIB: usize = 1 << 20;
+
+fn main() -> ExitCode {
+    common::run(&[
+        ("a_full_dev_shm_is_no_space", a_full_dev_shm_is_no_space),
+        (
+            "a_control_group_without_memory_is_no_memory",
+            a_control_group_without_memory_is_no_memory,
+        ),
+        (
+            "the_limit_on_file_sizes_is_an_error_and_no_signal",
+            the_limit_on_file_sizes_is_an_error_and_no_signal,
+        ),
+        (
+            "the_limit_on_descriptors_is_an_error",
+            the_limit_on_descriptors_is_an_error,
+        ),
+        (
+            "the_limit_on_addresses_is_an_error",
+            the_limit_on_addresses_is_an_error,
+        ),
+    ])
+}
+
+/// An array of so many bytes.
+fn array(create: Create, bytes: usize) -> Result<Array<u8>, Error> {
+    Array::create(create, bytes)
+}
+
+/// How many descriptors this process has, one for counting included.
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// That an attempt fails, in each way of making a segment, and leaves nothing behind.
+fn refused_everywhere(bytes: usize, is_right: impl Fn(&Error) -> bool) {
+    let name = new_name();
+    let before = descriptors();
+    for create in [Create::anonymous(), Create::named(&name)] {
+        let error = array(create, bytes).unwrap_err();
+        assert!(is_right(&error), "{error}");
+    }
+    assert_eq!(descriptors(), before);
+    assert!(!Path::new("/dev/shm").join(name).exists());
+}
+
+fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: limit,
+        rlim_max: limit,
+    };
+    // SAFETY: `limit` is readable.
+    must(unsafe { libc::setrlimit(resource, &raw const limit) });
+}
+
+fn a_full_dev_shm_is_no_space() {
+    expect_in_child(|| {
+        // SAFETY: no memory is involved.
+        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+            skip("no right to a mount namespace");
+        }
+        mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"");
+        mount(c"small", c"/dev/shm", c"tmpfs", 0, c"size=1m");
+        let name = new_name();
+        for _ in 0..3 {
+            let error = array(Create::named(&name), 2 * MIB).unwrap_err();
+            assert!(
+                matches!(error, Error::NoSpace { needed, .. } if needed > 2 << 20),
+                "{error}"
+            );
+            assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
+        }
+        // All of what fits can be written: nothing is promised that is not there.
+        let fits = array(Create::named(&name), MIB / 2).unwrap();
+        fits.write(..).unwrap().fill(1);
+        assert!(array(Create::named(new_name()), MIB / 2).is_err());
+    });
+}
+
+fn mount(
+    source: &std::ffi::CStr,
+    target: &std::ffi::CStr,
+    kind: &std::ffi::CStr,
+    flags: libc::c_ulong,
+    data: &std::ffi::CStr,
+) {
+    // SAFETY: strings that end in NUL.
+    let result = unsafe {
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            kind.as_ptr(),
+            flags,
+            data.as_ptr().cast(),
+        )
+    };
+    if result != 0 {
+        skip(&format!("cannot mount: {}", io::Error::last_os_error()));
+    }
+}
+
+fn a_control_group_without_memory_is_no_memory() {
+    const LIMIT: usize = 64 * MIB;
+    let groups = [
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ];
+    let name = format!("multiproc-test-{}", process::id());
+    let made = groups.iter().find_map(|(mount, limit)| {
+        let directory = own_group(mount)?.join(&name);
+        fs::create_dir(&directory).ok()?;
+        if fs::write(directory.join(limit), LIMIT.to_string()).is_ok() {
+            return Some(directory);
+        }
+        let _ = fs::remove_dir(directory);
+        None
+    });
+    let Some(directory) = made else {
+        println!("skipped: no right to a control group with a limit on memory");
+        return;
+    };
+    expect_in_child(|| {
+        if fs::write(directory.join("cgroup.procs"), process::id().to_string()).is_err() {
+            skip("no right to join a control group");
+        }
+        // Whatever the machine could give.
+        refused_everywhere(
+            4 * LIMIT,
+            |error| matches!(error, Error::NoMemory { available, .. } if *available <= LIMIT as u64),
+        );
+        drop(array(Create::anonymous(), LIMIT / 4).unwrap());
+    });
+    fs::remove_dir(directory).unwrap();
+}
+
+/// The directory of the control group that this process is in, if groups of its kind are mounted there.
+fn own_group(mount: &str) -> Option<PathBuf> {
+    let version_2 = mount == "/sys/fs/cgroup";
+    let membership = fs::read_to_string("/proc/self/cgroup").ok()?;
+    membership.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let wanted = if version_2 { "" } else { "memory" };
+        (controllers == wanted).then(|| Path::new(mount).join(path.trim_start_matches('/')))
+    })
+}
+
+fn the_limit_on_file_sizes_is_an_error_and_no_signal() {
+    expect_in_child(|| {
+        set_limit(libc::RLIMIT_FSIZE, MIB as u64);
+        refused_everywhere(
+            2 * MIB,
+            |error| matches!(error, Error::FileSizeLimit { limit, .. } if *limit == 1 << 20),
+        );
+        drop(array(Create::anonymous(), MIB / 2).unwrap());
+    });
+}
+
+fn the_limit_on_descriptors_is_an_error() {
+    for knows_itself in [true, false] {
+        expect_in_child(|| {
+            if knows_itself {
+                drop(Counter::new(0).unwrap());
+            }
+            let name = new_name();
+            let next = File::open("/dev/null").unwrap().as_raw_fd();
+            set_limit(libc::RLIMIT_NOFILE, next as u64);
+            for create in [Create::anonymous(), Create::named(&name)] {
+                let error = array(create, MIB).unwrap_err();
+                assert!(is_too_many_files(&error), "{error}");
+            }
+            assert!(!Path::new("/dev/shm").join(name).exists());
+        });
+    }
+}
+
+fn is_too_many_files(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.raw_os_error() == Some(libc::EMFILE))
+}
+
+fn the_limit_on_addresses_is_an_error() {
+    expect_in_child(|| {
+        let pages: u64 = fs::read_to_string("/proc/self/statm")
+            .unwrap()
+            .split(' ')
+            .next()
+            .and_then(|pages| pages.parse().ok())
+            .unwrap();
+        set_limit(libc::RLIMIT_AS, pages * 4096 + (8 << 20));
+        refused_everywhere(
+            32 * MIB,
+            |error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::OutOfMemory),
+        );
+        drop(array(Create::anonymous(), MIB).unwrap());
+    });
+}
