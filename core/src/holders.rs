@@ -24,7 +24,7 @@
 use crate::{
     atomic::{AtomicU64, Ordering},
     lock::{self, Lock, Refused, Slices, Taken, WAITERS},
-    os::{Liveness, Os},
+    os::{Os, is_dead},
     owner::Owner,
     wait_graph::{Entry, Party, RowSet, WaitGraph, rows_of},
 };
@@ -546,7 +546,7 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
         for row in rows_of(set) {
             let entry = &graph.entries[row];
             let owner = entry.party.owner;
-            if owner == self.party.owner || self.os.liveness(owner) != Liveness::Dead {
+            if owner == self.party.owner || !is_dead(self.os, owner) {
                 continue;
             }
             self.os.step("claim: owner found dead");

@@ -21,7 +21,7 @@ use core::fmt;
 
 use crate::{
     atomic::{AtomicU64, Ordering, spin_loop},
-    os::{Liveness, Os, Wait},
+    os::{Os, Wait, is_dead},
     owner::Owner,
 };
 
@@ -192,7 +192,7 @@ impl Lock {
             }
             let now = os.now();
             if slices.over || now >= until {
-                if owner != me && os.liveness(owner) == Liveness::Dead {
+                if owner != me && is_dead(os, owner) {
                     os.step("lock: owner found dead");
                     match self.word.compare_exchange(
                         word,

@@ -76,3 +76,9 @@ pub unsafe trait Os: Copy {
         let _ = at;
     }
 }
+
+/// Whether it is proved that nobody acts as `owner` any more. [`Owner::NONE`], which only foreign bytes can put where an
+/// owner belongs, never acted at all.
+pub(crate) fn is_dead<O: Os>(os: &O, owner: Owner) -> bool {
+    owner.is_none() || os.liveness(owner) == Liveness::Dead
+}
