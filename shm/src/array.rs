@@ -112,11 +112,15 @@ impl<T: Element> Array<T> {
     ///
     /// [`Error`] when the segment cannot be made.
     pub fn create_from_slice(create: impl Into<Create>, elements: &[T]) -> Result<Array<T>, Error> {
-        Array::placed(create.into(), &[elements.len()], |array| {
-            let (from, to) = (elements.as_ptr(), array.as_ptr().as_ptr());
-            // SAFETY: as many elements as the array has, in memory that nobody else can see yet.
-            unsafe { to.copy_from_nonoverlapping(from, elements.len()) };
-        })
+        Array::placed(
+            create.into(),
+            &[elements.len()],
+            |array: &core_::Array<'_, T, Linux>| {
+                let (from, to) = (elements.as_ptr(), array.as_ptr().as_ptr());
+                // SAFETY: as many elements as the array has, in memory that nobody else can see yet.
+                unsafe { to.copy_from_nonoverlapping(from, elements.len()) };
+            },
+        )
     }
 
     fn placed(

@@ -35,10 +35,13 @@ pub fn wait(word: &AtomicU64, expected: u64, until: u64) -> Wait {
             libc::FUTEX_BITSET_MATCH_ANY,
         )
     };
-    if result != 0 && io::Error::last_os_error().raw_os_error() == Some(libc::ETIMEDOUT) {
-        Wait::TimedOut
-    } else {
-        Wait::Woken
+    if result == 0 {
+        return Wait::Woken;
+    }
+    match io::Error::last_os_error().raw_os_error() {
+        Some(libc::EAGAIN | libc::EINTR) => Wait::Woken,
+        // ETIMEDOUT; or the system forbids to sleep at all: then whoever waits looks at everything each time.
+        _ => Wait::TimedOut,
     }
 }
 
