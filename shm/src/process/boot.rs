@@ -164,7 +164,10 @@ fn begin(socket: &OwnedFd, parent: Owner, message: Message) -> Message {
         Ok(boot) => boot,
         Err(error) => return refused(&error),
     };
-    if let Err(message) = settle(boot.name, boot.die_with_parent, parent) {
+    // Exec has named it after `/proc/self/exe`.
+    clone::set_title(boot.name);
+    let name = Box::leak(Box::new(boot.name.to_owned()));
+    if let Err(message) = settle(name, boot.die_with_parent, parent) {
         return message;
     }
     let places = Places {
@@ -182,9 +185,12 @@ fn begin(socket: &OwnedFd, parent: Owner, message: Message) -> Message {
 }
 
 /// What every new child does first, however it was started.
-pub(crate) fn settle(name: &str, die_with_parent: bool, parent: Owner) -> Result<(), Message> {
+pub(crate) fn settle(
+    name: &'static String,
+    die_with_parent: bool,
+    parent: Owner,
+) -> Result<(), Message> {
     super::set_name(name);
-    clone::set_title(name);
     if die_with_parent {
         watch::die_with(parent).map_err(|error| {
             Message::text(

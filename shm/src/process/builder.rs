@@ -96,7 +96,7 @@ pub struct Builder {
 
 /// What a start needs to know, whatever the method.
 pub(crate) struct Start<'a> {
-    pub(crate) name: &'a str,
+    pub(crate) name: &'a String,
     pub(crate) die_with_parent: bool,
     /// The calling process.
     pub(crate) parent: Owner,
@@ -120,7 +120,8 @@ impl Start<'_> {
 }
 
 impl Builder {
-    /// What the child is called in errors and by `ps`. By default `process-1`, `process-2` and so on.
+    /// What the child is called in errors, and a spawned one by `ps` too. By default `process-1`, `process-2` and so
+    /// on.
     pub fn name(mut self, name: impl Into<String>) -> Builder {
         self.name = Some(name.into());
         self
@@ -182,9 +183,9 @@ impl Builder {
     /// # Safety
     ///
     /// Nothing is checked that [`start`](Builder::start) checks. In the child only the calling thread exists: `task`
-    /// must not wait for another one nor for what another one may hold at this moment, be it a lock of the program,
-    /// of std (standard output), or of a C library; the allocator of libc is safe. Of shared objects the child owns nothing: `task` must not
-    /// use a guard, nor a reference out of a guard, that was made before.
+    /// must not wait for another one, nor for what another one may hold at this moment, be it a lock of the program,
+    /// of std (standard output), or of a C library; the allocator of libc is safe. Of shared objects the child owns
+    /// nothing: `task` must not use a guard, nor a reference out of a guard, that was made before.
     pub unsafe fn start_closure<F, R>(&self, task: F) -> Result<Child<R>, StartError>
     where
         F: FnOnce() -> R,

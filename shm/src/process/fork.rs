@@ -6,7 +6,7 @@
 use std::{
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
-    thread,
+    ptr, thread,
     time::{Duration, Instant},
 };
 
@@ -100,7 +100,9 @@ fn run(start: &Start<'_>, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! 
         Ok(go) if go.len == 1 => {}
         _ => clone::exit_now(panics::EXIT_CODE),
     }
-    let outcome = match boot::settle(start.name, start.die_with_parent, start.parent) {
+    // SAFETY: the name lies in a frame that this process never returns to.
+    let name: &'static String = unsafe { &*ptr::from_ref(start.name) };
+    let outcome = match boot::settle(name, start.die_with_parent, start.parent) {
         Ok(()) => panics::caught(work),
         Err(message) => message,
     };

@@ -105,8 +105,7 @@ impl Process {
 /// The name of this process, once it has one. It lives for ever: a process is named once, when it begins.
 static NAME: AtomicPtr<String> = AtomicPtr::new(ptr::null_mut());
 
-fn set_name(name: &str) {
-    let name = Box::leak(Box::new(name.to_owned()));
+fn set_name(name: &'static String) {
     // Release: whoever finds the pointer finds the string.
-    NAME.store(name, Ordering::Release);
+    NAME.store(ptr::from_ref(name).cast_mut(), Ordering::Release);
 }

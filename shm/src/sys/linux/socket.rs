@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    mem,
+    mem::{self, MaybeUninit},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
@@ -93,7 +93,7 @@ pub(crate) fn send(
 ) -> io::Result<()> {
     debug_assert!(descriptors.len() <= BATCH);
     let parts = parts.map(IoSlice::new);
-    let mut control: Control = [0; 160];
+    let mut control = MaybeUninit::<Control>::uninit();
     // SAFETY: zeros are a valid message header.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     // `IoSlice` has the layout of `iovec`; the kernel does not write through it here.
@@ -176,7 +176,7 @@ fn receive_with(
     flags: libc::c_int,
 ) -> io::Result<Packet> {
     let mut part = [IoSliceMut::new(buffer)];
-    let mut control: Control = [0; 160];
+    let mut control = MaybeUninit::<Control>::uninit();
     // SAFETY: zeros are a valid message header.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     // `IoSliceMut` has the layout of `iovec`.
