@@ -27,16 +27,22 @@ pub(crate) fn die_with(parent: Owner) -> io::Result<()> {
     let parent = opened?;
     // The signals of this process are for its own threads to handle.
     let _blocked = signal::Blocked::new();
+    let starter = thread::current();
     thread::Builder::new()
         .name("multiproc-watch".to_owned())
         .stack_size(16 * 1024)
         .spawn(move || {
             WATCHED.store(std::process::id(), Ordering::Relaxed);
+            starter.unpark();
             // An error here could only be that the descriptor was closed behind our back: then the parent cannot be
             // watched any more, and outliving it is what must not happen.
             let _ = pidfd::wait(parent.as_fd(), None);
             signal::kill_myself()
         })?;
+    // Until it waits it may hold a lock of the allocator, and a task that forks would find it running.
+    while watchers() == 0 {
+        thread::park();
+    }
     Ok(())
 }
 

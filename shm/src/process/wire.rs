@@ -80,9 +80,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Message>, WireErr
     let Some(len) = if_any(socket, socket::next_len)? else {
         return Ok(None);
     };
-    // Not `vec!`: to zero memory that may be fresh anyway, libc leaves its quick path.
-    let mut packet = Vec::new();
-    packet.resize(len.min(HEADER + INLINE), 0);
+    let mut packet = vec![0; len.min(HEADER + INLINE)];
     let Some(first) = next(socket, &mut packet)? else {
         return Ok(None);
     };
