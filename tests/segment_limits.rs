@@ -59,13 +59,14 @@ fn refused_everywhere(bytes: usize, is_right: impl Fn(&Error) -> bool) {
     assert!(!Path::new("/dev/shm").join(name).exists());
 }
 
-fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) {
+/// The numbers of limits have different types in different C libraries.
+fn set_limit(resource: i32, limit: u64) {
     let limit = libc::rlimit {
         rlim_cur: limit,
         rlim_max: limit,
     };
     // SAFETY: `limit` is readable.
-    must(unsafe { libc::setrlimit(resource, &raw const limit) });
+    must(unsafe { libc::setrlimit(resource as _, &raw const limit) });
 }
 
 fn a_full_dev_shm_is_no_space() {
@@ -162,7 +163,7 @@ fn own_group(mount: &str) -> Option<PathBuf> {
 
 fn the_limit_on_file_sizes_is_an_error_and_no_signal() {
     expect_in_child(|| {
-        set_limit(libc::RLIMIT_FSIZE, MIB as u64);
+        set_limit(libc::RLIMIT_FSIZE as i32, MIB as u64);
         refused_everywhere(
             2 * MIB,
             |error| matches!(error, Error::FileSizeLimit { limit, .. } if *limit == 1 << 20),
@@ -179,7 +180,7 @@ fn the_limit_on_descriptors_is_an_error() {
             }
             let name = new_name();
             let next = File::open("/dev/null").unwrap().as_raw_fd();
-            set_limit(libc::RLIMIT_NOFILE, next as u64);
+            set_limit(libc::RLIMIT_NOFILE as i32, next as u64);
             for create in [Create::anonymous(), Create::named(&name)] {
                 let error = array(create, MIB).unwrap_err();
                 assert!(is_too_many_files(&error), "{error}");
@@ -201,7 +202,7 @@ fn the_limit_on_addresses_is_an_error() {
             .next()
             .and_then(|pages| pages.parse().ok())
             .unwrap();
-        set_limit(libc::RLIMIT_AS, pages * 4096 + (8 << 20));
+        set_limit(libc::RLIMIT_AS as i32, pages * 4096 + (8 << 20));
         refused_everywhere(
             32 * MIB,
             |error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::OutOfMemory),

@@ -85,10 +85,11 @@ pub struct Namespaces {
 impl Namespaces {
     /// Those of the calling process.
     pub fn now() -> io::Result<Namespaces> {
+        // The thread's own: the leading thread, which `/proc/self` shows, may have ended and be in none.
         let inode = |path| fs::metadata(path).map(|found| found.ino() as u32);
         Ok(Namespaces {
-            pid: inode("/proc/self/ns/pid")?,
-            time: match inode("/proc/self/ns/time") {
+            pid: inode("/proc/thread-self/ns/pid")?,
+            time: match inode("/proc/thread-self/ns/time") {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
                 found => found?,
             },

@@ -51,7 +51,7 @@ fn check_proc() -> Result<Namespaces, Error> {
             found: found.display().to_string(),
         });
     }
-    Namespaces::now().map_err(|source| Error::io("read", "/proc/self/ns", source))
+    Namespaces::now().map_err(|source| Error::io("read", "/proc/thread-self/ns", source))
 }
 
 fn read_boot() -> Result<u64, Error> {
