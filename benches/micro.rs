@@ -1,0 +1,105 @@
+//! What each protocol costs by itself: `cargo bench`. Over private memory and with an `Os` that never waits, so that
+//! nothing but the instructions of the protocol is measured. Against peers, and between processes: `benches/peers`.
+
+use std::{num::NonZeroU32, ptr::NonNull};
+
+use divan::{Bencher, black_box};
+use multiproc_core::{
+    ALIGN, Array, Counter, Element, Liveness, Mutex, Origin, Os, Owner, ROWS, Region, Value, Wait,
+    atomic::AtomicU64,
+};
+
+fn main() {
+    divan::main();
+}
+
+/// A process that is alone.
+#[derive(Clone, Copy)]
+struct Alone(u32);
+
+// SAFETY: each benchmark runs in one thread, and whoever it calls a process is that thread.
+unsafe impl Os for Alone {
+    fn me(&self) -> Owner {
+        NonZeroU32::new(self.0)
+            .and_then(|pid| Owner::new(pid, 1))
+            .unwrap_or(Owner::NONE)
+    }
+
+    fn thread(&self) -> u64 {
+        u64::from(self.0)
+    }
+
+    fn liveness(&self, _: Owner) -> Liveness {
+        Liveness::Alive
+    }
+
+    fn now(&self) -> u64 {
+        1
+    }
+
+    fn wait(&self, _: &AtomicU64, _: u64, _: u64) -> Wait {
+        Wait::TimedOut
+    }
+
+    fn wake(&self, _: &AtomicU64, _: u32) {}
+}
+
+/// Memory that is never freed.
+fn memory(len: usize) -> Region<'static> {
+    #[repr(align(128))]
+    #[derive(Clone)]
+    struct Line(#[allow(dead_code, reason = "only its place counts")] [u8; ALIGN]);
+    let lines = vec![Line([0; ALIGN]); len.div_ceil(ALIGN)].into_boxed_slice();
+    let base = NonNull::from(Box::leak(lines)).cast();
+    // SAFETY: at least `len` bytes that live for ever and that nobody else reaches.
+    unsafe { Region::new(base, len) }.expect("aligned")
+}
+
+#[divan::bench]
+fn mutex_lock_add_unlock(bencher: Bencher<'_, '_>) {
+    let region = memory(Mutex::<u64, Alone>::required_len());
+    let mutex = Mutex::place(region, Alone(1), Origin::default(), 0u64).expect("room");
+    bencher.bench_local(|| *mutex.lock().expect("free") += 1);
+}
+
+fn value<T: Element>(value: T) -> Value<'static, T, Alone> {
+    let region = memory(Value::<T, Alone>::required_len());
+    Value::place(region, Alone(1), Origin::default(), value).expect("room")
+}
+
+#[divan::bench(consts = [8, 64, 1024])]
+fn value_get<const BYTES: usize>(bencher: Bencher<'_, '_>) {
+    let value = value([0u8; BYTES]);
+    bencher.bench_local(|| value.get());
+}
+
+#[divan::bench(consts = [8, 64, 1024])]
+fn value_update<const BYTES: usize>(bencher: Bencher<'_, '_>) {
+    let value = value([0u8; BYTES]);
+    bencher.bench_local(|| value.update(|bytes| bytes[0] ^= 1));
+}
+
+/// A claim while so many others are held: it should grow with those, and not with the table.
+#[divan::bench(args = [0, 1, 8, ROWS - 1])]
+fn array_claim_release(bencher: Bencher<'_, '_>, others: usize) {
+    let len = 2 * ROWS;
+    let region = memory(Array::<f64, Alone>::required_len(&[len]).expect("small"));
+    let array = Array::<f64, Alone>::place(region, Alone(1), Origin::default(), &[len]);
+    let array = array.expect("room");
+    let _held: Vec<_> = (0..others).map(|i| array.write(i..i + 1)).collect();
+    bencher.bench_local(|| drop(black_box(array.write(ROWS..ROWS + 2))));
+}
+
+#[divan::bench]
+fn attach(bencher: Bencher<'_, '_>) {
+    let region = memory(Counter::required_len());
+    Counter::place(region, Origin::default(), 0).expect("room");
+    bencher.bench_local(|| Counter::attach(black_box(region)));
+}
+
+#[divan::bench]
+fn counter_add(bencher: Bencher<'_, '_>) {
+    let region = memory(Counter::required_len());
+    let counter = Counter::place(region, Origin::default(), 0).expect("room");
+    bencher.bench_local(|| counter.add(1));
+}
