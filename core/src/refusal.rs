@@ -56,6 +56,19 @@ impl<G> LockError<G> {
         }
     }
 
+    /// The same error without the guard, which is dropped: an error that can be passed on.
+    pub fn without_guard(self) -> LockError<()> {
+        match self {
+            LockError::Poisoned(Poisoned { cause, .. }) => {
+                LockError::Poisoned(Poisoned { guard: (), cause })
+            }
+            LockError::TimedOut => LockError::TimedOut,
+            LockError::WouldBlock => LockError::WouldBlock,
+            LockError::WouldDeadlock => LockError::WouldDeadlock,
+            LockError::NoIdentity => LockError::NoIdentity,
+        }
+    }
+
     /// Whether the data was left half-changed; the guard is then inside.
     pub fn is_poisoned(&self) -> bool {
         matches!(self, LockError::Poisoned(_))

@@ -51,7 +51,7 @@ type Write<'a, T> = Result<WriteGuard<'a, T>, ClaimError<WriteGuard<'a, T>>>;
 ///     }
 /// }
 /// assert_eq!(squares.get(999)?, 998001.0);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), multiproc::Error>(())
 /// ```
 pub struct Array<T: Element>(Mapped<Inner<T>>);
 

@@ -2,11 +2,12 @@
 
 use std::{io, path::PathBuf};
 
-use multiproc_core::LayoutError;
+use multiproc_core::{ClaimError, LayoutError, LockError, Refused};
 
-/// Why shared memory could not be made, opened or sent.
+/// Why shared memory could not be made, opened, sent or used.
 ///
-/// Every variant says what was expected and what was found.
+/// Every variant says what was expected and what was found. The errors of locks, claims and processes, which are types
+/// of their own, turn into this one by `?`; a guard inside is dropped then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(
@@ -90,6 +91,22 @@ pub enum Error {
     #[error(transparent)]
     Layout(#[from] LayoutError),
 
+    /// A lock could not be had, or is poisoned.
+    #[error(transparent)]
+    Lock(LockError<()>),
+
+    /// A range could not be claimed, or is poisoned.
+    #[error(transparent)]
+    Claim(ClaimError<()>),
+
+    /// A value could not be changed.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+
+    /// A process could not be started, or did not end well.
+    #[error(transparent)]
+    Process(Box<dyn std::error::Error + Send + Sync>),
+
     /// Without `/proc` a process can tell neither who it is nor who is dead.
     #[error("/proc is not mounted")]
     NoProc,
@@ -143,5 +160,17 @@ impl Error {
             name: name.into(),
             source,
         }
+    }
+}
+
+impl<G> From<LockError<G>> for Error {
+    fn from(error: LockError<G>) -> Error {
+        Error::Lock(error.without_guard())
+    }
+}
+
+impl<G> From<ClaimError<G>> for Error {
+    fn from(error: ClaimError<G>) -> Error {
+        Error::Claim(error.without_guard())
     }
 }

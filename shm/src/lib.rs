@@ -11,7 +11,7 @@
 //!     }
 //! }
 //!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! fn main() -> Result<(), multiproc::Error> {
 //!     multiproc::init();
 //!     let numbers = Array::from_slice(&[1.0, 2.0, 3.0, 4.0])?;
 //!     let children = numbers

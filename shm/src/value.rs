@@ -32,7 +32,7 @@ type Locked<'a, T> = Result<ValueGuard<'a, T>, LockError<ValueGuard<'a, T>>>;
 /// let best = multiproc::Value::new([0.0f64; 3])?;
 /// best.update(|at| at[1] = 2.5)?;
 /// assert_eq!(best.get(), [0.0, 2.5, 0.0]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), multiproc::Error>(())
 /// ```
 pub struct Value<T: Element>(Mapped<Inner<T>>);
 

@@ -234,6 +234,18 @@ impl JoinError {
     }
 }
 
+impl From<StartError> for crate::Error {
+    fn from(error: StartError) -> crate::Error {
+        crate::Error::Process(error.into())
+    }
+}
+
+impl From<JoinError> for crate::Error {
+    fn from(error: JoinError) -> crate::Error {
+        crate::Error::Process(error.into())
+    }
+}
+
 /// What can go wrong with a message between parent and child.
 #[derive(Debug, Error)]
 pub(crate) enum WireError {

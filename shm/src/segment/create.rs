@@ -97,12 +97,12 @@ fn published(
     sys::step("segment: room reserved");
     place(region_of(&map))?;
     sys::step("segment: layout placed");
+    let id = Facts::of(draft.file())
+        .map_err(|source| Error::io("look at", target.label(), source))?
+        .id;
     for _ in 0..ATTEMPTS {
         match draft.publish()? {
             Ok(file) => {
-                let id = Facts::of(&file)
-                    .map_err(|source| Error::io("look at", target.label(), source))?
-                    .id;
                 let mut segment =
                     Segment::new(file, map, Access::ReadWrite, target.flavour.clone());
                 segment.name_owner =

@@ -8,8 +8,17 @@ use std::{
 
 /// Where a new segment lies, and how it is made.
 ///
-/// ```ignore
-/// Create::named("prices").persist(true)
+/// A text is taken for a name and a path for a file, wherever one of these is asked for.
+///
+/// ```
+/// # multiproc::init();
+/// use multiproc::{Create, Value, remove};
+///
+/// let name = format!("prices-{}", std::process::id());
+/// drop(Value::create(Create::named(&name).persist(true), [1.5, 2.5])?);
+/// assert_eq!(Value::<[f64; 2]>::open(name.as_str())?.get(), [1.5, 2.5]);
+/// remove(&name)?;
+/// # Ok::<(), multiproc::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use]

@@ -31,7 +31,7 @@ type Locked<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
 /// let total = multiproc::Mutex::new(0u64)?;
 /// *total.lock()? += 1;
 /// assert_eq!(*total.lock()?, 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # Ok::<(), multiproc::Error>(())
 /// ```
 pub struct Mutex<T: Element>(Mapped<Inner<T>>);
 
