@@ -162,7 +162,7 @@ impl Holders {
 
     #[inline]
     pub(crate) fn unlock_table<O: Os>(&self, os: &O, taken: Taken) {
-        self.lock.unlock(os, taken);
+        self.lock.unlock(os, taken.me);
     }
 
     /// Claims `want`, waiting until `until` on the clock of [`Os::now`]; [`NOW`](crate::NOW) does not wait for other claims.

@@ -241,11 +241,10 @@ impl Lock {
         self.word.load(Ordering::Relaxed)
     }
 
-    /// Gives the lock back. In a process that did not take it (a fork child with its parent's guard), and for a
-    /// lock that somebody else holds, this does nothing.
+    /// Gives the lock back that `me` has [taken](Taken::me). In a process that did not take it (a fork child with its
+    /// parent's guard), and for a lock that somebody else holds, this does nothing.
     #[inline]
-    pub fn unlock<O: Os>(&self, os: &O, taken: Taken) {
-        let me = taken.me;
+    pub fn unlock<O: Os>(&self, os: &O, me: Owner) {
         if os.me() != me {
             return;
         }

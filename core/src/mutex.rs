@@ -11,8 +11,9 @@ use crate::{
     element::Element,
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Origin, Spec},
-    lock::{FOREVER, Lock, NOW, Taken},
+    lock::{FOREVER, Lock, NOW},
     os::Os,
+    owner::Owner,
     poison::{Cause, PoisonWord},
     refusal::{LockError, Poisoned},
     region::Region,
@@ -158,14 +159,11 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
             Ok(taken) => taken,
             Err(why) => return Err(LockError::refused(why, until != NOW)),
         };
-        let guard = MutexGuard::new(self, taken);
-        if !taken.died.is_none() {
-            self.words.poison.set(Cause::died(taken.died));
+        let guard = MutexGuard::new(self, taken.me);
+        if taken.died.is_none() && self.words.poison.is_clear() {
+            return Ok(guard);
         }
-        match self.words.poison.get() {
-            None => Ok(guard),
-            Some(cause) => Err(LockError::Poisoned(Poisoned::new(guard, cause))),
-        }
+        Err(guard.poisoned(taken.died))
     }
 
     /// Why the mutex is poisoned at this moment, if it is.
@@ -196,7 +194,7 @@ impl<T, O> fmt::Debug for Mutex<'_, T, O> {
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct MutexGuard<'a, T: Element, O: Os> {
     mutex: &'a Mutex<'a, T, O>,
-    taken: Taken,
+    me: Owner,
     panicking: bool,
     _one_thread: PhantomData<*mut ()>,
 }
@@ -206,13 +204,33 @@ unsafe impl<T: Element, O: Os + Sync> Sync for MutexGuard<'_, T, O> {}
 
 impl<'a, T: Element, O: Os> MutexGuard<'a, T, O> {
     #[inline]
-    fn new(mutex: &'a Mutex<'a, T, O>, taken: Taken) -> MutexGuard<'a, T, O> {
+    fn new(mutex: &'a Mutex<'a, T, O>, me: Owner) -> MutexGuard<'a, T, O> {
         mutex.os.guard_made();
         MutexGuard {
             mutex,
-            taken,
+            me,
             panicking: mutex.os.panicking(),
             _one_thread: PhantomData,
+        }
+    }
+
+    /// The error that says in which state the data was left, by the process that just `died` or by an earlier holder.
+    #[cold]
+    fn poisoned(self, died: Owner) -> LockError<Self> {
+        let poison = &self.mutex.words.poison;
+        if !died.is_none() {
+            poison.set(Cause::died(died));
+        }
+        // Under the lock nobody else clears it, so that a cause is always there.
+        let cause = poison.get().unwrap_or(Cause::Panicked);
+        LockError::Poisoned(Poisoned::new(self, cause))
+    }
+
+    /// Notes that the holder panicked; not in a fork child, which holds nothing.
+    #[cold]
+    fn poison(&self) {
+        if self.mutex.os.me() == self.me {
+            self.mutex.words.poison.set(Cause::panicked());
         }
     }
 
@@ -246,11 +264,11 @@ impl<T: Element, O: Os> Drop for MutexGuard<'_, T, O> {
     fn drop(&mut self) {
         let Mutex { words, os, .. } = self.mutex;
         os.guard_dropped();
-        if os.panicking() != self.panicking && os.me() == self.taken.me {
-            words.poison.set(Cause::panicked());
+        if os.panicking() != self.panicking {
+            self.poison();
         }
         os.step("mutex: about to unlock");
-        words.lock.unlock(os, self.taken);
+        words.lock.unlock(os, self.me);
     }
 }
 

@@ -64,6 +64,11 @@ impl PoisonWord {
         self.0.store(cause, Ordering::Relaxed);
     }
 
+    #[inline]
+    pub fn is_clear(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+
     pub fn get(&self) -> Option<Cause> {
         Cause::from_word(self.0.load(Ordering::Relaxed))
     }

@@ -21,8 +21,9 @@ use crate::{
     element::Element,
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Origin, Spec},
-    lock::{FOREVER, Lock, NOW, Refused, Taken},
+    lock::{FOREVER, Lock, NOW, Refused},
     os::Os,
+    owner::Owner,
     refusal::LockError,
     region::Region,
 };
@@ -245,7 +246,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
                 && let Ok(taken) = self.words.lock.lock(&self.os, until)
             {
                 let value = self.read_locked();
-                self.words.lock.unlock(&self.os, taken);
+                self.words.lock.unlock(&self.os, taken.me);
                 return value;
             }
         }
@@ -290,7 +291,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
         until: u64,
     ) -> Result<ValueGuard<'_, T, O>, LockError<ValueGuard<'_, T, O>>> {
         match self.words.lock.lock(&self.os, until) {
-            Ok(taken) => Ok(ValueGuard::new(self, taken)),
+            Ok(taken) => Ok(ValueGuard::new(self, taken.me)),
             Err(why) => Err(LockError::refused(why, until != NOW)),
         }
     }
@@ -303,7 +304,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     #[inline]
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Refused> {
         let taken = self.words.lock.lock(&self.os, FOREVER)?;
-        let mut guard = ValueGuard::new(self, taken);
+        let mut guard = ValueGuard::new(self, taken.me);
         Ok(change(&mut guard))
     }
 
@@ -351,7 +352,7 @@ impl<T, O> fmt::Debug for Value<'_, T, O> {
 pub struct ValueGuard<'a, T: Element, O: Os> {
     value: &'a Value<'a, T, O>,
     copy: T,
-    taken: Taken,
+    me: Owner,
     panicking: bool,
     publish: bool,
     _one_thread: PhantomData<*mut ()>,
@@ -362,12 +363,12 @@ unsafe impl<T: Element, O: Os + Sync> Sync for ValueGuard<'_, T, O> {}
 
 impl<'a, T: Element, O: Os> ValueGuard<'a, T, O> {
     #[inline]
-    fn new(value: &'a Value<'a, T, O>, taken: Taken) -> ValueGuard<'a, T, O> {
+    fn new(value: &'a Value<'a, T, O>, me: Owner) -> ValueGuard<'a, T, O> {
         value.os.guard_made();
         ValueGuard {
             copy: value.read_locked(),
             value,
-            taken,
+            me,
             panicking: value.os.panicking(),
             publish: true,
             _one_thread: PhantomData,
@@ -401,12 +402,12 @@ impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
     fn drop(&mut self) {
         let Value { words, os, .. } = self.value;
         os.guard_dropped();
-        if self.publish && os.panicking() == self.panicking && os.me() == self.taken.me {
+        if self.publish && os.panicking() == self.panicking && os.me() == self.me {
             self.value
                 .protocol()
                 .write(|at| os.step(at), |i| word_of(&self.copy, i));
         }
-        words.lock.unlock(os, self.taken);
+        words.lock.unlock(os, self.me);
     }
 }
 

@@ -140,7 +140,7 @@ fn a_lock_excludes_and_loses_no_wake_up() {
                 for _ in 0..2 {
                     let taken = lock.lock(&os, FOREVER).unwrap();
                     count.add_one();
-                    lock.unlock(&os, taken);
+                    lock.unlock(&os, taken.me);
                 }
             })
         });
@@ -159,7 +159,7 @@ fn three_at_a_lock_all_get_it() {
                 let (lock, count) = &*shared;
                 let taken = lock.lock(&os, FOREVER).unwrap();
                 count.add_one();
-                lock.unlock(&os, taken);
+                lock.unlock(&os, taken.me);
             })
         });
         let _ = threads.map(|thread| thread.join().unwrap());
@@ -178,7 +178,7 @@ fn the_death_of_an_owner_is_told_to_exactly_one() {
             let lock = Arc::clone(&lock);
             thread::spawn(move || {
                 let taken = lock.lock(&os, FOREVER).unwrap();
-                lock.unlock(&os, taken);
+                lock.unlock(&os, taken.me);
                 taken.died == victim.me
             })
         });
@@ -206,10 +206,10 @@ fn a_woken_waiter_that_dies_strands_nobody() {
             let lock = Arc::clone(&lock);
             thread::spawn(move || {
                 let taken = lock.lock(&survivor, FOREVER).unwrap();
-                lock.unlock(&survivor, taken);
+                lock.unlock(&survivor, taken.me);
             })
         };
-        lock.unlock(&holder, taken);
+        lock.unlock(&holder, taken.me);
         dying.join().unwrap();
         surviving.join().unwrap();
     });
@@ -222,7 +222,7 @@ fn who_holds_a_lock_is_not_let_wait_for_it() {
         let lock = Lock::new();
         let taken = lock.lock(&os, FOREVER).unwrap();
         assert_eq!(lock.lock(&os, FOREVER).unwrap_err(), Refused::WouldDeadlock);
-        lock.unlock(&os, taken);
+        lock.unlock(&os, taken.me);
     });
 }
 
@@ -355,7 +355,7 @@ impl Words {
     fn write(&self, os: &Process, value: u64) {
         let taken = self.lock.lock(os, FOREVER).unwrap();
         self.protocol().write(|_| (), |i| value + i as u64);
-        self.lock.unlock(os, taken);
+        self.lock.unlock(os, taken.me);
     }
 
     fn read(&self) -> Option<[u64; 2]> {
