@@ -139,6 +139,8 @@ impl Holders {
 
     /// Frees every row when all owners are known to be dead.
     pub(crate) fn bury(&self, rule: &impl Rule) {
+        // Every row is looked at, so that none is left to somebody when the bitmap is damaged.
+        self.used.store(RowSet::MAX, Ordering::Relaxed);
         let graph = self.copy(u64::MAX);
         for row in rows_of(graph.used) {
             let entry = &graph.entries[row];

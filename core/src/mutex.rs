@@ -159,11 +159,40 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
             Ok(taken) => taken,
             Err(why) => return Err(LockError::refused(why, until != NOW)),
         };
+        let cause = if taken.died.is_none() && self.words.poison.is_clear() {
+            None
+        } else {
+            self.cause(taken.died)
+        };
+        // Built here on both ways, and never handed to a call: so it stays in registers.
         let guard = MutexGuard::new(self, taken.me);
-        if taken.died.is_none() && self.words.poison.is_clear() {
-            return Ok(guard);
+        match cause {
+            None => Ok(guard),
+            Some(cause) => Err(LockError::Poisoned(Poisoned::new(guard, cause))),
         }
-        Err(guard.poisoned(taken.died))
+    }
+
+    /// Notes that an owner `died`, and says why the mutex is poisoned. Only who has just locked it calls this.
+    #[cold]
+    fn cause(&self, died: Owner) -> Option<Cause> {
+        if !died.is_none() {
+            self.words.poison.set(Cause::died(died));
+        }
+        self.words.poison.get()
+    }
+
+    /// What dropping a guard does when the thread began to unwind meanwhile, or when this is a fork child, which holds
+    /// nothing. Takes the guard apart so that the guard itself needs no place in memory.
+    #[cold]
+    fn unlock_with_care(&self, me: Owner, panicking: bool) {
+        let Mutex { words, os, .. } = self;
+        if os.me() != me {
+            return;
+        }
+        if os.panicking() != panicking {
+            words.poison.set(Cause::panicked());
+        }
+        words.lock.unlock_mine(os, me);
     }
 
     /// Why the mutex is poisoned at this moment, if it is.
@@ -214,26 +243,6 @@ impl<'a, T: Element, O: Os> MutexGuard<'a, T, O> {
         }
     }
 
-    /// The error that says in which state the data was left, by the process that just `died` or by an earlier holder.
-    #[cold]
-    fn poisoned(self, died: Owner) -> LockError<Self> {
-        let poison = &self.mutex.words.poison;
-        if !died.is_none() {
-            poison.set(Cause::died(died));
-        }
-        // Under the lock nobody else clears it, so that a cause is always there.
-        let cause = poison.get().unwrap_or(Cause::Panicked);
-        LockError::Poisoned(Poisoned::new(self, cause))
-    }
-
-    /// Notes that the holder panicked; not in a fork child, which holds nothing.
-    #[cold]
-    fn poison(&self) {
-        if self.mutex.os.me() == self.me {
-            self.mutex.words.poison.set(Cause::panicked());
-        }
-    }
-
     /// Declares the data sound again.
     pub fn clear_poison(&mut self) {
         self.mutex.words.poison.clear();
@@ -260,15 +269,16 @@ impl<T: Element, O: Os> DerefMut for MutexGuard<'_, T, O> {
 }
 
 impl<T: Element, O: Os> Drop for MutexGuard<'_, T, O> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         let Mutex { words, os, .. } = self.mutex;
         os.guard_dropped();
-        if os.panicking() != self.panicking {
-            self.poison();
+        if os.panicking() == self.panicking && os.is_surely_me(self.me) {
+            os.step("mutex: about to unlock");
+            words.lock.unlock_mine(os, self.me);
+        } else {
+            self.mutex.unlock_with_care(self.me, self.panicking);
         }
-        os.step("mutex: about to unlock");
-        words.lock.unlock(os, self.me);
     }
 }
 

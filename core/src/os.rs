@@ -38,6 +38,12 @@ pub unsafe trait Os: Copy {
     /// The identity of the calling process, or [`Owner::NONE`] when it cannot be told.
     fn me(&self) -> Owner;
 
+    /// A quick look whether [`me`](Os::me) is `owner`. `true` is certain; after `false` the caller asks `me`.
+    #[inline]
+    fn is_surely_me(&self, owner: Owner) -> bool {
+        self.me() == owner
+    }
+
     /// A number, not 0, that no other thread of this program image ever has. It serves only to tell a thread that
     /// it waits for itself.
     fn thread(&self) -> u64;

@@ -29,13 +29,25 @@ static NAMESPACES: AtomicU64 = AtomicU64::new(0);
 /// The calling process, or [`Owner::NONE`] when `/proc` cannot tell or tells about another namespace than at first.
 #[inline]
 pub fn me() -> Owner {
+    let me = Owner::from_bits(cached());
+    if me.is_none() { find_out() } else { me }
+}
+
+/// Whether the cache says that the calling process is `owner`. `false` says nothing.
+#[inline]
+pub fn is_surely_me(owner: Owner) -> bool {
+    cached() == owner.to_bits()
+}
+
+/// The word of the cache: the calling process, or 0.
+#[inline]
+fn cached() -> u64 {
     // Acquire: pairs with the Release in `cache`: the page is mapped before it is known.
     let cache = CACHE.load(Ordering::Acquire);
     // SAFETY: invariant 1.
     let word = unsafe { &*cache };
     // Relaxed: the word is all there is.
-    let me = Owner::from_bits(word.load(Ordering::Relaxed));
-    if me.is_none() { find_out() } else { me }
+    word.load(Ordering::Relaxed)
 }
 
 /// The calling process, or why that cannot be told: [`io::ErrorKind::InvalidData`] when `/proc` tells about another

@@ -19,6 +19,11 @@ unsafe impl Os for Linux {
     }
 
     #[inline]
+    fn is_surely_me(&self, owner: Owner) -> bool {
+        identity::is_surely_me(owner)
+    }
+
+    #[inline]
     fn thread(&self) -> u64 {
         slots::tag()
     }

@@ -53,7 +53,12 @@ pub fn guard_made() {
 /// The calling thread has dropped a guard.
 #[inline]
 pub fn guard_dropped() {
-    let held = &slot().held;
+    // SAFETY: invariant 1.
+    let Some(slot) = (unsafe { SLOT.get().as_ref() }) else {
+        // It has made none, or is past its end, where a guard is kept in the slot that it has left.
+        return;
+    };
+    let held = &slot.held;
     // Saturating: a fork child drops guards that it never counted.
     held.store(
         held.load(Ordering::Relaxed).saturating_sub(1),
