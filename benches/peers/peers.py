@@ -1,0 +1,96 @@
+"""One repetition of one row with Python's own multiprocessing: `python3 peers.py ROW` prints {"ROW": nanoseconds}.
+
+Standard library only. The processors are those that the caller allows.
+"""
+
+import json
+import multiprocessing
+import os
+import sys
+from multiprocessing import shared_memory
+from time import perf_counter_ns
+
+
+def per_operation(operation, times):
+    operation()
+    begun = perf_counter_ns()
+    for _ in range(times):
+        operation()
+    return (perf_counter_ns() - begun) / times
+
+
+def value_get():
+    value = multiprocessing.Value("d", 0.0)
+    begun = perf_counter_ns()
+    for _ in range(100_000):
+        value.value
+    return (perf_counter_ns() - begun) / 100_000
+
+
+def value_update():
+    value = multiprocessing.Value("d", 0.0)
+    begun = perf_counter_ns()
+    for _ in range(50_000):
+        with value.get_lock():
+            value.value += 1
+    return (perf_counter_ns() - begun) / 50_000
+
+
+def double(array, start, end, processor):
+    os.sched_setaffinity(0, {processor})
+    numbers = array.get_obj()
+    for i in range(start, end):
+        numbers[i] *= 2
+
+
+def array_double():
+    length = 10_000_000
+    array = multiprocessing.Array("d", length)
+    processors = sorted(os.sched_getaffinity(0))
+    context = multiprocessing.get_context("fork")
+    halves = [(0, length // 2, processors[0]), (length // 2, length, processors[-1])]
+    begun = perf_counter_ns()
+    children = [context.Process(target=double, args=(array, *half)) for half in halves]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    return perf_counter_ns() - begun
+
+
+def segment():
+    def operation():
+        memory = shared_memory.SharedMemory(create=True, size=4096)
+        memory.buf[0] = 1
+        memory.close()
+        memory.unlink()
+
+    return per_operation(operation, 500)
+
+
+def nothing():
+    pass
+
+
+def start_and_join(method, times):
+    context = multiprocessing.get_context(method)
+
+    def operation():
+        child = context.Process(target=nothing)
+        child.start()
+        child.join()
+
+    return per_operation(operation, times)
+
+
+ROWS = {
+    "value get": value_get,
+    "value update": value_update,
+    "array double": array_double,
+    "segment": segment,
+    "fork": lambda: start_and_join("fork", 20),
+    "spawn": lambda: start_and_join("spawn", 3),
+}
+
+if __name__ == "__main__":
+    print(json.dumps({sys.argv[1]: ROWS[sys.argv[1]]()}))

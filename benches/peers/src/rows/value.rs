@@ -1,0 +1,99 @@
+//! `Value`: snapshots and transactions.
+
+use std::{
+    error::Error,
+    hint::black_box,
+    io,
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use multiproc::{Mutex, Process, Value};
+
+use crate::{
+    gate::gate,
+    report::{Report, per_call},
+    sys::{Mapping, Place},
+};
+
+/// `get`.
+pub fn get(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let Some(bench) = report.bench("Value<f64>::get", Place::First) else {
+        return Ok(());
+    };
+    const TIMES: u32 = 2_000_000;
+    let ours = Value::new(0.0)?;
+    let words = Mapping::new(4096)?.leak_words();
+    bench
+        .ours(|| per_call(TIMES, || _ = black_box(black_box(&ours).get())))
+        .limit("3 ns", 3.0)
+        .peer("one load", || {
+            per_call(TIMES, || {
+                _ = black_box(black_box(words)[0].load(Ordering::Relaxed))
+            })
+        })
+        .python("Python Value.value", "value get")
+        .run(report)
+}
+
+/// `update`.
+pub fn update(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let Some(bench) = report.bench("Value<f64>::update", Place::First) else {
+        return Ok(());
+    };
+    const TIMES: u32 = 200_000;
+    let ours = Value::new(0.0)?;
+    let lock = Mutex::new(0.0)?;
+    bench
+        .ours(|| per_call(TIMES, || black_box(&ours).update(|v| *v += 1.0).unwrap()))
+        .target("our Mutex<f64>", 1.3, || {
+            per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
+        })
+        .python("Python with Value.get_lock()", "value update")
+        .run(report)
+}
+
+/// `get` while another process never stops writing.
+pub fn get_beside_a_busy_writer(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let name = "Value<[u8; 1024]>::get, worst of 1 M";
+    let Some(bench) = report.bench(name, Place::First) else {
+        return Ok(());
+    };
+    let ours = Value::new([0u8; 1024])?;
+    bench
+        .ours(|| {
+            Ok(gate().beside(
+                || Process::fork(write_on_and_on, ours.clone()).map_err(io::Error::other),
+                |gate| {
+                    gate.go()?;
+                    let worst = worst_of(1_000_000, || {
+                        _ = black_box(ours.get());
+                    });
+                    gate.stop()?;
+                    Ok(worst.as_nanos() as f64)
+                },
+                |child| child.join().map_err(io::Error::other),
+            )?)
+        })
+        .limit("1 ms", 1e6)
+        .few()
+        .run(report)
+}
+
+fn write_on_and_on(value: Value<[u8; 1024]>) {
+    gate().follow(|| {
+        value
+            .update(|bytes| bytes[0] = bytes[0].wrapping_add(1))
+            .unwrap()
+    });
+}
+
+fn worst_of(times: u32, mut operation: impl FnMut()) -> Duration {
+    let mut worst = Duration::ZERO;
+    for _ in 0..times {
+        let begun = Instant::now();
+        operation();
+        worst = worst.max(begun.elapsed());
+    }
+    worst
+}
