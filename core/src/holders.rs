@@ -260,7 +260,7 @@ impl Holders {
         loop {
             let now = os.now();
             let late = now >= until;
-            let next = waiter.look(now, late, late || slices.over);
+            let next = waiter.look(now, late, late || slices.is_over(now));
             os.step("claim: about to let go of the table");
             self.unlock_table(os, taken);
             match next {
@@ -448,6 +448,12 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
             if late {
                 return Next::Refused(Refused::TimedOut);
             }
+            if self.must_not_wait_for_room(&graph) {
+                if self.sweep(&graph, graph.used) {
+                    continue;
+                }
+                return Next::Refused(Refused::TooManyClaims);
+            }
             self.stand_in_line(&graph);
             if let Some(word) = self.mark(row, &graph) {
                 return Next::Wait {
@@ -501,8 +507,11 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
         if bury && self.sweep(graph, graph.used) {
             return None;
         }
-        // Two threads that each hold rows and wait for one more would wait for ever.
-        if rows_of(graph.used).any(|row| graph.entries[row].party == self.party) {
+        if self.must_not_wait_for_room(graph) {
+            // The dead need no rows: bury them before judging.
+            if self.sweep(graph, graph.used) {
+                return None;
+            }
             return Some(Next::Refused(Refused::TooManyClaims));
         }
         if late {
@@ -515,6 +524,13 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
             word,
             full: true,
         })
+    }
+
+    /// Whether there is no row to stand in line, for one who holds others. Two such threads would wait for each other
+    /// for ever, and neither could see it, because who waits without a row is not in the graph.
+    fn must_not_wait_for_room(&self, graph: &WaitGraph) -> bool {
+        let is_own = |row: usize| graph.entries[row].party == self.party;
+        self.seat.is_none() && graph.used == RowSet::MAX && rows_of(graph.used).any(is_own)
     }
 
     fn stand_in_line(&mut self, graph: &WaitGraph) {

@@ -194,7 +194,7 @@ impl Lock {
                 return Err(Refused::WouldDeadlock);
             }
             let now = os.now();
-            if slices.over || now >= until {
+            if slices.is_over(now) || now >= until {
                 if owner != me && is_dead(os, owner) {
                     os.step("lock: owner found dead");
                     match self.word.compare_exchange(
@@ -318,16 +318,26 @@ pub(crate) fn release(word: &AtomicU64, me: Owner) -> bool {
 /// The bounded sleeps of one wait.
 pub(crate) struct Slices {
     length: u64,
-    /// Whether the last sleep ran its whole length: time to ask whether the owner still lives.
-    pub over: bool,
+    /// Whether the last sleep ran its whole length.
+    ran_out: bool,
+    /// When the slice began; `None` before the first sleep.
+    since: Option<u64>,
 }
 
 impl Slices {
     pub fn new() -> Slices {
         Slices {
             length: FIRST_SLICE,
-            over: false,
+            ran_out: false,
+            since: None,
         }
+    }
+
+    /// Whether it is time to ask if the owner still lives: a slice has passed in one sleep or, for one whom signals or
+    /// wake-ups never let sleep so long, in many.
+    pub fn is_over(&self, now: u64) -> bool {
+        let long_ago = |since| Slices::is_long_ago(since, now);
+        self.ran_out || self.since.is_some_and(long_ago)
     }
 
     /// Makes the next sleep short: nobody will end it by a wake-up.
@@ -342,9 +352,12 @@ impl Slices {
 
     /// Sleeps on `word` while it is `expected`, for a slice, and not beyond `until`.
     pub fn sleep<O: Os>(&mut self, os: &O, word: &AtomicU64, expected: u64, now: u64, until: u64) {
+        if self.since.is_none() || self.is_over(now) {
+            self.since = Some(now);
+        }
         let end = now.saturating_add(self.length).min(until);
-        self.over = os.wait(word, expected, end) == Wait::TimedOut;
-        if self.over {
+        self.ran_out = os.wait(word, expected, end) == Wait::TimedOut;
+        if self.ran_out {
             self.length = SLICE;
         }
     }

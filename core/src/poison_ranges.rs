@@ -156,8 +156,7 @@ impl PoisonRanges {
         for (slot, entry) in found.ranges.iter_mut().zip(&self.entries) {
             let poisoned = entry.range();
             if let Some(cause) = Cause::from_word(entry.cause())
-                && poisoned.start < range.end
-                && range.start < poisoned.end
+                && poisoned.start.max(range.start) < poisoned.end.min(range.end)
             {
                 *slot = Some(PoisonedRange {
                     // Foreign bytes may say anything here: it is shown, never used to reach memory.

@@ -1,0 +1,96 @@
+//! What happens to locks, values and arrays when processes stop, fork, exec, leak, starve or move house; each test says
+//! which fault of `docs/faults.md` it is about. Kills at every step are in `kill_steps`.
+
+mod common;
+#[path = "common/flag.rs"]
+mod flag;
+#[path = "common/observe.rs"]
+mod observe;
+
+#[path = "faults/copies.rs"]
+mod copies;
+#[path = "faults/crowds.rs"]
+mod crowds;
+#[path = "faults/deadlocks.rs"]
+mod deadlocks;
+#[path = "faults/identity.rs"]
+mod identity;
+#[path = "faults/namespaces.rs"]
+mod namespaces;
+#[path = "faults/reopened.rs"]
+mod reopened;
+#[path = "faults/roles.rs"]
+mod roles;
+#[path = "faults/signals.rs"]
+mod signals;
+#[path = "faults/stopped.rs"]
+mod stopped;
+#[path = "faults/subject.rs"]
+mod subject;
+
+use std::process::ExitCode;
+
+macro_rules! tests {
+    ($($module:ident: $($name:ident),*;)*) => {
+        &[$($((stringify!($name), $module::$name as fn()),)*)*]
+    };
+}
+
+fn main() -> ExitCode {
+    multiproc::init();
+    roles::play();
+    common::run(tests! {
+        copies:
+            what_an_ended_thread_has_leaked_stays_held_until_its_process_ends,
+            a_leaked_read_claim_keeps_writers_out_and_poisons_nothing,
+            a_fork_child_drops_an_inherited_guard_and_its_parent_still_holds,
+            a_panic_in_a_fork_child_poisons_nothing_of_its_parent,
+            a_fork_child_waits_for_what_its_parent_holds,
+            a_fork_child_drops_inherited_handles_and_the_name_stays,
+            what_a_program_held_before_exec_is_recovered_when_it_ends,
+            a_new_image_owns_nothing_and_waits_for_what_the_old_one_held;
+        stopped:
+            a_stopped_owner_is_waited_for_and_never_stolen_from,
+            an_owner_stopped_at_any_step_keeps_what_it_has_and_goes_on,
+            a_value_of_a_stopped_writer_is_still_read,
+            the_table_of_a_stopped_process_holds_up_timed_claims_no_longer_than_they_said,
+            the_poison_of_an_array_is_told_in_time_though_the_table_is_held_by_a_stopped_process,
+            a_stopped_waiter_whose_turn_it_is_is_overtaken;
+        identity:
+            a_process_id_given_out_again_is_not_taken_for_the_owner,
+            a_process_id_given_out_again_by_the_system_is_not_taken_for_the_owner,
+            a_waiter_that_can_open_no_file_steals_from_nobody,
+            a_waiter_from_whom_the_owner_is_hidden_steals_from_nobody,
+            a_process_whose_leading_thread_has_ended_still_holds,
+            a_process_that_cannot_tell_who_it_is_is_refused;
+        namespaces:
+            another_pid_namespace_is_refused_by_name,
+            another_time_namespace_is_refused_by_name,
+            a_child_in_another_namespace_can_take_no_lock_that_it_inherited,
+            timed_waits_are_exact_where_the_clock_is_shifted;
+        reopened:
+            what_the_last_to_leave_held_is_poisoned_and_values_are_kept,
+            every_owner_counts_as_dead_when_nobody_was_left,
+            after_a_reboot_everything_held_is_poisoned_and_values_are_kept,
+            a_segment_of_another_boot_that_somebody_has_is_refused,
+            an_opener_killed_while_burying_leaves_it_to_the_next;
+        signals:
+            a_thousand_signals_a_second_move_no_deadline,
+            a_thousand_signals_a_second_hide_no_death;
+        deadlocks:
+            asking_for_what_one_holds_would_deadlock,
+            updating_a_value_while_holding_it_would_deadlock,
+            claims_that_overlap_ones_own_would_deadlock_unless_they_share,
+            two_processes_that_wait_for_each_other_are_told,
+            a_reader_reads_again_though_a_writer_waits_for_it,
+            another_thread_is_waited_for;
+        crowds:
+            more_claimants_than_rows_all_get_through,
+            more_claimants_of_one_element_than_rows_all_get_through,
+            the_dead_make_room_when_every_row_is_taken,
+            a_thread_with_claims_does_not_wait_for_room,
+            two_who_have_taken_every_row_do_not_wait_for_each_other_for_ever,
+            more_deaths_than_poison_entries_merge_and_hide_nothing,
+            a_claim_of_nothing_is_never_poisoned;
+    })
+}
