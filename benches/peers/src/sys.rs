@@ -7,6 +7,7 @@ use std::{
     path::Path,
     ptr::{self, NonNull},
     sync::{OnceLock, atomic::AtomicU64},
+    time::Duration,
 };
 
 /// The processors that this program was allowed when it began, the first two of them.
@@ -65,6 +66,17 @@ pub fn pin(place: Place) {
         "sched_setaffinity: {}",
         io::Error::last_os_error()
     );
+}
+
+/// How long the calling thread has run so far.
+pub fn thread_time() -> io::Result<Duration> {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the time outlives the call.
+    checked(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) })?;
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
 /// A plain shared mapping of `len` bytes, zeros at first.

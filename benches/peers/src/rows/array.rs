@@ -5,7 +5,7 @@ use std::{error::Error, hint::black_box, io, time::Instant};
 use multiproc::{Array, Mutex, Process};
 
 use crate::{
-    report::{Measured, Report, per_call},
+    report::{Measured, Report, work_per_call},
     sys::{Child, Mapping, Place, pin},
 };
 
@@ -19,12 +19,12 @@ pub fn claim(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let lock = Mutex::new(0.0)?;
     bench
         .ours(|| {
-            per_call(TIMES, || {
+            work_per_call(TIMES, || {
                 black_box(&ours).write(100..200).unwrap()[0] += 1.0
             })
         })
         .target("our Mutex<f64>", 4.0, || {
-            per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
+            work_per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
         })
         .run(report)
 }

@@ -17,7 +17,7 @@ use raw_sync::locks::{LockInit, Mutex as RawSync};
 use crate::{
     gate::gate,
     pthread,
-    report::{Report, per_call},
+    report::{Report, work_per_call},
     sys::{Mapping, Place},
 };
 
@@ -35,21 +35,21 @@ pub fn uncontended(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let words = Mapping::new(4096)?.leak_words();
     let raw_sync = RawSyncCounter::new()?;
     bench
-        .ours(|| per_call(TIMES, || *black_box(&ours).lock().unwrap() += 1))
+        .ours(|| work_per_call(TIMES, || *black_box(&ours).lock().unwrap() += 1))
         .peer("two atomics (limit)", || {
-            per_call(TIMES, || two_atomics(black_box(words)))
+            work_per_call(TIMES, || two_atomics(black_box(words)))
         })
         .target("std::sync::Mutex", 1.05, || {
-            per_call(TIMES, || *black_box(&std).lock().unwrap() += 1)
+            work_per_call(TIMES, || *black_box(&std).lock().unwrap() += 1)
         })
         .target("glibc pshared robust", 0.7, || {
-            per_call(TIMES, || black_box(robust).increment())
+            work_per_call(TIMES, || black_box(robust).increment())
         })
         .peer("glibc pshared", || {
-            per_call(TIMES, || black_box(shared).increment())
+            work_per_call(TIMES, || black_box(shared).increment())
         })
         .peer("raw_sync", || {
-            per_call(TIMES, || black_box(&raw_sync).increment())
+            work_per_call(TIMES, || black_box(&raw_sync).increment())
         })
         .run(report)
 }

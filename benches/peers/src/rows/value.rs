@@ -12,7 +12,7 @@ use multiproc::{Mutex, Process, Value};
 
 use crate::{
     gate::gate,
-    report::{Report, per_call},
+    report::{Report, work_per_call},
     sys::{Mapping, Place},
 };
 
@@ -25,10 +25,10 @@ pub fn get(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let ours = Value::new(0.0)?;
     let words = Mapping::new(4096)?.leak_words();
     bench
-        .ours(|| per_call(TIMES, || _ = black_box(black_box(&ours).get())))
+        .ours(|| work_per_call(TIMES, || _ = black_box(black_box(&ours).get())))
         .limit("3 ns", 3.0)
         .peer("one load", || {
-            per_call(TIMES, || {
+            work_per_call(TIMES, || {
                 _ = black_box(black_box(words)[0].load(Ordering::Relaxed))
             })
         })
@@ -45,9 +45,9 @@ pub fn update(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let ours = Value::new(0.0)?;
     let lock = Mutex::new(0.0)?;
     bench
-        .ours(|| per_call(TIMES, || black_box(&ours).update(|v| *v += 1.0).unwrap()))
+        .ours(|| work_per_call(TIMES, || black_box(&ours).update(|v| *v += 1.0).unwrap()))
         .target("our Mutex<f64>", 1.3, || {
-            per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
+            work_per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
         })
         .python("Python with Value.get_lock()", "value update")
         .run(report)
