@@ -23,7 +23,7 @@ use crate::{
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Origin, Spec},
     holders::{Claim, Held, Holders, Rule},
-    lock::{FOREVER, NOW},
+    lock::{FOREVER, NOW, Refused},
     os::Os,
     owner::Owner,
     poison::Cause,
@@ -275,8 +275,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         if self.words.poison.is_clean() {
             return Ok(guard);
         }
-        let poisoned = guard.poisoned();
-        PoisonedClaim::new(guard, &poisoned).map_err(ClaimError::Poisoned)
+        let range = guard.range();
+        self.admit(guard, range, until)
     }
 
     /// As [`write`](Self::write), until `until` on the clock of [`Os::now`].
@@ -298,8 +298,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         if self.words.poison.is_clean() {
             return Ok(guard);
         }
-        let poisoned = guard.poisoned();
-        PoisonedClaim::new(guard, &poisoned).map_err(ClaimError::Poisoned)
+        let range = guard.range();
+        self.admit(guard, range, until)
     }
 
     #[inline]
@@ -367,29 +367,37 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         Ok(start..end)
     }
 
+    /// The guard of a range that has been claimed, inside an error where it is poisoned. Given back if that cannot be
+    /// told before `until`.
     #[cold]
-    fn poisoned_in(&self, range: Range<usize>) -> PoisonedRanges {
-        self.with_table(|| {
+    fn admit<G>(&self, guard: G, range: Range<usize>, until: u64) -> Result<G, ClaimError<G>> {
+        match self.poisoned_in(range, until) {
+            Ok(poisoned) => PoisonedClaim::new(guard, &poisoned).map_err(ClaimError::Poisoned),
+            Err(why) => Err(ClaimError::refused(why, until != NOW)),
+        }
+    }
+
+    fn poisoned_in(&self, range: Range<usize>, until: u64) -> Result<PoisonedRanges, Refused> {
+        self.with_table(until, || {
             self.words
                 .poison
                 .overlapping(range.start as u64..range.end as u64)
         })
-        .unwrap_or_default()
     }
 
-    /// Runs `work` under the table lock; `None` only when the calling process has no identity.
-    fn with_table<R>(&self, work: impl FnOnce() -> R) -> Option<R> {
+    /// Runs `work` under the table lock.
+    fn with_table<R>(&self, until: u64, work: impl FnOnce() -> R) -> Result<R, Refused> {
         let holders = &self.words.holders;
-        let taken = holders.lock_table(&self.os, FOREVER).ok()?;
+        let taken = holders.lock_table(&self.os, until)?;
         let result = work();
         holders.unlock_table(&self.os, taken);
-        Some(result)
+        Ok(result)
     }
 
     /// Which ranges are poisoned at this moment. Those of the dead appear once somebody has asked for them.
     #[must_use]
     pub fn poisoned(&self) -> PoisonedRanges {
-        self.poisoned_in(0..self.len)
+        self.poisoned_in(0..self.len, FOREVER).unwrap_or_default()
     }
 
     /// The element at `index`, read under a claim of its own.
@@ -529,7 +537,8 @@ impl<T: Element, O: Os> Claimed<'_, T, O> {
     #[cold]
     fn poison(&self) {
         let range = self.start as u64..(self.start + self.len) as u64;
-        self.array.with_table(|| {
+        // Without an identity there is no claim either, and nobody to tell.
+        let _ = self.array.with_table(FOREVER, || {
             self.array
                 .words
                 .poison
@@ -577,7 +586,8 @@ impl<T: Element, O: Os> ReadGuard<'_, T, O> {
     /// The poisoned ranges that overlap this claim.
     #[must_use]
     pub fn poisoned(&self) -> PoisonedRanges {
-        self.claimed.array.poisoned_in(self.range())
+        let poisoned = self.claimed.array.poisoned_in(self.range(), FOREVER);
+        poisoned.unwrap_or_default()
     }
 }
 
@@ -591,19 +601,23 @@ impl<T: Element, O: Os> WriteGuard<'_, T, O> {
     /// The poisoned ranges that overlap this claim.
     #[must_use]
     pub fn poisoned(&self) -> PoisonedRanges {
-        self.claimed.array.poisoned_in(self.range())
+        let poisoned = self.claimed.array.poisoned_in(self.range(), FOREVER);
+        poisoned.unwrap_or_default()
     }
 
     /// Declares sound again every poisoned range that lies wholly within this claim; how many there were.
     pub fn clear_poison(&mut self) -> usize {
         let range = self.claimed.range();
         let array = self.claimed.array;
+        // Where foreign bytes say that poison goes on beyond the array, it ends with it.
+        let end = if range.end == array.len {
+            u64::MAX
+        } else {
+            range.end as u64
+        };
         array
-            .with_table(|| {
-                array
-                    .words
-                    .poison
-                    .clear(range.start as u64..range.end as u64)
+            .with_table(FOREVER, || {
+                array.words.poison.clear(range.start as u64..end)
             })
             .unwrap_or(0)
     }

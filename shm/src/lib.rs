@@ -92,7 +92,7 @@ pub use process::__init_before_main;
 /// Bodies of fuzz targets: not for users.
 #[doc(hidden)]
 pub mod __fuzz {
-    pub use crate::process::check_boot_frame as boot_frame;
+    pub use crate::process::reread_frame;
 }
 
 #[cfg(feature = "__step")]

@@ -152,14 +152,16 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Fra
     postcard::from_bytes(payload).map_err(|_| FrameError::Payload)
 }
 
-/// What a child does with the bytes that it finds, for fuzzing: takes them apart and tells whether it would go on.
-pub fn check_boot(packet: &[u8]) -> bool {
-    match parse(packet) {
-        Ok((header, payload)) if header.kind == Kind::Boot && !header.parcel => {
-            decode::<Boot<'_>>(payload).is_ok()
-        }
-        _ => false,
-    }
+/// What a reader made of a packet, written again; `None` when it refuses the packet. For fuzzing.
+pub fn reread(packet: &[u8]) -> Option<Vec<u8>> {
+    let (header, payload) = parse(packet).ok()?;
+    let sound = match header.kind {
+        _ if header.parcel => true,
+        Kind::Boot => decode::<Boot<'_>>(payload).is_ok(),
+        Kind::Panicked => decode::<Panic>(payload).is_ok(),
+        Kind::Begun | Kind::Returned | Kind::NotEncoded | Kind::NotBegun => true,
+    };
+    sound.then(|| [&header.to_bytes()[..], payload].concat())
 }
 
 #[cfg(test)]
@@ -197,26 +199,27 @@ mod tests {
             (boot.name, boot.task, boot.arguments),
             ("name", u64::MAX, &[1, 2, 3][..])
         );
-        assert!(check_boot(&packet));
+        assert_eq!(reread(&packet), Some(packet));
     }
 
     #[test]
     fn damaged_frames_are_refused_or_read_without_panic() {
         let packet = boot_packet();
         for len in 0..packet.len() {
-            assert!(!check_boot(&packet[..len]));
+            assert_eq!(reread(&packet[..len]), None);
         }
         for at in 0..packet.len() {
             for bit in 0..8 {
                 let mut damaged = packet.clone();
                 damaged[at] ^= 1 << bit;
-                check_boot(&damaged);
+                let again = reread(&damaged);
+                assert!(again.is_none_or(|again| again == damaged));
             }
         }
         for at in 0..7 {
             let mut damaged = packet.clone();
             damaged[at] ^= 0x80;
-            assert!(!check_boot(&damaged));
+            assert_eq!(reread(&damaged), None);
         }
     }
 }

@@ -26,7 +26,7 @@ pub use boot::{__init_before_main, init};
 pub use builder::{Builder, OnDrop, ParseStartMethodError, StartMethod};
 pub use child::Child;
 pub use error::{JoinError, StartError};
-pub use frame::check_boot as check_boot_frame;
+pub use frame::reread as reread_frame;
 
 /// Starts child processes.
 #[derive(Debug)]

@@ -1,0 +1,19 @@
+//! The bodies of the fuzz targets: plain functions over bytes, without libFuzzer.
+//!
+//! | module | what any bytes must not do |
+//! |---|---|
+//! | [`header`] | as a segment: make attaching panic, or reach beyond the segment |
+//! | [`attach_value`] | as the body of a value or a mutex: make any call on it panic, overrun or stay for ever |
+//! | [`attach_array`] | likewise for an array, its claims and its poison |
+//! | [`claims_model`] | as a script of claims, waits and deaths: lead to anything that a simple model does not allow |
+//! | [`boot_frame`] | as a message between parent and child: make its reader panic or misread |
+//!
+//! [`memory`] is where layouts are placed, [`hostile`] the system in which their peers write what they like.
+
+pub mod attach_array;
+pub mod attach_value;
+pub mod boot_frame;
+pub mod claims_model;
+pub mod header;
+pub mod hostile;
+pub mod memory;
