@@ -14,7 +14,8 @@ use crate::{
     array::data_spec,
     element::Element,
     error::{LayoutError, Shape},
-    header::{HEADER_LEN, Header, Kind, Origin, Spec},
+    header::{HEADER_LEN, Header, Kind, Spec},
+    origin::Origin,
     region::Region,
 };
 

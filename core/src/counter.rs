@@ -5,7 +5,8 @@ use core::fmt;
 use crate::{
     atomic::{AtomicU64, Ordering},
     error::{LayoutError, Shape},
-    header::{HEADER_LEN, Header, Kind, Origin, Spec},
+    header::{HEADER_LEN, Header, Kind, Spec},
+    origin::Origin,
     region::Region,
 };
 

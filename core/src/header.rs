@@ -37,6 +37,7 @@ use crate::{
     atomic::{AtomicU64, Ordering},
     element::Element,
     error::{LayoutError, Shape},
+    origin::Origin,
     region::Region,
     text::{Excerpt, TEXT_ROOM, Text},
 };
@@ -94,30 +95,6 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Kind::name_of(*self as u32))
     }
-}
-
-/// Where a layout's owners mean something: one boot of one machine, one PID namespace, one time namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// A hash of the machine's boot id; only its low 48 bits count.
-    pub boot: u64,
-    /// The inode of the PID namespace, 0 if unknown.
-    pub pid_ns: u32,
-    /// The inode of the time namespace, 0 if there is none.
-    pub time_ns: u32,
-}
-
-impl Origin {
-    fn words(self) -> [u64; 3] {
-        [self.boot, self.pid_ns.into(), self.time_ns.into()].map(checked_word)
-    }
-}
-
-/// The low 48 bits of `value` with a check of them in the high 16 (multiplicative hashing; Knuth, volume 3, 6.4): a
-/// word that can be changed by one store and yet be found damaged.
-fn checked_word(value: u64) -> u64 {
-    let value = value & ((1 << 48) - 1);
-    value | (value.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) << 48
 }
 
 /// What a layout is made of, before it has a place.
@@ -272,7 +249,7 @@ impl Header {
             });
         }
         if let Some(origin) = origin {
-            header.check_origin(origin)?;
+            Origin::from_words(load_all(&header.origin))?.must_be(origin)?;
         }
         Ok((header, spec))
     }
@@ -328,43 +305,6 @@ impl Header {
             });
         }
         Ok(Checked { fixed, dtype })
-    }
-
-    fn check_origin(&self, expected: Origin) -> Result<(), LayoutError> {
-        let found = self.load_origin()?;
-        if found.boot != expected.boot & ((1 << 48) - 1) {
-            return Err(LayoutError::ForeignBoot);
-        }
-        if found.pid_ns != expected.pid_ns {
-            return Err(LayoutError::ForeignPidNamespace {
-                expected: expected.pid_ns,
-                found: found.pid_ns,
-            });
-        }
-        if found.time_ns != expected.time_ns {
-            return Err(LayoutError::ForeignTimeNamespace {
-                expected: expected.time_ns,
-                found: found.time_ns,
-            });
-        }
-        Ok(())
-    }
-
-    fn load_origin(&self) -> Result<Origin, LayoutError> {
-        let [boot, pid_ns, time_ns] = load_all(&self.origin);
-        for found in [boot, pid_ns, time_ns] {
-            if checked_word(found) != found {
-                return Err(LayoutError::Impossible {
-                    what: "origin",
-                    found,
-                });
-            }
-        }
-        Ok(Origin {
-            boot: boot & ((1 << 48) - 1),
-            pid_ns: pid_ns as u32,
-            time_ns: time_ns as u32,
-        })
     }
 
     /// Says that the layout's owners now mean processes of `origin`. Only while nobody else has it open, and after

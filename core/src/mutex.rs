@@ -10,8 +10,9 @@ use core::{
 use crate::{
     element::Element,
     error::{LayoutError, Shape},
-    header::{HEADER_LEN, Header, Kind, Origin, Spec},
+    header::{HEADER_LEN, Header, Kind, Spec},
     lock::{FOREVER, Lock, NOW},
+    origin::Origin,
     os::Os,
     owner::Owner,
     poison::{Cause, PoisonWord},
