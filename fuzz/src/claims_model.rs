@@ -12,18 +12,23 @@
 //! Everything runs on one thread. What other processes do while one waits runs inside its wait. A process that dies
 //! at a step of a call never gets out of that step: the rest of the script runs inside it, and then all is over.
 
+mod damage;
+mod hold;
+mod party;
+
 use std::{
     cell::{Cell, RefCell},
-    num::NonZeroU32,
     ops::Range,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use multiproc_core::{
-    Array, ClaimError, FOREVER, Liveness, MAX_POISONED, NOW, Os, Owner, PoisonedRanges, ROWS,
-    ReadGuard, Wait, WriteGuard,
-};
+use multiproc_core::{Array, ClaimError, FOREVER, NOW, ROWS, Wait};
 
+use self::{
+    damage::Damage,
+    hold::{Claim, Guard, Hold},
+    party::Party,
+};
 use super::memory::{Ground, ORIGIN};
 
 /// More elements than rows, so that all rows can be taken.
@@ -55,167 +60,6 @@ pub fn body(input: &[u8]) {
 thread_local! {
     /// It lives for ever, because guards borrow from it and it keeps them.
     static STAGE: &'static Stage = Box::leak(Box::new(Stage::new()));
-}
-
-/// A thread of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Party {
-    process: usize,
-    thread: usize,
-}
-
-// SAFETY: the identity is the number of the process. What is dead never returns from the step or the wait in which it
-// died before the script has ended and everything is forgotten.
-unsafe impl Os for Party {
-    fn me(&self) -> Owner {
-        NonZeroU32::new(self.process as u32 + 1)
-            .and_then(|pid| Owner::new(pid, 7))
-            .unwrap_or(Owner::NONE)
-    }
-
-    fn thread(&self) -> u64 {
-        self.thread as u64 + 1
-    }
-
-    fn liveness(&self, owner: Owner) -> Liveness {
-        let dead = STAGE.with(|stage| stage.is_dead(owner.pid() as usize - 1));
-        if dead {
-            Liveness::Dead
-        } else {
-            Liveness::Alive
-        }
-    }
-
-    fn now(&self) -> u64 {
-        STAGE.with(|stage| stage.clock.get())
-    }
-
-    fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
-        STAGE.with(|stage| stage.wait(*self, word, expected, until))
-    }
-
-    fn wake(&self, _: &AtomicU64, _: u32) {}
-
-    fn panicking(&self) -> bool {
-        STAGE.with(|stage| stage.panicking.get())
-    }
-
-    fn step(&self, _: &'static str) {
-        STAGE.with(|stage| stage.step(*self));
-    }
-}
-
-/// A claim as the model sees it.
-#[derive(Clone, Debug)]
-struct Claim {
-    party: Party,
-    range: Range<usize>,
-    exclusive: bool,
-}
-
-impl Claim {
-    fn conflicts(&self, other: &Claim) -> bool {
-        (self.exclusive || other.exclusive)
-            && self.range.start < other.range.end
-            && other.range.start < self.range.end
-    }
-}
-
-enum Guard {
-    Read(ReadGuard<'static, u16, Party>),
-    Write(WriteGuard<'static, u16, Party>),
-}
-
-impl Guard {
-    fn elements(&self) -> &[u16] {
-        match self {
-            Guard::Read(guard) => guard,
-            Guard::Write(guard) => guard,
-        }
-    }
-
-    fn poisoned(&self) -> PoisonedRanges {
-        match self {
-            Guard::Read(guard) => guard.poisoned(),
-            Guard::Write(guard) => guard.poisoned(),
-        }
-    }
-}
-
-/// A claim that is held, and what its elements were when it began.
-struct Hold {
-    claim: Claim,
-    guard: Guard,
-    elements: Vec<u16>,
-}
-
-impl Hold {
-    fn check(&self) {
-        assert_eq!(
-            self.guard.elements(),
-            self.elements,
-            "changed under a claim"
-        );
-    }
-}
-
-/// What the model knows of poison.
-#[derive(Default)]
-struct Damage {
-    /// Everything that must be told to whoever claims something of it.
-    must: Vec<Range<usize>>,
-    /// Everything that may be told.
-    may: Vec<Range<usize>>,
-    /// Entries may have been merged.
-    merged: bool,
-}
-
-impl Damage {
-    fn may(&mut self, range: Range<usize>) {
-        self.may.push(range);
-        self.merged |= self.may.len() > MAX_POISONED;
-    }
-
-    /// What a writer of `range` is about to declare sound.
-    fn clearing(&mut self, range: &Range<usize>) {
-        self.must.retain(|one| !covers(range, one));
-    }
-
-    /// It has been declared sound.
-    fn cleared(&mut self, range: &Range<usize>) {
-        if !self.merged {
-            self.may.retain(|one| !covers(range, one));
-        }
-        if *range == (0..LEN) {
-            *self = Damage::default();
-        }
-    }
-
-    /// Checks what was told to whoever has claimed `range`.
-    fn check(&self, told: &PoisonedRanges, range: &Range<usize>) {
-        for one in self.must.iter().filter(|one| overlap(one, range)) {
-            let found = told.iter().any(|entry| covers(&entry.range, one));
-            assert!(found, "{one:?} is lost to {range:?}: {told:?}");
-        }
-        for entry in told.iter() {
-            assert!(overlap(&entry.range, range), "{range:?} was told {entry}");
-            let known = if self.merged {
-                self.may.iter().any(|one| one.start == entry.range.start)
-                    && self.may.iter().any(|one| one.end == entry.range.end)
-            } else {
-                self.may.contains(&entry.range)
-            };
-            assert!(known, "nobody left this: {entry}");
-        }
-    }
-}
-
-fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {
-    a.start < b.end && b.start < a.end
-}
-
-fn covers(outer: &Range<usize>, inner: &Range<usize>) -> bool {
-    outer.start <= inner.start && inner.end <= outer.end
 }
 
 /// A call that is under way, and that may never return.
