@@ -27,6 +27,8 @@ mod signals;
 mod stopped;
 #[path = "faults/subject.rs"]
 mod subject;
+#[path = "faults/survivors.rs"]
+mod survivors;
 
 use std::process::ExitCode;
 
@@ -48,7 +50,8 @@ fn main() -> ExitCode {
             a_fork_child_waits_for_what_its_parent_holds,
             a_fork_child_drops_inherited_handles_and_the_name_stays,
             what_a_program_held_before_exec_is_recovered_when_it_ends,
-            a_new_image_owns_nothing_and_waits_for_what_the_old_one_held;
+            a_new_image_owns_nothing_and_waits_for_what_the_old_one_held,
+            what_nobody_has_after_exec_is_recovered_when_it_is_opened;
         stopped:
             a_stopped_owner_is_waited_for_and_never_stolen_from,
             an_owner_stopped_at_any_step_keeps_what_it_has_and_goes_on,
@@ -81,7 +84,8 @@ fn main() -> ExitCode {
             asking_for_what_one_holds_would_deadlock,
             updating_a_value_while_holding_it_would_deadlock,
             claims_that_overlap_ones_own_would_deadlock_unless_they_share,
-            two_processes_that_wait_for_each_other_are_told,
+            processes_that_wait_for_each_other_in_a_ring_are_told,
+            who_waits_for_the_dead_is_in_no_ring,
             a_reader_reads_again_though_a_writer_waits_for_it,
             another_thread_is_waited_for;
         crowds:
@@ -91,6 +95,11 @@ fn main() -> ExitCode {
             a_thread_with_claims_does_not_wait_for_room,
             two_who_have_taken_every_row_do_not_wait_for_each_other_for_ever,
             more_deaths_than_poison_entries_merge_and_hide_nothing,
+            the_dead_take_no_room_from_one_who_holds_claims,
             a_claim_of_nothing_is_never_poisoned;
+        survivors:
+            who_waits_is_through_soon_after_a_death,
+            who_waits_behind_a_row_of_deaths_is_through_soon_after_the_last,
+            who_does_not_wait_takes_over_from_the_dead;
     })
 }

@@ -171,9 +171,14 @@ pub fn a_fork_child_drops_inherited_handles_and_the_name_stays() {
     assert!(Counter::open(place("counter")).unwrap_err().is_not_found());
 }
 
-/// The program that a process runs, as the system shows it.
-fn runs(pid: u32, program: &str) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == program)
+/// Whether a process has become `cat`, and waits for input.
+fn is_cat(pid: u32) -> bool {
+    let says = |file: &str, text: &str| {
+        let found = fs::read_to_string(format!("/proc/{pid}/{file}"));
+        found.is_ok_and(|found| found.contains(text))
+    };
+    // The second, because it has its new name before it has closed all files of its old image.
+    says("comm", "cat") && says("wchan", "pipe_read")
 }
 
 /// Fault 6.
@@ -186,7 +191,7 @@ pub fn what_a_program_held_before_exec_is_recovered_when_it_ends() {
             panic!("{}", Command::new("cat").stdin(input).exec());
         });
         let pid = child.pid();
-        wait_until(|| runs(pid, "cat"));
+        wait_until(|| is_cat(pid));
         assert_eq!(objects.told(subject, MOMENT), Told::TimedOut);
         drop(end);
         wait_until(|| !child.is_alive());
@@ -205,6 +210,26 @@ pub fn a_new_image_owns_nothing_and_waits_for_what_the_old_one_held() {
     let pid = child.pid();
     assert_eq!(child.join().unwrap_err().exit_code(), Some(0));
     assert_eq!(of_lock(mutex.lock()).1, Told::Died(pid));
+}
+
+/// Faults 6 and 10.
+pub fn what_nobody_has_after_exec_is_recovered_when_it_is_opened() {
+    let path = std::env::temp_dir().join(new_name());
+    drop(Mutex::create(path.as_path(), 0u64).unwrap());
+    let (input, end) = std::io::pipe().unwrap();
+    let child = forked::<()>(|| {
+        let mutex = Mutex::<u64>::open(path.as_path()).unwrap();
+        let _held = ManuallyDrop::new(mutex.lock().unwrap());
+        panic!("{}", Command::new("cat").stdin(input).exec());
+    });
+    let pid = child.pid();
+    wait_until(|| is_cat(pid));
+    // The process lives, but it has neither the memory nor any way back to it.
+    let mutex = Mutex::<u64>::open(path.as_path()).unwrap();
+    assert_eq!(of_lock(mutex.lock_timeout(MOMENT)).1, Told::Died(pid));
+    assert!(child.is_alive());
+    drop(end);
+    fs::remove_file(path).unwrap();
 }
 
 /// The new image: it has the identity of the old one, which held the mutex of this name.

@@ -114,6 +114,25 @@ pub fn a_thread_with_claims_does_not_wait_for_room() {
 }
 
 /// Fault 42.
+pub fn the_dead_take_no_room_from_one_who_holds_claims() {
+    let array = Array::<u64>::zeroed(CROWD).unwrap();
+    let mine = array.write(CROWD - 1..).unwrap();
+    let take_the_rest_and_die = || {
+        let _guards: Vec<_> = (1..ROWS).map(|i| array.write(i..i + 1).unwrap()).collect();
+        kill_self();
+    };
+    assert!(
+        forked(take_the_rest_and_die)
+            .join()
+            .unwrap_err()
+            .is_killed()
+    );
+    assert!(array.write(0..1).is_ok());
+    drop(mine);
+    assert_eq!(array.poisoned().len(), ENTRIES);
+}
+
+/// Fault 42.
 pub fn two_who_have_taken_every_row_do_not_wait_for_each_other_for_ever() {
     let half = ROWS / 2;
     let array = Array::<u64>::zeroed(ROWS).unwrap();

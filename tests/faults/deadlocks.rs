@@ -2,12 +2,13 @@
 
 use std::thread;
 
-use multiproc::{Array, Refused};
+use multiproc::{Array, Child, Refused};
 
 use crate::{
     common::{asleep, forked, wait_until},
     copies::for_each_subject,
     flag::Flag,
+    observe::kill,
     subject::{FOREVER, MOMENT, Objects, SOON, Told, of_claim},
 };
 
@@ -59,22 +60,57 @@ pub fn claims_that_overlap_ones_own_would_deadlock_unless_they_share() {
 }
 
 /// Fault 41.
-pub fn two_processes_that_wait_for_each_other_are_told() {
+pub fn processes_that_wait_for_each_other_in_a_ring_are_told() {
+    for others in 1..4 {
+        let array = Array::<u64>::zeroed(2 * others + 2).unwrap();
+        let mine = array.write(..2).unwrap();
+        let held = Flag::new();
+        // Each holds two elements and waits for those before: the first of them for mine.
+        let waiting: Vec<_> = (1..=others)
+            .map(|i| {
+                let child = forked(|| {
+                    let _own = array.write(2 * i..2 * i + 2).unwrap();
+                    held.raise();
+                    of_claim(array.write(2 * i - 1..2 * i)).1
+                });
+                wait_until(|| held.count() == i as u64 && asleep(child.pid()));
+                child
+            })
+            .collect();
+        assert!(array.write(2 * others..).unwrap_err().is_deadlock());
+        assert!(waiting.iter().all(Child::is_alive), "they wait on");
+        drop(mine);
+        for mut other in waiting {
+            assert_eq!(other.join_timeout(SOON).unwrap(), Some(Told::Sound));
+        }
+        assert!(array.lock().is_ok());
+    }
+}
+
+/// Fault 41.
+pub fn who_waits_for_the_dead_is_in_no_ring() {
     let array = Array::<u64>::zeroed(10).unwrap();
     let mine = array.write(..5).unwrap();
     let held = Flag::new();
-    let mut other = forked(|| {
+    let other = forked(|| {
         let _theirs = array.write(5..).unwrap();
         held.raise();
-        of_claim(array.write(2..4)).1
+        drop(array.write(2..4));
     });
     held.wait();
     wait_until(|| asleep(other.pid()));
-    assert!(array.write(7..8).unwrap_err().is_deadlock());
-    assert!(other.is_alive(), "it waits on");
-    drop(mine);
-    assert_eq!(other.join_timeout(SOON).unwrap(), Some(Told::Sound));
-    assert!(array.lock().is_ok());
+    kill(&other);
+    let (guard, told) = of_claim(array.write(7..8));
+    assert_eq!(told, Told::Died(other.pid()));
+    drop((mine, guard));
+    let poisoned = array.lock().unwrap_err().into_guard().unwrap().poisoned();
+    let range = poisoned.iter().next().map(|one| one.range.clone());
+    let expected = (1, Some(5..10));
+    assert_eq!(
+        (poisoned.len(), range),
+        expected,
+        "what was only waited for is sound"
+    );
 }
 
 /// Fault 41.

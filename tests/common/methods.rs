@@ -1,0 +1,74 @@
+//! One test body for every way to have several parties: threads of this process, copies of it, and new processes.
+
+use std::thread::{self, JoinHandle};
+
+use multiproc::{Child, Counter, Process};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::common::{STUCK, wait_until};
+
+/// What a party is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Method {
+    Threads,
+    Fork,
+    Spawn,
+}
+
+/// How many parties there are in most tests.
+pub const PARTIES: usize = 4;
+
+/// Parties at work.
+pub struct Parties<R>(Vec<Party<R>>);
+
+enum Party<R> {
+    Thread(JoinHandle<R>),
+    Process(Child<R>),
+}
+
+/// Starts a party for each of `arguments`, which runs `body`.
+pub fn start<A, R>(
+    method: Method,
+    body: fn(A) -> R,
+    arguments: impl IntoIterator<Item = A>,
+) -> Parties<R>
+where
+    A: Serialize + DeserializeOwned + Send + 'static,
+    R: Serialize + DeserializeOwned + Send + 'static,
+{
+    let party = |arguments| match method {
+        Method::Threads => Party::Thread(thread::spawn(move || body(arguments))),
+        Method::Fork => Party::Process(Process::fork(body, arguments).unwrap()),
+        Method::Spawn => Party::Process(Process::spawn(body, arguments).unwrap()),
+    };
+    Parties(arguments.into_iter().map(party).collect())
+}
+
+impl<R: DeserializeOwned> Parties<R> {
+    /// What they return, in the order of their arguments. Panics if one fails, or is stuck.
+    pub fn join(self) -> Vec<R> {
+        let join = |party| match party {
+            Party::Thread(thread) => {
+                wait_until(|| thread.is_finished());
+                thread.join().unwrap()
+            }
+            Party::Process(mut child) => child.join_timeout(STUCK).unwrap().expect("it is stuck"),
+        };
+        self.0.into_iter().map(join).collect()
+    }
+}
+
+/// Runs `body` in a party for each of `arguments`; gives what they return.
+pub fn run<A, R>(method: Method, body: fn(A) -> R, arguments: impl IntoIterator<Item = A>) -> Vec<R>
+where
+    A: Serialize + DeserializeOwned + Send + 'static,
+    R: Serialize + DeserializeOwned + Send + 'static,
+{
+    start(method, body, arguments).join()
+}
+
+/// Waits until as many as `parties` have come here.
+pub fn meet(counter: &Counter, parties: usize) {
+    counter.add(1);
+    wait_until(|| counter.get() >= parties as u64);
+}

@@ -1,0 +1,60 @@
+//! What holds between threads, copies of a process and new processes alike: each body runs in all of them.
+
+mod common;
+#[path = "common/methods.rs"]
+mod parties;
+
+#[path = "methods/arrays.rs"]
+mod arrays;
+#[path = "methods/counts.rs"]
+mod counts;
+#[path = "methods/locks.rs"]
+mod locks;
+#[path = "methods/travel.rs"]
+mod travel;
+
+use std::process::ExitCode;
+
+use parties::Method;
+
+macro_rules! tests {
+    ($($module:ident: $($name:ident),*;)*) => {
+        &[$($(
+            (concat!("threads::", stringify!($name)), || $module::$name(Method::Threads)),
+            (concat!("fork::", stringify!($name)), || $module::$name(Method::Fork)),
+            (concat!("spawn::", stringify!($name)), || $module::$name(Method::Spawn)),
+        )*)*]
+    };
+}
+
+fn main() -> ExitCode {
+    multiproc::init();
+    common::run(tests! {
+        locks:
+            increments_under_a_mutex_are_all_counted,
+            updates_of_a_value_are_all_counted,
+            a_value_is_never_torn,
+            replaced_values_are_each_handed_out_once,
+            what_is_discarded_is_never_seen,
+            what_is_held_can_be_tried_and_waited_for;
+        arrays:
+            disjoint_ranges_are_changed_in_place_at_the_same_time,
+            overlapping_claims_exclude_each_other,
+            readers_share,
+            a_reader_never_sees_half_a_write,
+            single_elements_are_got_and_set;
+        counts:
+            counters_count_everything,
+            what_is_taken_out_of_a_sharded_counter_is_neither_lost_nor_taken_twice,
+            atomic_elements_add_up;
+        travel:
+            objects_are_found_by_name_and_in_files,
+            objects_travel_however_deep_in_arguments,
+            objects_travel_back_and_outlive_their_maker,
+            an_object_in_several_places_is_one_object,
+            an_object_is_passed_on_from_child_to_child,
+            read_only_handles_show_what_others_change,
+            what_is_handed_over_read_only_is_mapped_read_only,
+            handles_travel_with_a_process_and_nowhere_else;
+    })
+}
