@@ -1,5 +1,5 @@
-//! What happens to locks, values and arrays when processes stop, fork, exec, leak, starve or move house; each test says
-//! which fault of `docs/faults.md` it is about. Kills at every step are in `kill_steps`.
+//! What happens to locks, values and arrays when processes stop, fork, exec, leak, starve or move house. The line above each
+//! test has the number of its fault in the list of promises. Kills at every step are in `kill_steps`.
 
 mod common;
 #[path = "common/flag.rs"]

@@ -82,7 +82,7 @@ unsafe fn inherited<T>(guard: &T) -> T {
     unsafe { ptr::read(guard) }
 }
 
-/// Faults 5 and 43.
+/// Fault 5. Fault 43.
 pub fn a_fork_child_drops_an_inherited_guard_and_its_parent_still_holds() {
     for_each_subject(|subject, objects| {
         let mut guard = objects.hold(subject);
@@ -212,7 +212,7 @@ pub fn a_new_image_owns_nothing_and_waits_for_what_the_old_one_held() {
     assert_eq!(of_lock(mutex.lock()).1, Told::Died(pid));
 }
 
-/// Faults 6 and 10.
+/// Fault 6. Fault 10.
 pub fn what_nobody_has_after_exec_is_recovered_when_it_is_opened() {
     let path = std::env::temp_dir().join(new_name());
     drop(Mutex::create(path.as_path(), 0u64).unwrap());

@@ -163,7 +163,7 @@ pub fn two_who_have_taken_every_row_do_not_wait_for_each_other_for_ever() {
     );
 }
 
-/// Faults 12 and 42.
+/// Fault 12. Fault 42.
 pub fn more_deaths_than_poison_entries_merge_and_hide_nothing() {
     const DEATHS: usize = ENTRIES + 4;
     let array = Array::<u64>::zeroed(10 * DEATHS).unwrap();

@@ -10,7 +10,7 @@ use crate::{
     subject::{FOREVER, SOON, Subject, of_claim, of_lock},
 };
 
-/// Faults 1 and 12.
+/// Fault 1. Fault 12.
 pub fn who_waits_is_through_soon_after_a_death() {
     for_each_subject(|subject, objects| {
         let owner = holding(objects, subject);
@@ -25,7 +25,7 @@ pub fn who_waits_is_through_soon_after_a_death() {
     });
 }
 
-/// Faults 1 and 3.
+/// Fault 1. Fault 3.
 pub fn who_waits_behind_a_row_of_deaths_is_through_soon_after_the_last() {
     const DEATHS: u32 = 4;
     for_each_subject(|subject, objects| {
@@ -62,7 +62,7 @@ fn report(what: &str, passed: Duration) {
     assert!(passed < SOON);
 }
 
-/// Faults 1 and 12.
+/// Fault 1. Fault 12.
 pub fn who_does_not_wait_takes_over_from_the_dead() {
     for_each_subject(|subject, objects| {
         let owner = holding(objects, subject);
