@@ -55,6 +55,7 @@ fn main() -> ExitCode {
             an_object_is_passed_on_from_child_to_child,
             read_only_handles_show_what_others_change,
             what_is_handed_over_read_only_is_mapped_read_only,
+            what_was_handed_over_read_only_is_never_taken_for_writable,
             handles_travel_with_a_process_and_nowhere_else;
     })
 }

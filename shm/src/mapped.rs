@@ -67,6 +67,12 @@ impl<V: View> Mapped<V> {
     }
 }
 
+/// A shared object that is made of a segment which came from another process.
+pub trait FromSegment: Sized {
+    /// The object in a segment, whatever may be done with that.
+    fn from_segment(segment: Segment) -> Result<Self, Error>;
+}
+
 impl<V> Mapped<V> {
     #[inline]
     pub fn view(&self) -> &V {
@@ -111,12 +117,20 @@ macro_rules! shared_object {
             }
         }
 
+        impl $(<$t: $bound>)? $crate::mapped::FromSegment for $type $(<$t>)? {
+            fn from_segment(segment: $crate::segment::Segment) -> Result<Self, $crate::Error> {
+                $crate::mapped::Mapped::received(segment).map($type)
+            }
+        }
+
         impl<'de $(, $t: $bound)?> serde::Deserialize<'de> for $type $(<$t>)? {
             /// From a handle: only within the arguments and the return value of a process.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let segment = $crate::handle::deserialize(deserializer)?;
-                $crate::mapped::Mapped::received(segment)
-                    .map($type)
+                // It may have been sent as `ReadOnly`, and its methods write.
+                segment
+                    .demand_write()
+                    .and_then(|()| $crate::mapped::FromSegment::from_segment(segment))
                     .map_err($crate::handle::refused)
             }
         }

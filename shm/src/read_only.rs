@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::{handle, mapped::FromSegment};
+
 /// A shared object mapped for reading only.
 ///
 /// It offers what needs no store: snapshots of a [`Value`](crate::Value), sums of counters, elements of an
@@ -35,9 +37,12 @@ impl<S: Serialize> Serialize for ReadOnly<S> {
     }
 }
 
-impl<'de, S: Deserialize<'de>> Deserialize<'de> for ReadOnly<S> {
+impl<'de, S: FromSegment> Deserialize<'de> for ReadOnly<S> {
     /// From a handle: only within the arguments and the return value of a process.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        S::deserialize(deserializer).map(ReadOnly)
+        let segment = handle::deserialize(deserializer)?;
+        S::from_segment(segment)
+            .map(ReadOnly)
+            .map_err(handle::refused)
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, fs, path::PathBuf};
 
 use multiproc::{
-    Array, AtomicArray, Counter, Create, Mutex, Process, ReadOnly, ShardedCounter, Value,
+    Array, AtomicArray, Counter, Create, JoinError, Mutex, Process, ReadOnly, ShardedCounter, Value,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     common::{raw::new_name, wait_until},
@@ -238,6 +238,52 @@ pub fn what_is_handed_over_read_only_is_mapped_read_only(method: Method) {
         assert_eq!(mappings, ["r--s"]);
         assert!(!descriptors.contains(&false), "{descriptors:?}");
     }
+}
+
+/// Says that it is one thing and is read as another, by hand-written code that serde allows.
+#[derive(Debug)]
+enum Disguised {
+    View(ReadOnly<Counter>),
+    Counter(Counter),
+}
+
+impl Serialize for Disguised {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Disguised::View(view) => view.serialize(serializer),
+            Disguised::Counter(counter) => counter.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Disguised {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Disguised, D::Error> {
+        Counter::deserialize(deserializer).map(Disguised::Counter)
+    }
+}
+
+pub fn what_was_handed_over_read_only_is_never_taken_for_writable(method: Method) {
+    fn give(writable: bool) -> Disguised {
+        let counter = Counter::new(1).unwrap();
+        if writable {
+            Disguised::Counter(counter)
+        } else {
+            Disguised::View(counter.read_only().unwrap())
+        }
+    }
+    let start = match method {
+        // Nothing is encoded between threads.
+        Method::Threads => return,
+        Method::Fork => Process::fork,
+        Method::Spawn => Process::spawn,
+    };
+    match start(give, true).unwrap().join() {
+        Ok(Disguised::Counter(counter)) => assert_eq!(counter.add(1), 1),
+        other => panic!("{other:?}"),
+    }
+    let error = start(give, false).unwrap().join().unwrap_err();
+    assert!(matches!(error, JoinError::Decode { .. }), "{error}");
+    assert!(error.to_string().contains("open for reading"), "{error}");
 }
 
 pub fn handles_travel_with_a_process_and_nowhere_else(method: Method) {

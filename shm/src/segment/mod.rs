@@ -141,6 +141,22 @@ impl Segment {
         Segment::of_received(&received, Access::ReadOnly)
     }
 
+    /// That it can be written to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongAccess`] otherwise.
+    pub(crate) fn demand_write(&self) -> Result<(), Error> {
+        match self.access {
+            Access::ReadWrite => Ok(()),
+            Access::ReadOnly => Err(Error::WrongAccess {
+                name: self.flavour.label(),
+                expected: "reading and writing",
+                found: "reading",
+            }),
+        }
+    }
+
     /// Its memory, as long as the segment is borrowed.
     #[must_use]
     pub fn region(&self) -> Region<'_> {
