@@ -58,13 +58,15 @@ fn memory(len: usize) -> Region<'static> {
 #[divan::bench]
 fn mutex_lock_add_unlock(bencher: Bencher<'_, '_>) {
     let region = memory(Mutex::<u64, Alone>::required_len());
-    let mutex = Mutex::place(region, Alone(1), Origin::default(), 0u64).expect("room");
+    // SAFETY: memory that nobody else has.
+    let mutex = unsafe { Mutex::place(region, Alone(1), Origin::default(), 0u64) }.expect("room");
     bencher.bench_local(|| *mutex.lock().expect("free") += 1);
 }
 
 fn value<T: Element>(value: T) -> Value<'static, T, Alone> {
     let region = memory(Value::<T, Alone>::required_len());
-    Value::place(region, Alone(1), Origin::default(), value).expect("room")
+    // SAFETY: memory that nobody else has.
+    unsafe { Value::place(region, Alone(1), Origin::default(), value) }.expect("room")
 }
 
 #[divan::bench(consts = [8, 64, 1024])]
@@ -84,7 +86,8 @@ fn value_update<const BYTES: usize>(bencher: Bencher<'_, '_>) {
 fn array_claim_release(bencher: Bencher<'_, '_>, others: usize) {
     let len = 2 * ROWS;
     let region = memory(Array::<f64, Alone>::required_len(&[len]).expect("small"));
-    let array = Array::<f64, Alone>::place(region, Alone(1), Origin::default(), &[len]);
+    // SAFETY: memory that nobody else has.
+    let array = unsafe { Array::<f64, Alone>::place(region, Alone(1), Origin::default(), &[len]) };
     let array = array.expect("room");
     let _held: Vec<_> = (0..others).map(|i| array.write(i..i + 1)).collect();
     bencher.bench_local(|| drop(black_box(array.write(ROWS..ROWS + 2))));
@@ -93,13 +96,15 @@ fn array_claim_release(bencher: Bencher<'_, '_>, others: usize) {
 #[divan::bench]
 fn attach(bencher: Bencher<'_, '_>) {
     let region = memory(Counter::required_len());
-    Counter::place(region, Origin::default(), 0).expect("room");
+    // SAFETY: memory that nobody else has.
+    unsafe { Counter::place(region, Origin::default(), 0) }.expect("room");
     bencher.bench_local(|| Counter::attach(black_box(region)));
 }
 
 #[divan::bench]
 fn counter_add(bencher: Bencher<'_, '_>) {
     let region = memory(Counter::required_len());
-    let counter = Counter::place(region, Origin::default(), 0).expect("room");
+    // SAFETY: memory that nobody else has.
+    let counter = unsafe { Counter::place(region, Origin::default(), 0) }.expect("room");
     bencher.bench_local(|| counter.add(1));
 }

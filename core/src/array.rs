@@ -12,73 +12,41 @@
 
 use core::{
     fmt,
-    marker::PhantomData,
-    ops::{Bound, Deref, DerefMut, Range, RangeBounds},
+    ops::{Bound, Range, RangeBounds},
     ptr::NonNull,
 };
 
 use crate::{
-    claim_error::{ClaimError, PoisonedClaim},
+    claim_error::{ClaimError, Poison, PoisonedClaim},
+    claims::{ClaimWords, Claims},
     element::Element,
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Spec},
-    holders::{Claim, Held, Holders, Rule},
     lock::{FOREVER, NOW, Refused},
     origin::Origin,
     os::Os,
-    owner::Owner,
-    poison::Cause,
-    poison_ranges::{PoisonRanges, PoisonedRanges},
+    poison_ranges::PoisonedRanges,
     racy,
+    range_guard::{ReadGuard, WriteGuard},
     region::Region,
 };
 
 /// Where the elements of every array start, in bytes from its first byte.
 pub const ARRAY_DATA_AT: usize = 4096;
 
-#[repr(C)]
-#[derive(Debug)]
-struct Words {
-    holders: Holders,
-    poison: PoisonRanges,
-}
-
-const WORDS_AT: usize = HEADER_LEN;
+const CLAIMS_AT: usize = HEADER_LEN;
 #[cfg(not(loom))]
-const _: () = assert!(WORDS_AT + size_of::<Words>() <= ARRAY_DATA_AT);
-
-/// What is left to do for a claim whose owner died: note its range.
-struct NotePoison<'a, O> {
-    poison: &'a PoisonRanges,
-    os: &'a O,
-}
-
-impl<O: Os> Rule for NotePoison<'_, O> {
-    #[inline]
-    fn conflict(&self, a: &Claim, b: &Claim) -> bool {
-        a.conflicts(b)
-    }
-
-    fn died(&self, claim: &Claim, owner: Owner) {
-        if claim.exclusive {
-            self.poison
-                .add(claim.start..claim.end, Cause::died(owner), |at| {
-                    self.os.step(at);
-                });
-        }
-    }
-}
+const _: () = assert!(CLAIMS_AT + size_of::<ClaimWords>() <= ARRAY_DATA_AT);
 
 /// A shared array of up to eight dimensions, whose ranges are claimed for reading or writing.
 ///
 /// Ranges count elements in the order they lie in memory, whatever the shape. Claims on disjoint ranges never wait
 /// for each other; overlapping ones are served in the order in which they asked, and readers share.
 pub struct Array<'m, T, O> {
-    words: &'m Words,
+    claims: Claims<'m, O>,
     data: NonNull<T>,
     len: usize,
     shape: Shape,
-    os: O,
 }
 
 // SAFETY: elements are reached only under claims that exclude each other over all threads and processes, or by the
@@ -106,7 +74,11 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
     /// # Errors
     ///
     /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len), and its errors.
-    pub fn place(
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
         region: Region<'m>,
         os: O,
         origin: Origin,
@@ -115,8 +87,7 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         let spec = Self::spec(Shape::new(shape)?)?;
         let header = Header::write(&region, &spec, origin)?;
         let array = Self::view(&region, os, &spec)?;
-        array.words.holders.reset();
-        array.words.poison.reset();
+        array.claims.words.reset();
         header.publish();
         Ok(array)
     }
@@ -143,7 +114,7 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
     pub unsafe fn bury(region: Region<'m>, os: O, origin: Origin) -> Result<(), LayoutError> {
         let (header, spec) = Header::check::<T>(&region, Kind::Array, None, Self::spec)?;
         let array = Self::view(&region, os, &spec)?;
-        array.words.holders.bury(&array.rule());
+        array.claims.bury();
         header.adopt(origin);
         Ok(())
     }
@@ -153,15 +124,15 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
             expected: spec.total() as u64,
             found: region.len() as u64,
         };
+        // SAFETY: `ClaimWords` is atomics alone.
+        let words = unsafe { region.words(CLAIMS_AT) }.ok_or(too_short)?;
         Ok(Array {
-            // SAFETY: `Words` is atomics alone.
-            words: unsafe { region.words(WORDS_AT) }.ok_or(too_short)?,
+            claims: Claims { words, os },
             data: region
                 .at(spec.data_offset, spec.data_len)
                 .ok_or(too_short)?,
             len: spec.data_len / size_of::<T>(),
             shape: spec.shape,
-            os,
         })
     }
 
@@ -268,16 +239,21 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         range: impl RangeBounds<usize>,
         until: u64,
     ) -> Result<ReadGuard<'_, T, O>, ClaimError<ReadGuard<'_, T, O>>> {
-        let claimed = match self.claim(range, false, until) {
+        let range = self.bounds(range)?;
+        let claimed = match self.claims.claim(range.clone(), false, until) {
             Ok(claimed) => claimed,
-            Err(error) => return Err(error.map(|never| match never {})),
+            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
         };
-        let guard = ReadGuard { claimed };
-        if self.words.poison.is_clean() {
-            return Ok(guard);
+        let poison = match self.poison_in(&range, until) {
+            Ok(poison) => poison,
+            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
+        };
+        // Built here on both ways, and never handed to a call: so it stays in registers.
+        let guard = ReadGuard::new(claimed, self.at(range.start));
+        match poison {
+            None => Ok(guard),
+            Some(poison) => Err(ClaimError::Poisoned(PoisonedClaim::new(guard, poison))),
         }
-        let range = guard.range();
-        self.admit(guard, range, until)
     }
 
     /// As [`write`](Self::write), until `until` on the clock of [`Os::now`].
@@ -291,61 +267,32 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         range: impl RangeBounds<usize>,
         until: u64,
     ) -> Result<WriteGuard<'_, T, O>, ClaimError<WriteGuard<'_, T, O>>> {
-        let claimed = match self.claim(range, true, until) {
+        let range = self.bounds(range)?;
+        let claimed = match self.claims.claim(range.clone(), true, until) {
             Ok(claimed) => claimed,
-            Err(error) => return Err(error.map(|never| match never {})),
+            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
         };
-        let guard = WriteGuard { claimed };
-        if self.words.poison.is_clean() {
-            return Ok(guard);
+        let poison = match self.poison_in(&range, until) {
+            Ok(poison) => poison,
+            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
+        };
+        // Built here on both ways, and never handed to a call: so it stays in registers.
+        let guard = WriteGuard::new(claimed, self.at(range.start), range.end == self.len);
+        match poison {
+            None => Ok(guard),
+            Some(poison) => Err(ClaimError::Poisoned(PoisonedClaim::new(guard, poison))),
         }
-        let range = guard.range();
-        self.admit(guard, range, until)
+    }
+
+    /// The place of an element, or the end of the array.
+    #[inline]
+    fn at(&self, index: usize) -> NonNull<T> {
+        debug_assert!(index <= self.len);
+        // SAFETY: `bounds` checked that index <= len of the array, all of which is mapped.
+        unsafe { self.data.add(index) }
     }
 
     #[inline]
-    fn claim(
-        &self,
-        range: impl RangeBounds<usize>,
-        exclusive: bool,
-        until: u64,
-    ) -> Result<Claimed<'_, T, O>, ClaimError<core::convert::Infallible>> {
-        let range = self.bounds(range)?;
-        let held = if range.is_empty() {
-            None
-        } else {
-            let want = Claim {
-                exclusive,
-                start: range.start as u64,
-                end: range.end as u64,
-            };
-            match self
-                .words
-                .holders
-                .acquire(&self.os, want, &self.rule(), until)
-            {
-                Ok(held) => Some(held),
-                Err(why) => return Err(ClaimError::refused(why, until != NOW)),
-            }
-        };
-        self.os.guard_made();
-        Ok(Claimed {
-            array: self,
-            start: range.start,
-            len: range.len(),
-            held,
-            panicking: self.os.panicking(),
-            _one_thread: PhantomData,
-        })
-    }
-
-    fn rule(&self) -> NotePoison<'_, O> {
-        NotePoison {
-            poison: &self.words.poison,
-            os: &self.os,
-        }
-    }
-
     fn bounds<G>(&self, range: impl RangeBounds<usize>) -> Result<Range<usize>, ClaimError<G>> {
         let start = match range.start_bound() {
             Bound::Included(&start) => Some(start),
@@ -368,37 +315,23 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         Ok(start..end)
     }
 
-    /// The guard of a range that has been claimed, inside an error where it is poisoned. Given back if that cannot be
-    /// told before `until`.
-    #[cold]
-    fn admit<G>(&self, guard: G, range: Range<usize>, until: u64) -> Result<G, ClaimError<G>> {
-        match self.poisoned_in(range, until) {
-            Ok(poisoned) => PoisonedClaim::new(guard, &poisoned).map_err(ClaimError::Poisoned),
-            Err(why) => Err(ClaimError::refused(why, until != NOW)),
+    /// The poison in a claimed range, or why it could not be told before `until`.
+    #[inline]
+    fn poison_in(&self, range: &Range<usize>, until: u64) -> Result<Option<Poison>, Refused> {
+        if self.claims.is_clean() {
+            return Ok(None);
         }
-    }
-
-    fn poisoned_in(&self, range: Range<usize>, until: u64) -> Result<PoisonedRanges, Refused> {
-        self.with_table(until, || {
-            self.words
-                .poison
-                .overlapping(range.start as u64..range.end as u64)
-        })
-    }
-
-    /// Runs `work` under the table lock.
-    fn with_table<R>(&self, until: u64, work: impl FnOnce() -> R) -> Result<R, Refused> {
-        let holders = &self.words.holders;
-        let taken = holders.lock_table(&self.os, until)?;
-        let result = work();
-        holders.unlock_table(&self.os, taken);
-        Ok(result)
+        let poisoned = self.claims.poisoned(range.clone(), until)?;
+        Ok(Poison::of(&poisoned))
     }
 
     /// Which ranges are poisoned at this moment. Those of the dead appear once somebody has asked for them.
-    #[must_use]
-    pub fn poisoned(&self) -> PoisonedRanges {
-        self.poisoned_in(0..self.len, FOREVER).unwrap_or_default()
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoIdentity`]: the table of poisoned ranges is read under a lock.
+    pub fn poisoned(&self) -> Result<PoisonedRanges, Refused> {
+        self.claims.poisoned(0..self.len, FOREVER)
     }
 
     /// The element at `index`, read under a claim of its own.
@@ -429,7 +362,7 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
     /// How many claims are held or waited for at this moment.
     #[must_use]
     pub fn claims(&self) -> usize {
-        self.words.holders.in_use()
+        self.claims.in_use()
     }
 
     /// The element at `index`, whoever changes it meanwhile: copied in pieces that are each whole, of the largest
@@ -466,11 +399,7 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
     }
 
     fn element(&self, index: usize) -> Option<NonNull<T>> {
-        if index >= self.len {
-            return None;
-        }
-        // SAFETY: `index` is inside the array, all of which is mapped.
-        Some(unsafe { self.data.add(index) })
+        (index < self.len).then(|| self.at(index))
     }
 
     /// The first element. Reading or writing through it needs a claim, or the promises of the `racy` calls.
@@ -508,171 +437,7 @@ impl<T, O> fmt::Debug for Array<'_, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
             .field("shape", &self.shape)
-            .field("claims", &self.words.holders.in_use())
+            .field("claims", &self.claims.in_use())
             .finish_non_exhaustive()
-    }
-}
-
-/// A claimed range; what both guards are made of.
-struct Claimed<'a, T: Element, O: Os> {
-    array: &'a Array<'a, T, O>,
-    start: usize,
-    len: usize,
-    /// `None` for an empty range: it conflicts with nothing.
-    held: Option<Held>,
-    panicking: bool,
-    _one_thread: PhantomData<*mut ()>,
-}
-
-impl<T: Element, O: Os> Claimed<'_, T, O> {
-    fn range(&self) -> Range<usize> {
-        self.start..self.start + self.len
-    }
-
-    #[inline]
-    fn first(&self) -> NonNull<T> {
-        // SAFETY: `bounds` checked start <= len of the array, all of which is mapped.
-        unsafe { self.array.data.add(self.start) }
-    }
-
-    #[cold]
-    fn poison(&self) {
-        let range = self.start as u64..(self.start + self.len) as u64;
-        // Without an identity there is no claim either, and nobody to tell.
-        let _ = self.array.with_table(FOREVER, || {
-            self.array
-                .words
-                .poison
-                .add(range, Cause::panicked(), |at| self.array.os.step(at));
-        });
-    }
-}
-
-impl<T: Element, O: Os> Drop for Claimed<'_, T, O> {
-    #[inline]
-    fn drop(&mut self) {
-        self.array.os.guard_dropped();
-        if let Some(held) = self.held {
-            self.array.words.holders.release(&self.array.os, held);
-        }
-    }
-}
-
-/// Shared access to a claimed range, as a slice; dropping it gives the range back.
-#[must_use = "the range is released when the guard is dropped"]
-pub struct ReadGuard<'a, T: Element, O: Os> {
-    claimed: Claimed<'a, T, O>,
-}
-
-/// Exclusive access to a claimed range, as a mutable slice; dropping it gives the range back.
-///
-/// Dropped by a panic that began after it was made, it leaves the range poisoned.
-#[must_use = "the range is released when the guard is dropped"]
-pub struct WriteGuard<'a, T: Element, O: Os> {
-    claimed: Claimed<'a, T, O>,
-}
-
-// SAFETY: `&ReadGuard` gives `&[T]` alone, and elements are `Sync`.
-unsafe impl<T: Element, O: Os + Sync> Sync for ReadGuard<'_, T, O> {}
-// SAFETY: `&WriteGuard` gives `&[T]` alone, and elements are `Sync`.
-unsafe impl<T: Element, O: Os + Sync> Sync for WriteGuard<'_, T, O> {}
-
-impl<T: Element, O: Os> ReadGuard<'_, T, O> {
-    /// The elements that are claimed.
-    #[must_use]
-    pub fn range(&self) -> Range<usize> {
-        self.claimed.range()
-    }
-
-    /// The poisoned ranges that overlap this claim.
-    #[must_use]
-    pub fn poisoned(&self) -> PoisonedRanges {
-        let poisoned = self.claimed.array.poisoned_in(self.range(), FOREVER);
-        poisoned.unwrap_or_default()
-    }
-}
-
-impl<T: Element, O: Os> WriteGuard<'_, T, O> {
-    /// The elements that are claimed.
-    #[must_use]
-    pub fn range(&self) -> Range<usize> {
-        self.claimed.range()
-    }
-
-    /// The poisoned ranges that overlap this claim.
-    #[must_use]
-    pub fn poisoned(&self) -> PoisonedRanges {
-        let poisoned = self.claimed.array.poisoned_in(self.range(), FOREVER);
-        poisoned.unwrap_or_default()
-    }
-
-    /// Declares sound again every poisoned range that lies wholly within this claim; how many there were.
-    pub fn clear_poison(&mut self) -> usize {
-        let range = self.claimed.range();
-        let array = self.claimed.array;
-        // Where foreign bytes say that poison goes on beyond the array, it ends with it.
-        let end = if range.end == array.len {
-            u64::MAX
-        } else {
-            range.end as u64
-        };
-        array
-            .with_table(FOREVER, || {
-                array.words.poison.clear(range.start as u64..end)
-            })
-            .unwrap_or(0)
-    }
-}
-
-impl<T: Element, O: Os> Deref for ReadGuard<'_, T, O> {
-    type Target = [T];
-
-    #[inline]
-    fn deref(&self) -> &[T] {
-        // SAFETY: the range is inside the array; nobody writes to it while it is claimed.
-        unsafe { core::slice::from_raw_parts(self.claimed.first().as_ptr(), self.claimed.len) }
-    }
-}
-
-impl<T: Element, O: Os> Deref for WriteGuard<'_, T, O> {
-    type Target = [T];
-
-    #[inline]
-    fn deref(&self) -> &[T] {
-        // SAFETY: the range is inside the array; nobody else reaches it while it is claimed.
-        unsafe { core::slice::from_raw_parts(self.claimed.first().as_ptr(), self.claimed.len) }
-    }
-}
-
-impl<T: Element, O: Os> DerefMut for WriteGuard<'_, T, O> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: as in `deref`, and `&mut self` makes it the only reference in this process.
-        unsafe { core::slice::from_raw_parts_mut(self.claimed.first().as_ptr(), self.claimed.len) }
-    }
-}
-
-impl<T: Element, O: Os> Drop for WriteGuard<'_, T, O> {
-    #[inline]
-    fn drop(&mut self) {
-        let os = &self.claimed.array.os;
-        if os.panicking() != self.claimed.panicking
-            && let Some(held) = self.claimed.held
-            && held.owner() == os.me()
-        {
-            self.claimed.poison();
-        }
-    }
-}
-
-impl<T: Element + fmt::Debug, O: Os> fmt::Debug for ReadGuard<'_, T, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
-    }
-}
-
-impl<T: Element + fmt::Debug, O: Os> fmt::Debug for WriteGuard<'_, T, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&**self, f)
     }
 }

@@ -99,7 +99,7 @@ macro_rules! atomic_float {
             /// Replaces the value by `change` of it, trying again until nobody comes between; returns the value
             /// before.
             #[inline]
-            pub fn fetch_update(
+            pub fn update(
                 &self,
                 order: Ordering,
                 mut change: impl FnMut($float) -> $float,
@@ -122,7 +122,7 @@ macro_rules! atomic_float {
             /// Adds `value` and returns the value before.
             #[inline]
             pub fn fetch_add(&self, value: $float, order: Ordering) -> $float {
-                self.fetch_update(order, |now| now + value)
+                self.update(order, |now| now + value)
             }
         }
 
@@ -163,7 +163,15 @@ impl<'m, T: AtomicElement> AtomicArray<'m, T> {
     /// # Errors
     ///
     /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len), and its errors.
-    pub fn place(region: Region<'m>, origin: Origin, shape: &[usize]) -> Result<Self, LayoutError> {
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
+        region: Region<'m>,
+        origin: Origin,
+        shape: &[usize],
+    ) -> Result<Self, LayoutError> {
         let spec = Self::spec(Shape::new(shape)?)?;
         let header = Header::write(&region, &spec, origin)?;
         let array = Self::view(&region, &spec)?;

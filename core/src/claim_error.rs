@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// Why a range could not be claimed, or in which state.
+#[non_exhaustive]
 pub enum ClaimError<G> {
     /// The range is claimed, but somebody who had claimed elements of it for writing did not finish. The guard is
     /// inside: the elements can be looked at, mended, and
@@ -35,40 +36,52 @@ pub enum ClaimError<G> {
     NoIdentity,
 }
 
-/// A guard over elements of which some were left half-changed.
-pub struct PoisonedClaim<G> {
-    guard: G,
+/// One poisoned range, and how many others there are.
+#[derive(Clone, Debug)]
+pub(crate) struct Poison {
     first: PoisonedRange,
     more: usize,
 }
 
+impl Poison {
+    /// `None` when there is none.
+    pub fn of(poisoned: &PoisonedRanges) -> Option<Poison> {
+        poisoned.iter().next().map(|first| Poison {
+            first: first.clone(),
+            more: poisoned.len() - 1,
+        })
+    }
+}
+
+/// A guard over elements of which some were left half-changed.
+pub struct PoisonedClaim<G> {
+    guard: G,
+    poison: Poison,
+}
+
 impl<G> PoisonedClaim<G> {
-    /// The guard alone when there is no poison.
-    #[inline]
-    pub(crate) fn new(guard: G, poisoned: &PoisonedRanges) -> Result<G, PoisonedClaim<G>> {
-        match poisoned.iter().next() {
-            None => Ok(guard),
-            Some(first) => Err(PoisonedClaim {
-                guard,
-                first: first.clone(),
-                more: poisoned.len() - 1,
-            }),
-        }
+    pub(crate) fn new(guard: G, poison: Poison) -> PoisonedClaim<G> {
+        PoisonedClaim { guard, poison }
     }
 
     /// One of the poisoned ranges, and what happened there. The guard's `poisoned()` tells them all.
     pub fn first(&self) -> &PoisonedRange {
-        &self.first
+        &self.poison.first
     }
 
     /// How many other poisoned ranges there are in the claim.
     pub fn more(&self) -> usize {
-        self.more
+        self.poison.more
     }
 
     /// The guard, to look at the elements as they were left.
     pub fn into_inner(self) -> G {
         self.guard
+    }
+
+    /// The guard, still inside, to look through.
+    pub fn get_ref(&self) -> &G {
+        &self.guard
     }
 
     /// The guard, still inside.
@@ -93,8 +106,7 @@ impl<G> ClaimError<G> {
         match self {
             ClaimError::Poisoned(poisoned) => ClaimError::Poisoned(PoisonedClaim {
                 guard: change(poisoned.guard),
-                first: poisoned.first,
-                more: poisoned.more,
+                poison: poisoned.poison,
             }),
             ClaimError::OutOfBounds { start, end, len } => {
                 ClaimError::OutOfBounds { start, end, len }
@@ -115,6 +127,11 @@ impl<G> ClaimError<G> {
     /// Whether elements were left half-changed; the guard is then inside.
     pub fn is_poisoned(&self) -> bool {
         matches!(self, ClaimError::Poisoned(_))
+    }
+
+    /// Whether somebody else has it, and the call was not to wait.
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, ClaimError::WouldBlock)
     }
 
     /// Whether the deadline passed.
@@ -144,8 +161,8 @@ impl<G> fmt::Display for ClaimError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClaimError::Poisoned(poisoned) => {
-                write!(f, "poisoned: {}", poisoned.first)?;
-                match poisoned.more {
+                write!(f, "poisoned: {}", poisoned.poison.first)?;
+                match poisoned.poison.more {
                     0 => Ok(()),
                     more => write!(f, " (and {more} more)"),
                 }
@@ -175,8 +192,8 @@ impl<G> fmt::Debug for ClaimError<G> {
 impl<G> fmt::Debug for PoisonedClaim<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Poisoned")
-            .field("first", &self.first)
-            .field("more", &self.more)
+            .field("first", &self.poison.first)
+            .field("more", &self.poison.more)
             .finish_non_exhaustive()
     }
 }

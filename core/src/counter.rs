@@ -35,7 +35,15 @@ impl<'m> Counter<'m> {
     /// # Errors
     ///
     /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len).
-    pub fn place(region: Region<'m>, origin: Origin, start: u64) -> Result<Self, LayoutError> {
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
+        region: Region<'m>,
+        origin: Origin,
+        start: u64,
+    ) -> Result<Self, LayoutError> {
         let header = Header::write(&region, &Self::spec(), origin)?;
         let counter = Counter::view(&region)?;
         counter.word.store(start, Ordering::Relaxed);
@@ -150,7 +158,15 @@ impl<'m> ShardedCounter<'m> {
     /// # Errors
     ///
     /// As [`required_len`](Self::required_len), and [`LayoutError::TooShort`].
-    pub fn place(region: Region<'m>, origin: Origin, shards: usize) -> Result<Self, LayoutError> {
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
+        region: Region<'m>,
+        origin: Origin,
+        shards: usize,
+    ) -> Result<Self, LayoutError> {
         let spec = Self::spec(Shape::new(&[shards])?)?;
         let header = Header::write(&region, &spec, origin)?;
         let counter = Self::view(&region, &spec)?;

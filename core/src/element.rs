@@ -77,10 +77,14 @@ unsafe impl<T: Element, const N: usize> Element for [T; N] {
 /// assert_eq!(Sample::DTYPE.as_str(), "[('x', '<f8'), ('n', '<u4'), ('flags', ('<u2', (2,)))]");
 /// ```
 ///
-/// Padding does not compile:
+/// Padding does not compile, nor does a field that is not always there:
 ///
 /// ```compile_fail
 /// multiproc_core::record! { struct Gap { a: u8, b: u32 } }
+/// ```
+///
+/// ```compile_fail
+/// multiproc_core::record! { struct Ghost { a: u64, #[cfg(any())] gone: [u8; 4], b: u32 } }
 /// ```
 #[macro_export]
 macro_rules! record {
@@ -97,10 +101,20 @@ macro_rules! record {
             $( $(#[$field_meta])* $field_vis $field: $type, )+
         }
 
-        const _: () = assert!(
-            0 $( + ::core::mem::size_of::<$type>() )+ == ::core::mem::size_of::<$name>(),
-            concat!("the fields of `", stringify!($name), "` leave padding: order them from large to small or fill the gap")
-        );
+        const _: () = {
+            let end = 0;
+            $(
+                ::core::assert!(
+                    ::core::mem::offset_of!($name, $field) == end,
+                    "the fields of a record leave padding: order them from large to small or fill the gap"
+                );
+                let end = end + ::core::mem::size_of::<$type>();
+            )+
+            ::core::assert!(
+                ::core::mem::size_of::<$name>() == end,
+                "the fields of a record leave padding at its end: fill the gap"
+            );
+        };
 
         // SAFETY: every field is an `Element`, hence valid when zeroed.
         unsafe impl $crate::__private::Zeroable for $name {}

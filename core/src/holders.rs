@@ -8,7 +8,7 @@
 //! | free → waiting, or held    | owner           | the claimant, under the table lock         |
 //! | waiting → held             | state           | the claimant, under the table lock         |
 //! | waiting, or held → free    | owner           | the claimant, without any lock             |
-//! | dead → free                | owner           | who waits for it, under the table lock     |
+//! | dead → free                | owner           | who finds it dead, under the table lock    |
 //!
 //! Invariants:
 //!
@@ -19,7 +19,8 @@
 //! 3. A claim is granted only under the table lock, when no held row conflicts with it. Whoever waits asks again after
 //!    each sleep; nobody is granted anything by another. So a dead waiter held nothing.
 //! 4. Claims are served in the order of their tickets, except that nobody waits for the place in line of one who
-//!    waits for him, or of one who has not taken his turn for a whole slice (he may be stopped).
+//!    waits for him, or of one who has not taken his turn for a whole slice (he may be stopped). A sleeper finds out
+//!    about either when his own slice ends.
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -36,9 +37,11 @@ pub const ROWS: usize = 64;
 const WAITING: u64 = 1;
 /// In a row's state: the claim shares with no other.
 const EXCLUSIVE: u64 = 2;
+/// In a waiting row's state, above this bit: since when it has been this claim's turn, as others saw it; 0 is not yet.
+const TURN_SHIFT: u32 = 2;
 
-/// How long a call that must not wait puts up with somebody else's work on the table, in nanoseconds. That work
-/// takes less than a microsecond, unless whoever does it is stopped or starved.
+/// How long a call that must not wait puts up with somebody else's work on the table, in nanoseconds. That work takes
+/// tens of nanoseconds, and when many stand in line a fraction of a millisecond, unless whoever does it is stopped.
 const TABLE_GRACE: u64 = 10_000_000;
 
 /// What is asked for: a range, shared or not.
@@ -147,10 +150,11 @@ impl Holders {
             if !entry.waiting {
                 rule.died(&entry.claim, entry.party.owner);
             }
-            self.rows[row].owner.store(0, Ordering::Relaxed);
+            // Release: not before what the rule noted; whoever is killed in between is followed by another burial.
+            self.rows[row].owner.store(0, Ordering::Release);
         }
-        self.lock.reset();
         self.used.store(0, Ordering::Relaxed);
+        self.lock.reset();
     }
 
     /// Takes the table lock; also gives who must not wait the moment that others need to finish with it.
@@ -254,7 +258,6 @@ impl Holders {
             },
             seat: None,
             passed: [0; ROWS],
-            watched: None,
         };
         let mut slices = Slices::new();
         loop {
@@ -288,14 +291,15 @@ impl Holders {
         }
     }
 
-    /// Gives a claim back. In a process that did not make it (a fork child) this does nothing.
+    /// Gives a claim back, and says that it did: in a process that did not make it (a fork child) it does nothing.
     #[inline]
-    pub fn release<O: Os>(&self, os: &O, held: Held) {
-        if os.me() != held.me {
-            return;
+    pub fn release<O: Os>(&self, os: &O, held: Held) -> bool {
+        let mine = os.is_me(held.me);
+        if mine {
+            os.step("claim: about to release");
+            self.free(os, held.row, held.me);
         }
-        os.step("claim: about to release");
-        self.free(os, held.row, held.me);
+        mine
     }
 
     /// Frees a row that `owner` has and wakes all who sleep on it: shared claims may go on together.
@@ -394,8 +398,6 @@ struct Waiter<'a, O: Os, R: Rule> {
     seat: Option<(Held, u64)>,
     /// The tickets of those whose place in line is not waited for, each at its row (invariant 4).
     passed: [u64; ROWS],
-    /// Whose turn it is, by ticket, and since when he has not taken it.
-    watched: Option<(u64, u64)>,
 }
 
 impl<O: Os, R: Rule> Waiter<'_, O, R> {
@@ -414,7 +416,9 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
                     None => continue,
                 }
             }
-            if bury && self.sweep(&graph, blockers) {
+            // Whoever holds up those who stand in line before us holds us up, too.
+            let ahead = graph.ahead(self.rule, blockers, passed);
+            if bury && self.sweep(&graph, ahead) {
                 continue;
             }
             let in_line = graph.select(blockers, |entry| entry.waiting);
@@ -426,24 +430,16 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
                 }
                 return Next::Refused(Refused::WouldDeadlock);
             }
-            if let Some(row) =
-                rows_of(in_line).find(|&row| graph.waits_for(self.rule, row, self.party, false))
+            if let Some(row) = rows_of(in_line)
+                .find(|&row| graph.waits_for(self.rule, row, self.party, false))
+                .or_else(|| self.ignores_its_turn(&graph, ahead, passed, now))
             {
                 self.passed[row] = graph.entries[row].ticket;
                 continue;
             }
-            let row = match rows_of(held).next() {
-                Some(row) => row,
-                None => {
-                    let first = rows_of(in_line).min_by_key(|&row| graph.entries[row].ticket);
-                    let Some(row) = first else { continue };
-                    let its_turn = graph.is_its_turn(self.rule, row, passed);
-                    if self.has_ignored_its_turn(its_turn, graph.entries[row].ticket, now) {
-                        self.passed[row] = graph.entries[row].ticket;
-                        continue;
-                    }
-                    row
-                }
+            let first_in_line = || rows_of(in_line).min_by_key(|&row| graph.entries[row].ticket);
+            let Some(row) = rows_of(held).next().or_else(first_in_line) else {
+                continue;
             };
             if late {
                 return Next::Refused(Refused::TimedOut);
@@ -475,16 +471,31 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
             .fold(0, |rows, row| rows | 1 << row)
     }
 
-    /// Whether it has been this ticket's turn for a whole slice.
-    fn has_ignored_its_turn(&mut self, its_turn: bool, ticket: u64, now: u64) -> bool {
-        if let Some((watched, since)) = self.watched
-            && its_turn
-            && watched == ticket
-        {
-            return Slices::is_long_ago(since, now);
-        }
-        self.watched = its_turn.then_some((ticket, now));
-        false
+    /// A row of `ahead` that has not taken its turn for a whole slice. Since when is noted in the row itself, so that
+    /// many short waits find it out as well as a long one.
+    fn ignores_its_turn(
+        &self,
+        graph: &WaitGraph,
+        ahead: RowSet,
+        passed: RowSet,
+        now: u64,
+    ) -> Option<usize> {
+        let in_line = graph.select(ahead & !passed, |entry| entry.waiting);
+        rows_of(in_line).find(|&row| {
+            if !graph.is_its_turn(self.rule, row, passed) {
+                return false;
+            }
+            // Relaxed: read and written under the table lock only.
+            let state = &self.table.rows[row].state;
+            let now_state = state.load(Ordering::Relaxed);
+            let since = now_state >> TURN_SHIFT;
+            if since == 0 {
+                let mode = now_state & (WAITING | EXCLUSIVE);
+                state.store(mode | now << TURN_SHIFT, Ordering::Relaxed);
+                return false;
+            }
+            Slices::is_long_ago(since, now)
+        })
     }
 
     /// Nothing is in the way: the claim becomes held, unless there is no row for it. `None`: look again.
@@ -561,10 +572,15 @@ impl<O: Os, R: Rule> Waiter<'_, O, R> {
     /// Frees those rows of `set` whose owner is dead; whether there were any.
     fn sweep(&self, graph: &WaitGraph, set: RowSet) -> bool {
         let mut any = false;
+        // Rows of one owner are often neighbours, and asking the system costs microseconds.
+        let mut asked = (self.party.owner, false);
         for row in rows_of(set) {
             let entry = &graph.entries[row];
             let owner = entry.party.owner;
-            if owner == self.party.owner || !is_dead(self.os, owner) {
+            if owner != asked.0 {
+                asked = (owner, is_dead(self.os, owner));
+            }
+            if !asked.1 {
                 continue;
             }
             self.os.step("claim: owner found dead");

@@ -10,7 +10,8 @@
 //! Invariants:
 //!
 //! 1. Only the owner, or who proved it dead, takes a word from an owner to anything else but its `WAITERS` twin.
-//! 2. Whoever has slept takes the lock with `WAITERS`: others may sleep that nobody else knows of.
+//! 2. Whoever has slept takes the lock with `WAITERS`, or passes the wake-up on when it gives up: others may sleep that
+//!    nobody else knows of.
 //! 3. No sleep is longer than a slice. A wake-up that dies with whoever should have passed it on costs the others
 //!    at most one slice.
 //!
@@ -42,6 +43,7 @@ const UNWOKEN_SLICE: u64 = 10_000_000;
 
 /// Why a lock, or a claim, was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Refused {
     /// The deadline passed.
     TimedOut,
@@ -80,13 +82,21 @@ pub struct Taken {
     pub died: Owner,
 }
 
+/// What a thread of `me` leaves in the locks that it holds. The number of a thread alone would not do: a fork child
+/// has its parent's, and leaves it behind when it dies.
+#[inline]
+fn mark<O: Os>(os: &O, me: Owner) -> u64 {
+    os.thread() ^ me.to_bits()
+}
+
 /// The lock as it lies in shared memory.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Lock {
     /// See the table above.
     word: AtomicU64,
-    /// The holding thread's number, only ever compared by that thread with its own: 0 unless it holds the lock.
+    /// The [mark](mark) of the holding thread, only ever compared by a thread with its own: never that unless it holds
+    /// the lock.
     thread: AtomicU64,
 }
 
@@ -114,10 +124,11 @@ impl Lock {
         }
     }
 
-    /// Frees the lock in memory that nobody else sees yet.
+    /// Frees the lock in memory that nobody else sees.
     pub(crate) fn reset(&self) {
-        self.word.store(0, Ordering::Relaxed);
         self.thread.store(0, Ordering::Relaxed);
+        // Release: not before what was noted of its dead owner, should the caller be killed.
+        self.word.store(0, Ordering::Release);
     }
 
     /// Who holds the lock at this moment.
@@ -143,8 +154,8 @@ impl Lock {
                 .is_ok()
         {
             os.step("lock: taken");
-            // Relaxed: other threads never find their own number here, whenever they look.
-            self.thread.store(os.thread(), Ordering::Relaxed);
+            // Relaxed: other threads never find their own mark here, whenever they look.
+            self.thread.store(mark(os, me), Ordering::Relaxed);
             return Ok(Taken {
                 me,
                 died: Owner::NONE,
@@ -158,14 +169,31 @@ impl Lock {
         if me.is_none() {
             return Err(Refused::NoIdentity);
         }
-        let died = self.wait_and_take(os, me, until)?;
+        let mut slept = 0;
+        let died = match self.wait_and_take(os, me, until, &mut slept) {
+            Ok(died) => died,
+            Err(why) => {
+                if slept != 0 {
+                    // The wake-up that ended the sleep may have been meant for whoever gets the lock next.
+                    os.wake(&self.word, 1);
+                }
+                return Err(why);
+            }
+        };
         os.step("lock: taken after a wait");
-        self.thread.store(os.thread(), Ordering::Relaxed);
+        self.thread.store(mark(os, me), Ordering::Relaxed);
         Ok(Taken { me, died })
     }
 
-    /// Puts `me` into the word; returns the dead owner it was taken from, if any.
-    fn wait_and_take<O: Os>(&self, os: &O, me: Owner, until: u64) -> Result<Owner, Refused> {
+    /// Puts `me` into the word; returns the dead owner it was taken from, if any. `slept` becomes `WAITERS` with the
+    /// first sleep.
+    fn wait_and_take<O: Os>(
+        &self,
+        os: &O,
+        me: Owner,
+        until: u64,
+        slept: &mut u64,
+    ) -> Result<Owner, Refused> {
         let mut word = if until == NOW {
             self.word.load(Ordering::Relaxed)
         } else {
@@ -174,11 +202,10 @@ impl Lock {
                 Err(word) => word,
             }
         };
-        let mut slept = 0;
         let mut slices = Slices::new();
         loop {
             // The orderings are those of the first try in `lock`: Acquire where the lock changes hands, else Relaxed.
-            let mine = me.to_bits() | slept;
+            let mine = me.to_bits() | *slept;
             if word == 0 {
                 match self
                     .word
@@ -190,7 +217,7 @@ impl Lock {
                 continue;
             }
             let owner = Owner::from_bits(word);
-            if owner == me && self.thread.load(Ordering::Relaxed) == os.thread() {
+            if owner == me && self.thread.load(Ordering::Relaxed) == mark(os, me) {
                 return Err(Refused::WouldDeadlock);
             }
             let now = os.now();
@@ -225,7 +252,7 @@ impl Lock {
             }
             os.step("lock: about to sleep");
             slices.sleep(os, &self.word, word | WAITERS, now, until);
-            slept = WAITERS;
+            *slept = WAITERS;
             os.step("lock: awake");
             word = match self.spin(me.to_bits() | WAITERS) {
                 Ok(()) => return Ok(Owner::NONE),
@@ -267,7 +294,7 @@ impl Lock {
     /// parent's guard), and for a lock that somebody else holds, this does nothing.
     #[inline(always)]
     pub fn unlock<O: Os>(&self, os: &O, me: Owner) {
-        if os.is_surely_me(me) || is_me_after_all(os, me) {
+        if os.is_me(me) {
             self.unlock_mine(os, me);
         }
     }
@@ -276,7 +303,7 @@ impl Lock {
     #[inline(always)]
     pub(crate) fn unlock_mine<O: Os>(&self, os: &O, me: Owner) {
         os.step("unlock: begun");
-        // Before the word is freed: no thread may find its own number here without holding the lock.
+        // Before the word is freed: no thread may find its own mark here without holding the lock.
         self.thread.store(0, Ordering::Relaxed);
         os.step("unlock: thread cleared");
         if release(&self.word, me) {
@@ -284,11 +311,6 @@ impl Lock {
             wake_one(os, &self.word);
         }
     }
-}
-
-#[cold]
-fn is_me_after_all<O: Os>(os: &O, owner: Owner) -> bool {
-    os.me() == owner
 }
 
 #[cold]

@@ -68,7 +68,11 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
     /// # Errors
     ///
     /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len).
-    pub fn place(
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
         region: Region<'m>,
         os: O,
         origin: Origin,
@@ -190,7 +194,8 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
         if os.me() != me {
             return;
         }
-        if os.panicking() != panicking {
+        os.guard_dropped();
+        if os.panicking() && !panicking {
             words.poison.set(Cause::panicked());
         }
         words.lock.unlock_mine(os, me);
@@ -273,8 +278,8 @@ impl<T: Element, O: Os> Drop for MutexGuard<'_, T, O> {
     #[inline(always)]
     fn drop(&mut self) {
         let Mutex { words, os, .. } = self.mutex;
-        os.guard_dropped();
-        if os.panicking() == self.panicking && os.is_surely_me(self.me) {
+        if (self.panicking || !os.panicking()) && os.is_surely_me(self.me) {
+            os.guard_dropped();
             os.step("mutex: about to unlock");
             words.lock.unlock_mine(os, self.me);
         } else {

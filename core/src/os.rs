@@ -32,8 +32,10 @@ pub enum Wait {
 /// The exclusivity of every guard rests on these answers:
 ///
 /// * [`me`](Os::me) gives every thread of a process the same value, and two processes that exist, or ever existed,
-///   on this memory never the same one, except [`Owner::NONE`] for "cannot tell".
-/// * [`liveness`](Os::liveness) answers [`Liveness::Dead`] only for processes of which no thread will ever run again.
+///   on this memory never the same one, except [`Owner::NONE`] for "cannot tell". Once it has told who the process is, it
+///   does not cease to.
+/// * [`liveness`](Os::liveness) answers [`Liveness::Dead`] only for processes of which no thread will ever run again, and
+///   everything that they stored is then visible to the caller.
 pub unsafe trait Os: Copy {
     /// The identity of the calling process, or [`Owner::NONE`] when it cannot be told.
     fn me(&self) -> Owner;
@@ -42,6 +44,12 @@ pub unsafe trait Os: Copy {
     #[inline]
     fn is_surely_me(&self, owner: Owner) -> bool {
         self.me() == owner
+    }
+
+    /// Whether [`me`](Os::me) is `owner`, which is not so in a fork child of the owner.
+    #[inline]
+    fn is_me(&self, owner: Owner) -> bool {
+        self.is_surely_me(owner) || is_me_after_all(self, owner)
     }
 
     /// A number, not 0, that no other thread of this program image ever has. It serves only to tell a thread that
@@ -72,7 +80,7 @@ pub unsafe trait Os: Copy {
     #[inline(always)]
     fn guard_made(&self) {}
 
-    /// The calling thread has dropped a guard.
+    /// The calling thread has dropped a guard that this process had made; not told of those that a fork child inherited.
     #[inline(always)]
     fn guard_dropped(&self) {}
 
@@ -81,6 +89,11 @@ pub unsafe trait Os: Copy {
     fn step(&self, at: &'static str) {
         let _ = at;
     }
+}
+
+#[cold]
+fn is_me_after_all<O: Os>(os: &O, owner: Owner) -> bool {
+    os.me() == owner
 }
 
 /// Whether it is proved that nobody acts as `owner` any more. [`Owner::NONE`], which only foreign bytes can put where an

@@ -35,6 +35,15 @@ pub(crate) struct PoisonRanges {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<PoisonRanges>() == 8 + 24 * MAX_POISONED);
 
+impl<'a> IntoIterator for &'a PoisonedRanges {
+    type Item = &'a PoisonedRange;
+    type IntoIter = core::iter::Flatten<core::slice::Iter<'a, Option<PoisonedRange>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.ranges.iter().flatten()
+    }
+}
+
 /// A poisoned range of elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoisonedRange {
@@ -85,8 +94,8 @@ impl fmt::Debug for PoisonedRanges {
     }
 }
 
-// Relaxed throughout: the table lock orders all of it; the order of stores within one process is what a process
-// that inherits the table lock from a dead one sees, since the dead one's stores are all done.
+// Relaxed, where nothing is said: the table lock orders accesses of different processes. Release keeps stores of one
+// process in order, for the one that inherits the table lock when this one is killed between them.
 impl PoisonRanges {
     pub fn reset(&self) {
         self.bound.store(0, Ordering::Relaxed);
@@ -105,8 +114,8 @@ impl PoisonRanges {
     pub fn add(&self, range: Range<u64>, cause: u64, step: impl Fn(&'static str)) {
         self.bound.store(MAX_POISONED as u64, Ordering::Relaxed);
         step("poison: bound raised");
-        let covers = |entry: &Entry| entry.covers(&range) && entry.cause() == cause;
-        if self.entries.iter().any(covers) {
+        let is_noted = |entry: &Entry| entry.cause() != 0 && entry.covers(&range);
+        if self.entries.iter().any(is_noted) {
             return;
         }
         let free = self.entries.iter().find(|entry| entry.cause() == 0);
@@ -145,7 +154,8 @@ impl PoisonRanges {
             return None;
         }
         keep.stretch(&free.range(), step);
-        free.cause.store(0, Ordering::Relaxed);
+        // Release: not before the other has grown.
+        free.cause.store(0, Ordering::Release);
         step("poison: merged entry freed");
         Some(free)
     }
@@ -184,7 +194,8 @@ impl PoisonRanges {
                 left += 1;
             }
         }
-        self.bound.store(left, Ordering::Relaxed);
+        // Release: not before the entries are cleared.
+        self.bound.store(left, Ordering::Release);
         cleared
     }
 }
@@ -209,7 +220,8 @@ impl Entry {
         self.start
             .store(own.start.min(range.start), Ordering::Relaxed);
         step("poison: start of merged entry lowered");
-        self.end.store(own.end.max(range.end), Ordering::Relaxed);
+        // Release: keeps that order.
+        self.end.store(own.end.max(range.end), Ordering::Release);
         step("poison: end of merged entry raised");
     }
 }

@@ -5,6 +5,7 @@ use core::fmt;
 use crate::{lock::Refused, poison::Cause};
 
 /// Why a lock could not be had, or in which state.
+#[non_exhaustive]
 pub enum LockError<G> {
     /// The lock is held, but whoever held it before did not finish. The guard is inside: the data can be looked at,
     /// mended, and [declared sound](crate::MutexGuard::clear_poison).
@@ -40,6 +41,11 @@ impl<G> Poisoned<G> {
         self.guard
     }
 
+    /// The guard, still inside, to look through.
+    pub fn get_ref(&self) -> &G {
+        &self.guard
+    }
+
     /// The guard, still inside.
     pub fn get_mut(&mut self) -> &mut G {
         &mut self.guard
@@ -72,6 +78,11 @@ impl<G> LockError<G> {
     /// Whether the data was left half-changed; the guard is then inside.
     pub fn is_poisoned(&self) -> bool {
         matches!(self, LockError::Poisoned(_))
+    }
+
+    /// Whether somebody else has it, and the call was not to wait.
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, LockError::WouldBlock)
     }
 
     /// Whether the deadline passed.

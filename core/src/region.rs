@@ -32,8 +32,10 @@ impl<'m> Region<'m> {
     ///
     /// # Safety
     ///
-    /// For all of `'m` the bytes are mapped readable and, unless only attached to by the read-only views, writable.
-    /// Nobody in this process reaches them by other means than the layouts of this crate. Other processes may
+    /// For all of `'m` the bytes are initialised and mapped readable and writable; readable is enough for views of which only
+    /// [`Value::get_unlocked`](crate::Value::get_unlocked), [`Value::sequence`](crate::Value::sequence), sums of
+    /// counters and loads of atomics are used. Nobody in this process reaches them by other means than the layouts of
+    /// this crate. Other processes may
     /// change them at any time, but keep the claims of those layouts.
     pub unsafe fn new(base: NonNull<u8>, len: usize) -> Result<Region<'m>, LayoutError> {
         if !base.as_ptr().addr().is_multiple_of(ALIGN) {

@@ -25,8 +25,10 @@ impl Slots<'_> {
     /// Copies the current slot into `take`, word by word; whether the copy is whole.
     #[inline]
     pub fn try_read(&self, mut take: impl FnMut(usize, u64)) -> bool {
-        // Acquire: pairs with the Release store in `write`; the slot's words are those written before it.
-        let before = self.sequence.load(Ordering::Acquire);
+        let before = self.sequence.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release store in `write`; the slot's words are those written before it. A fence, since
+        // Rust promises of atomics in memory that may only be read no more than Relaxed loads.
+        fence(Ordering::Acquire);
         let slot = self.slots[(before & 1) as usize];
         for (i, word) in slot.iter().enumerate() {
             take(i, word.load(Ordering::Relaxed));

@@ -57,6 +57,10 @@ impl Text {
         );
         let mut i = 0;
         while i < more.len() {
+            assert!(
+                b' ' <= more[i] && more[i] <= b'~',
+                "a dtype descriptor, and so every field of a record, is named in printable ASCII"
+            );
             self.bytes[self.len + i] = more[i];
             i += 1;
         }

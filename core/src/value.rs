@@ -9,7 +9,7 @@ use core::{
 };
 
 use crate::{
-    atomic::{AtomicU64, Ordering, spin_loop},
+    atomic::{AtomicU64, Ordering, fence, spin_loop},
     element::Element,
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Spec},
@@ -37,7 +37,8 @@ const SLOTS_AT: usize = WORDS_AT + size_of::<Words>();
 
 /// A `T` that every process reads without waiting and changes as a transaction.
 ///
-/// * [`get`](Self::get) is a snapshot: it takes no lock and never returns a mixture of two values.
+/// * [`get`](Self::get) is a snapshot: never a mixture of two values, and taken without the lock unless 64 changes in a
+///   row came between.
 /// * [`lock`](Self::lock) gives a private copy to change; dropping the guard publishes it with one store. Whoever is
 ///   killed, or panics, before that store leaves the old value, whole. A value is therefore never poisoned.
 pub struct Value<'m, T, O> {
@@ -67,7 +68,11 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     /// # Errors
     ///
     /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len).
-    pub fn place(
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
         region: Region<'m>,
         os: O,
         origin: Origin,
@@ -271,8 +276,11 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     /// How often the value has changed so far.
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        // Acquire: pairs with the Release store in `Slots::write`, so that a `get` after this is not older.
-        self.words.sequence.load(Ordering::Acquire)
+        let sequence = self.words.sequence.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release store in `Slots::write`, so that a `get` after this is not older. A fence and
+        // not an Acquire load, which memory that may only be read does not bear in every memory model.
+        fence(Ordering::Acquire);
+        sequence
     }
 }
 
@@ -341,13 +349,16 @@ impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
     #[inline]
     fn drop(&mut self) {
         let Value { words, os, .. } = self.value;
+        if !os.is_me(self.me) {
+            return;
+        }
         os.guard_dropped();
-        if self.publish && os.panicking() == self.panicking && os.me() == self.me {
+        if self.publish && (self.panicking || !os.panicking()) {
             self.value
                 .protocol()
                 .write(|at| os.step(at), |i| word_of(&self.copy, i));
         }
-        words.lock.unlock(os, self.me);
+        words.lock.unlock_mine(os, self.me);
     }
 }
 

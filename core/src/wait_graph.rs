@@ -52,7 +52,8 @@ impl Entry {
     };
 }
 
-/// A copy of the table, taken under its lock. Rows may have been released since, none has been entered.
+/// A copy of the table, taken under its lock. Rows may have been released since; none has been entered but the copier's
+/// own, which is left out.
 #[derive(Debug)]
 pub(crate) struct WaitGraph {
     pub entries: [Entry; ROWS],
@@ -80,7 +81,19 @@ impl WaitGraph {
         self.blockers(rule, &entry.claim, entry.ticket) & !(1 << row)
     }
 
-    /// Whether a waiting row waits for nothing but its own thread, those in `passed` left aside.
+    /// `blockers` and, for those of them that wait in line themselves, whatever holds those up; without `passed`.
+    pub fn ahead(&self, rule: &impl Rule, blockers: RowSet, passed: RowSet) -> RowSet {
+        let (mut seen, mut open): (RowSet, RowSet) = (0, blockers & !passed);
+        while let Some(row) = rows_of(open & !seen).next() {
+            seen |= 1 << row;
+            if self.entries[row].waiting {
+                open |= self.blockers_of(rule, row) & !passed;
+            }
+        }
+        seen
+    }
+
+    /// Whether nothing but its own row, and those in `passed`, keeps a waiting row waiting.
     pub fn is_its_turn(&self, rule: &impl Rule, row: usize, passed: RowSet) -> bool {
         self.blockers_of(rule, row) & !passed == 0
     }

@@ -16,7 +16,8 @@ type Samples<'m> = Array<'m, Sample, Fake>;
 
 fn samples() -> Region<'static> {
     let region = memory(Samples::required_len(&[3, 4]).unwrap());
-    Samples::place(region, Fake::new(1), ORIGIN, &[3, 4]).unwrap();
+    // SAFETY: memory that nobody else has.
+    unsafe { Samples::place(region, Fake::new(1), ORIGIN, &[3, 4]) }.unwrap();
     region
 }
 
@@ -37,18 +38,21 @@ fn the_bytes_of_a_header_are_these() {
 #[test]
 fn the_bytes_of_values_and_counters_lie_where_the_documentation_says() {
     let region = memory(Value::<f64, Fake>::required_len());
-    let value = Value::place(region, Fake::new(1), ORIGIN, 1.5f64).unwrap();
+    // SAFETY: memory that nobody else has.
+    let value = unsafe { Value::place(region, Fake::new(1), ORIGIN, 1.5f64) }.unwrap();
     assert_eq!(bytes(region)[536..544], 1.5f64.to_le_bytes());
     value.set(2.5).unwrap();
     assert_eq!(bytes(region)[528..536], 1u64.to_le_bytes());
     assert_eq!(bytes(region)[544..552], 2.5f64.to_le_bytes());
 
     let region = memory(Counter::required_len());
-    Counter::place(region, ORIGIN, 7).unwrap().add(2);
+    // SAFETY: memory that nobody else has.
+    unsafe { Counter::place(region, ORIGIN, 7) }.unwrap().add(2);
     assert_eq!(bytes(region)[512..520], 9u64.to_le_bytes());
 
     let region = memory(Mutex::<u64, Fake>::required_len());
-    let mutex = Mutex::place(region, Fake::new(1), ORIGIN, 5u64).unwrap();
+    // SAFETY: memory that nobody else has.
+    let mutex = unsafe { Mutex::place(region, Fake::new(1), ORIGIN, 5u64) }.unwrap();
     *mutex.lock().unwrap() += 1;
     assert_eq!(bytes(region)[536..544], 6u64.to_le_bytes());
 }
@@ -169,7 +173,8 @@ fn a_region_that_is_too_short_is_never_looked_at() {
         let part = unsafe { Region::new(region.as_ptr(), len) }.unwrap();
         let error = Samples::attach(part, Fake::new(1), ORIGIN).unwrap_err();
         assert!(matches!(error, LayoutError::TooShort { .. }), "{error}");
-        let error = Samples::place(part, Fake::new(1), ORIGIN, &[3, 4]).unwrap_err();
+        // SAFETY: memory that nobody else has.
+        let error = unsafe { Samples::place(part, Fake::new(1), ORIGIN, &[3, 4]) }.unwrap_err();
         assert!(matches!(error, LayoutError::TooShort { .. }), "{error}");
     }
 }

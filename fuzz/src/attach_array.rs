@@ -36,7 +36,8 @@ pub fn body(input: &[u8]) {
         let words = memory::words_of(region, HEADER_LEN, ARRAY_DATA_AT);
         let world = World::new(input, words);
         let os = Hostile(&world);
-        Numbers::place(region, os, ORIGIN, &[LEN / 4, 4]).expect("room for the array");
+        // SAFETY: memory in which no other layout is in use.
+        unsafe { Numbers::place(region, os, ORIGIN, &[LEN / 4, 4]) }.expect("room for the array");
         while let Some(writes) = world.next() {
             // What lies there when it is attached to.
             for _ in 0..writes % 64 {
@@ -182,7 +183,7 @@ fn make_sound(array: &Numbers<'_>, world: &World<'_>) {
     let cleared = world.call(|| all.clear_poison());
     assert!(told <= cleared, "told of {told}, cleared {cleared}");
     world.call(|| drop(all));
-    let left = world.call(|| array.poisoned());
+    let left = world.call(|| array.poisoned()).expect("an identity");
     assert!(left.is_empty(), "poisoned for ever: {left:?}");
     if let Err(error) = world.call(|| array.try_read(..)) {
         assert!(!error.is_poisoned(), "sound, and yet {error}");

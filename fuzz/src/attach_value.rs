@@ -49,7 +49,8 @@ fn value(ground: &Ground, input: &[u8]) {
     let words = memory::words_of(region, HEADER_LEN, region.len());
     let world = World::new(input, words);
     let os = Hostile(&world);
-    Samples::place(region, os, ORIGIN, SAMPLE).expect("room for the value");
+    // SAFETY: memory in which no other layout is in use.
+    unsafe { Samples::place(region, os, ORIGIN, SAMPLE) }.expect("room for the value");
     while let Some(writes) = world.next() {
         for _ in 0..writes % 16 {
             world.poke();
@@ -122,7 +123,8 @@ fn mutex(ground: &Ground, input: &[u8]) {
     let words = memory::words_of(region, HEADER_LEN, HEADER_LEN + 24);
     let world = World::new(input, words);
     let os = Hostile(&world);
-    Locked::place(region, os, ORIGIN, SAMPLE).expect("room for the mutex");
+    // SAFETY: memory in which no other layout is in use.
+    unsafe { Locked::place(region, os, ORIGIN, SAMPLE) }.expect("room for the mutex");
     while let Some(writes) = world.next() {
         for _ in 0..writes % 16 {
             world.poke();

@@ -56,7 +56,8 @@ fn damaged<'w>(ground: &Ground, world: &'w World<'w>, how: u8) -> Region<'static
     let sound = ground.region(ROOM, &[]);
     let (placed, len) = match world.byte() % 8 {
         0 => (
-            Value::place(sound, os, ORIGIN, 1.5f64).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Value::place(sound, os, ORIGIN, 1.5f64) }.map(drop),
             Value::<f64, Hostile<'_>>::required_len(),
         ),
         1 => {
@@ -66,32 +67,39 @@ fn damaged<'w>(ground: &Ground, world: &'w World<'w>, how: u8) -> Region<'static
                 flags: [0; 2],
             };
             (
-                Value::place(sound, os, ORIGIN, zero).map(drop),
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Value::place(sound, os, ORIGIN, zero) }.map(drop),
                 Value::<Sample, Hostile<'_>>::required_len(),
             )
         }
         2 => (
-            Mutex::place(sound, os, ORIGIN, 7u64).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Mutex::place(sound, os, ORIGIN, 7u64) }.map(drop),
             Mutex::<u64, Hostile<'_>>::required_len(),
         ),
         3 => (
-            Array::<f64, _>::place(sound, os, ORIGIN, &dims).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Array::<f64, _>::place(sound, os, ORIGIN, &dims) }.map(drop),
             Array::<f64, Hostile<'_>>::required_len(&dims).unwrap_or(ROOM),
         ),
         4 => (
-            Array::<[u16; 3], _>::place(sound, os, ORIGIN, &dims).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Array::<[u16; 3], _>::place(sound, os, ORIGIN, &dims) }.map(drop),
             Array::<[u16; 3], Hostile<'_>>::required_len(&dims).unwrap_or(ROOM),
         ),
         5 => (
-            AtomicArray::<u64>::place(sound, ORIGIN, &dims).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { AtomicArray::<u64>::place(sound, ORIGIN, &dims) }.map(drop),
             AtomicArray::<u64>::required_len(&dims).unwrap_or(ROOM),
         ),
         6 => (
-            Counter::place(sound, ORIGIN, 3).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Counter::place(sound, ORIGIN, 3) }.map(drop),
             Counter::required_len(),
         ),
         _ => (
-            ShardedCounter::place(sound, ORIGIN, 1 << (how / 4 % 4)).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { ShardedCounter::place(sound, ORIGIN, 1 << (how / 4 % 4)) }.map(drop),
             ShardedCounter::required_len(1 << (how / 4 % 4)).unwrap_or(ROOM),
         ),
     };

@@ -7,7 +7,7 @@ use std::{
 };
 
 use multiproc_core::{
-    self as core_, ClaimError, Element, LayoutError, Origin, PoisonedRanges, Region, Shape,
+    self as core_, ClaimError, Element, LayoutError, Origin, PoisonedRanges, Refused, Region, Shape,
 };
 
 use crate::{
@@ -130,7 +130,8 @@ impl<T: Element> Array<T> {
     ) -> Result<Array<T>, Error> {
         let len = Inner::<T>::required_len(shape)?;
         Mapped::create(create, len, |region, origin| {
-            core_::Array::place(region, Linux, origin, shape).map(|array| fill(&array))
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { core_::Array::place(region, Linux, origin, shape) }.map(|array| fill(&array))
         })
         .map(Array)
     }
@@ -287,8 +288,11 @@ impl<T: Element> Array<T> {
     }
 
     /// Which ranges are poisoned at this moment. What the dead had claimed shows once somebody has asked for it.
-    #[must_use]
-    pub fn poisoned(&self) -> PoisonedRanges {
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::NoIdentity`]: the table of poisoned ranges is read under a lock.
+    pub fn poisoned(&self) -> Result<PoisonedRanges, Refused> {
         self.0.view().poisoned()
     }
 

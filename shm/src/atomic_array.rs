@@ -74,7 +74,8 @@ impl<T: AtomicElement> AtomicArray<T> {
     ) -> Result<AtomicArray<T>, Error> {
         let len = Inner::<T>::required_len(shape.dims())?;
         Mapped::create(create.into(), len, |region, origin| {
-            core_::AtomicArray::<T>::place(region, origin, shape.dims()).map(drop)
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { core_::AtomicArray::<T>::place(region, origin, shape.dims()) }.map(drop)
         })
         .map(AtomicArray)
     }

@@ -54,7 +54,8 @@ impl Counter {
     pub fn create(create: impl Into<Create>, start: u64) -> Result<Counter, Error> {
         let len = core_::Counter::required_len();
         Mapped::create(create.into(), len, |region, origin| {
-            core_::Counter::place(region, origin, start).map(drop)
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { core_::Counter::place(region, origin, start) }.map(drop)
         })
         .map(Counter)
     }
@@ -170,7 +171,8 @@ impl ShardedCounter {
         let shards = processors.next_power_of_two().min(core_::MAX_SHARDS);
         let len = core_::ShardedCounter::required_len(shards)?;
         Mapped::create(create.into(), len, |region, origin| {
-            core_::ShardedCounter::place(region, origin, shards).map(drop)
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { core_::ShardedCounter::place(region, origin, shards) }.map(drop)
         })
         .map(ShardedCounter)
     }

@@ -67,7 +67,8 @@ impl<T: Element> Value<T> {
     pub fn create(create: impl Into<Create>, value: T) -> Result<Value<T>, Error> {
         let len = Inner::<T>::required_len();
         Mapped::create(create.into(), len, |region, origin| {
-            core_::Value::place(region, Linux, origin, value).map(drop)
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { core_::Value::place(region, Linux, origin, value) }.map(drop)
         })
         .map(Value)
     }

@@ -129,7 +129,7 @@ pub fn the_dead_take_no_room_from_one_who_holds_claims() {
     );
     assert!(array.write(0..1).is_ok());
     drop(mine);
-    assert_eq!(array.poisoned().len(), ENTRIES);
+    assert_eq!(array.poisoned().unwrap().len(), ENTRIES);
 }
 
 /// Fault 42.
@@ -193,7 +193,7 @@ pub fn more_deaths_than_poison_entries_merge_and_hide_nothing() {
             assert!(covered, "{poisoned:?}")
         });
     }
-    let poisoned = array.poisoned();
+    let poisoned = array.poisoned().unwrap();
     assert_eq!(poisoned.len(), ENTRIES);
     for start in &starts {
         assert!(

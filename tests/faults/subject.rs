@@ -185,6 +185,7 @@ pub fn of_lock<G>(result: Result<G, LockError<G>>) -> (Option<G>, Told) {
         Err(LockError::WouldBlock) => (None, Told::WouldBlock),
         Err(LockError::WouldDeadlock) => (None, Told::WouldDeadlock),
         Err(LockError::NoIdentity) => (None, Told::NoIdentity),
+        Err(other) => panic!("{other}"),
     }
 }
 

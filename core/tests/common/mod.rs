@@ -105,8 +105,10 @@ unsafe impl Os for Fake {
     }
 
     fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
-        while self.asleep {
-            std::thread::park();
+        if self.asleep {
+            loop {
+                std::thread::park();
+            }
         }
         while word.load(Ordering::Relaxed) as u32 == expected as u32 {
             if self.now() >= until {

@@ -59,23 +59,29 @@ fn use_all() -> Option<()> {
     let region = unsafe { Region::new(base, 8192) }.ok()?;
     let origin = Origin::default();
 
-    let value = Value::place(region, Alone, origin, 1.5f64).ok()?;
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let value = unsafe { Value::place(region, Alone, origin, 1.5f64) }.ok()?;
     value.update(|x| *x += 1.0).ok()?;
     (value.get() == 2.5).then_some(())?;
 
-    let mutex = Mutex::place(region, Alone, origin, 1u64).ok()?;
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let mutex = unsafe { Mutex::place(region, Alone, origin, 1u64) }.ok()?;
     *mutex.lock().ok()? += 1;
 
-    let array = Array::<u32, Alone>::place(region, Alone, origin, &[8, 16]).ok()?;
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let array = unsafe { Array::<u32, Alone>::place(region, Alone, origin, &[8, 16]) }.ok()?;
     array.write(3..5).ok()?.fill(7);
     (array.get(4).ok()? == 7).then_some(())?;
 
-    let atomics = AtomicArray::<u64>::place(region, origin, &[16]).ok()?;
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let atomics = unsafe { AtomicArray::<u64>::place(region, origin, &[16]) }.ok()?;
     atomics[3].store(1, core::sync::atomic::Ordering::Relaxed);
 
-    let counter = Counter::place(region, origin, 1).ok()?;
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let counter = unsafe { Counter::place(region, origin, 1) }.ok()?;
     (counter.add(2) == 1).then_some(())?;
-    let sharded = ShardedCounter::place(region, origin, 4).ok()?;
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let sharded = unsafe { ShardedCounter::place(region, origin, 4) }.ok()?;
     sharded.add(9, 2);
     (sharded.get() == 2).then_some(())
 }

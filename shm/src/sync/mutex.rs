@@ -66,7 +66,8 @@ impl<T: Element> Mutex<T> {
     pub fn create(create: impl Into<Create>, value: T) -> Result<Mutex<T>, Error> {
         let len = Inner::<T>::required_len();
         Mapped::create(create.into(), len, |region, origin| {
-            core_::Mutex::place(region, Linux, origin, value).map(drop)
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { core_::Mutex::place(region, Linux, origin, value) }.map(drop)
         })
         .map(Mutex)
     }
