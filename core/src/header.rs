@@ -25,7 +25,7 @@
 //! 192.. for its type. Invariants:
 //!
 //! 1. Nothing before byte 128 and behind byte 160 changes once `ready` is stored.
-//! 2. What is checked is a copy, and the copy is what is used; no field is loaded again after its check.
+//! 2. Each field is loaded once; what is checked is the copy, and the copy is what is used.
 //! 3. The offsets a layout uses are computed from the type and the checked shape. Those in the header are compared
 //!    with them, never followed.
 
@@ -34,7 +34,7 @@ use core::fmt;
 use core::mem::offset_of;
 
 use crate::{
-    atomic::{AtomicU64, Ordering, fence},
+    atomic::{AtomicU64, Ordering},
     element::Element,
     error::{LayoutError, Shape},
     origin::Origin,
@@ -264,11 +264,8 @@ impl Header {
                 LayoutError::NotALayout { found: magic }
             });
         }
-        let ready = self.ready.load(Ordering::Relaxed);
-        // Acquire: pairs with the Release store in `publish`; the layout behind the header is whole, too. A fence, since
-        // Rust promises of atomics in memory that may only be read no more than Relaxed loads.
-        fence(Ordering::Acquire);
-        match ready {
+        // Acquire: pairs with the Release store in `publish`; the layout behind the header is whole, too.
+        match self.ready.load(Ordering::Acquire) {
             READY => {}
             0 => return Err(LayoutError::NotReady),
             found => {
@@ -369,7 +366,7 @@ impl Checked {
         Ok(())
     }
 
-    /// That shape, offsets and lengths are those this program would have written.
+    /// That shape, offsets, lengths and all that is left are those this program would have written.
     fn compare_extent(&self, spec: &Spec) -> Result<(), LayoutError> {
         const NAMES: [(usize, &str); 3] = [
             (12, "data offset"),
@@ -381,13 +378,21 @@ impl Checked {
             return Err(LayoutError::Shape { expected, found });
         }
         let expected = spec.words();
-        for (word, what) in NAMES {
+        let beyond = (4..12).map(|word| (word, "dimension beyond the last"));
+        for (word, what) in beyond.chain(NAMES) {
             let found = self.fixed[word];
             if found != expected[word] {
                 return Err(LayoutError::Impossible { what, found });
             }
         }
-        Ok(())
+        let behind = self.dtype.iter().skip(spec.dtype.as_str().len());
+        match behind.copied().find(|byte| *byte != 0) {
+            None => Ok(()),
+            Some(found) => Err(LayoutError::Impossible {
+                what: "byte behind the dtype",
+                found: found.into(),
+            }),
+        }
     }
 }
 

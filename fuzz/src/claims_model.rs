@@ -114,8 +114,7 @@ impl Stage {
     fn play(&self, input: &[u8]) {
         let len = Numbers::required_len(&[LEN]).expect("a small shape");
         let region = self.ground.region(len, &[]);
-        // SAFETY: memory in which no other layout is in use.
-        unsafe { Numbers::place(region, LAST, ORIGIN, &[LEN]) }.expect("room for the array");
+        Numbers::place(region, LAST, ORIGIN, &[LEN]).expect("room for the array");
         if self.arrays.borrow().is_empty() {
             let parties = (0..=LAST.process)
                 .flat_map(|process| (0..THREADS).map(move |thread| Party { process, thread }));
@@ -191,7 +190,7 @@ impl Stage {
                         self.kill(party.process);
                     }
                 }
-                13 => self.fuse.set(Some(self.byte() % 40)),
+                13 => self.fuse.set(Some(self.byte())),
                 14 => self.declare_sound(),
                 _ if waiter.is_some_and(|party| !self.is_dead(party.process)) => return,
                 _ => {}

@@ -1,8 +1,11 @@
-//! A segment of any bytes: attaching to it as anything gives an error, or a view that stays inside.
+//! A segment of any bytes: attaching to it as anything gives an error, or a view that stays inside, of a header that is
+//! just what placing the same layout would have written.
+
+use std::ops::Range;
 
 use multiproc_core::{
-    Array, AtomicArray, Counter, HEADER_LEN, LayoutError, Mutex, Region, ShardedCounter, Value,
-    atomic::Ordering, record,
+    Array, AtomicArray, Counter, Element, HEADER_LEN, LayoutError, Mutex, Region, Shape,
+    ShardedCounter, Value, atomic::Ordering, record,
 };
 
 use super::{
@@ -14,6 +17,15 @@ record! {
     /// Any record.
     struct Sample { x: f64, n: u32, flags: [u16; 2] }
 }
+
+const ZERO: Sample = Sample {
+    x: 0.0,
+    n: 0,
+    flags: [0; 2],
+};
+
+/// Where a header says whose it is, which may be another's where nobody owns anything.
+const ORIGIN_AT: Range<usize> = 136..160;
 
 /// The longest segment, in bytes.
 const ROOM: usize = 16 << 10;
@@ -56,50 +68,35 @@ fn damaged<'w>(ground: &Ground, world: &'w World<'w>, how: u8) -> Region<'static
     let sound = ground.region(ROOM, &[]);
     let (placed, len) = match world.byte() % 8 {
         0 => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { Value::place(sound, os, ORIGIN, 1.5f64) }.map(drop),
+            Value::place(sound, os, ORIGIN, 1.5f64).map(drop),
             Value::<f64, Hostile<'_>>::required_len(),
         ),
-        1 => {
-            let zero = Sample {
-                x: 0.0,
-                n: 0,
-                flags: [0; 2],
-            };
-            (
-                // SAFETY: memory in which no other layout is in use.
-                unsafe { Value::place(sound, os, ORIGIN, zero) }.map(drop),
-                Value::<Sample, Hostile<'_>>::required_len(),
-            )
-        }
+        1 => (
+            Value::place(sound, os, ORIGIN, ZERO).map(drop),
+            Value::<Sample, Hostile<'_>>::required_len(),
+        ),
         2 => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { Mutex::place(sound, os, ORIGIN, 7u64) }.map(drop),
+            Mutex::place(sound, os, ORIGIN, 7u64).map(drop),
             Mutex::<u64, Hostile<'_>>::required_len(),
         ),
         3 => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { Array::<f64, _>::place(sound, os, ORIGIN, &dims) }.map(drop),
+            Array::<f64, _>::place(sound, os, ORIGIN, &dims).map(drop),
             Array::<f64, Hostile<'_>>::required_len(&dims).unwrap_or(ROOM),
         ),
         4 => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { Array::<[u16; 3], _>::place(sound, os, ORIGIN, &dims) }.map(drop),
+            Array::<[u16; 3], _>::place(sound, os, ORIGIN, &dims).map(drop),
             Array::<[u16; 3], Hostile<'_>>::required_len(&dims).unwrap_or(ROOM),
         ),
         5 => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { AtomicArray::<u64>::place(sound, ORIGIN, &dims) }.map(drop),
+            AtomicArray::<u64>::place(sound, ORIGIN, &dims).map(drop),
             AtomicArray::<u64>::required_len(&dims).unwrap_or(ROOM),
         ),
         6 => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { Counter::place(sound, ORIGIN, 3) }.map(drop),
+            Counter::place(sound, ORIGIN, 3).map(drop),
             Counter::required_len(),
         ),
         _ => (
-            // SAFETY: memory in which no other layout is in use.
-            unsafe { ShardedCounter::place(sound, ORIGIN, 1 << (how / 4 % 4)) }.map(drop),
+            ShardedCounter::place(sound, ORIGIN, 1 << (how / 4 % 4)).map(drop),
             ShardedCounter::required_len(1 << (how / 4 % 4)).unwrap_or(ROOM),
         ),
     };
@@ -144,17 +141,23 @@ fn sum_up(region: Region<'static>) {
 /// Attaches to the segment as every kind of thing, uses what that gives, and buries it.
 fn attach_as_everything<'w>(region: Region<'static>, world: &'w World<'w>) {
     let os = Hostile(world);
-    if let Some(counter) = attached(region, Counter::attach(region)) {
+    if let Some(counter) = attached(region, Counter::attach(region), |_, fresh| {
+        Counter::place(fresh, ORIGIN, 0).map(drop)
+    }) {
         counter.add(1);
         show(counter);
     }
-    if let Some(counter) = attached(region, ShardedCounter::attach(region)) {
+    if let Some(counter) = attached(region, ShardedCounter::attach(region), |view, fresh| {
+        ShardedCounter::place(fresh, ORIGIN, view.shards()).map(drop)
+    }) {
         for slot in [0, counter.shards() - 1, counter.shards(), usize::MAX] {
             counter.add(slot, 1);
         }
         show((counter, counter.take()));
     }
-    if let Some(array) = attached(region, AtomicArray::<u64>::attach(region)) {
+    if let Some(array) = attached(region, AtomicArray::<u64>::attach(region), |view, fresh| {
+        AtomicArray::<u64>::place(fresh, ORIGIN, &dims(view.shape())).map(drop)
+    }) {
         memory::check_inside(region, &array);
         for element in array.iter() {
             element.fetch_add(1, Ordering::Relaxed);
@@ -162,15 +165,20 @@ fn attach_as_everything<'w>(region: Region<'static>, world: &'w World<'w>) {
         assert_eq!(array.shape().elements(), Some(array.len() as u64));
         show(array);
     }
-    as_value::<f64>(region, os);
-    as_value::<Sample>(region, os);
+    as_value(region, os, 0.0);
+    as_value(region, os, ZERO);
     as_mutex(region, os);
     as_array::<f64>(region, os);
     as_array::<[u16; 3]>(region, os);
 }
 
-fn as_value<T: multiproc_core::Element>(region: Region<'static>, os: Hostile<'_>) {
-    if let Some(value) = attached(region, Value::<T, _>::attach(region, os, ORIGIN)) {
+fn as_value<T: Element>(region: Region<'static>, os: Hostile<'_>, zero: T) {
+    let value = attached(
+        region,
+        Value::<T, _>::attach(region, os, ORIGIN),
+        |_, fresh| Value::place(fresh, os, ORIGIN, zero).map(drop),
+    );
+    if let Some(value) = value {
         os.0.call(|| value.get());
         os.0.call(|| value.try_lock().map(drop))
             .unwrap_or_else(show);
@@ -187,7 +195,12 @@ fn as_value<T: multiproc_core::Element>(region: Region<'static>, os: Hostile<'_>
 }
 
 fn as_mutex(region: Region<'static>, os: Hostile<'_>) {
-    if let Some(mutex) = attached(region, Mutex::<u64, _>::attach(region, os, ORIGIN)) {
+    let mutex = attached(
+        region,
+        Mutex::<u64, _>::attach(region, os, ORIGIN),
+        |_, fresh| Mutex::place(fresh, os, ORIGIN, 0u64).map(drop),
+    );
+    if let Some(mutex) = mutex {
         match os.0.call(|| mutex.try_lock()) {
             Ok(mut guard) => *guard = guard.wrapping_add(1),
             Err(error) => show(error),
@@ -204,8 +217,13 @@ fn as_mutex(region: Region<'static>, os: Hostile<'_>) {
     }
 }
 
-fn as_array<T: multiproc_core::Element>(region: Region<'static>, os: Hostile<'_>) {
-    if let Some(array) = attached(region, Array::<T, _>::attach(region, os, ORIGIN)) {
+fn as_array<T: Element>(region: Region<'static>, os: Hostile<'_>) {
+    let array = attached(
+        region,
+        Array::<T, _>::attach(region, os, ORIGIN),
+        |view, fresh| Array::<T, _>::place(fresh, os, ORIGIN, &dims(view.shape())).map(drop),
+    );
+    if let Some(array) = array {
         assert_eq!(array.shape().elements(), Some(array.len() as u64));
         if let Ok(mut all) = os.0.call(|| array.try_write(..)) {
             memory::check_inside(region, &all);
@@ -224,17 +242,32 @@ fn as_array<T: multiproc_core::Element>(region: Region<'static>, os: Hostile<'_>
     }
 }
 
-/// What attaching gave; an error is shown, and a segment too short for anything must give one.
-fn attached<V>(region: Region<'_>, result: Result<V, LayoutError>) -> Option<V> {
-    match result {
-        Ok(view) => {
-            assert!(region.len() >= HEADER_LEN, "in {} bytes?", region.len());
-            Some(view)
-        }
+/// What attaching gave. An error is shown; of a view, the header is compared with the one that `place` makes for it.
+fn attached<V>(
+    region: Region<'static>,
+    result: Result<V, LayoutError>,
+    place: impl FnOnce(&V, Region<'static>) -> Result<(), LayoutError>,
+) -> Option<V> {
+    thread_local!(static GROUND: Ground = Ground::new(ROOM));
+    let view = match result {
+        Ok(view) => view,
         Err(error) => {
             show(error);
             show(error.to_string());
-            None
+            return None;
         }
-    }
+    };
+    GROUND.with(|ground| {
+        let fresh = ground.region(region.len(), &[]);
+        place(&view, fresh).expect("there was room for it");
+        let (found, expected) = (memory::bytes_of(region), memory::bytes_of(fresh));
+        for part in [0..ORIGIN_AT.start, ORIGIN_AT.end..HEADER_LEN] {
+            assert_eq!(found[part.clone()], expected[part], "nobody writes this");
+        }
+    });
+    Some(view)
+}
+
+fn dims(shape: &Shape) -> Vec<usize> {
+    shape.dims().iter().map(|dim| *dim as usize).collect()
 }
