@@ -6,7 +6,7 @@ mod common;
 use std::{
     env,
     fs::{self, File},
-    io,
+    io::{self, Read, Write},
     os::fd::AsRawFd,
     process::{self, Command, ExitCode},
     thread,
@@ -58,6 +58,14 @@ fn main() -> ExitCode {
         (
             "another_time_namespace_is_refused",
             another_time_namespace_is_refused,
+        ),
+        (
+            "whoever_moves_to_another_time_namespace_takes_nobody_for_dead",
+            whoever_moves_to_another_time_namespace_takes_nobody_for_dead,
+        ),
+        (
+            "under_another_proc_nobody_is_taken_for_dead",
+            under_another_proc_nobody_is_taken_for_dead,
         ),
         (
             "what_is_left_from_another_world_is_poisoned_and_kept",
@@ -266,6 +274,66 @@ fn another_time_namespace_is_refused() {
             "{error}"
         );
     });
+}
+
+/// Locks a mutex of its own: so this process has found out who it is.
+fn know_oneself() {
+    drop(Mutex::new(0u64).unwrap().lock().unwrap());
+}
+
+fn whoever_moves_to_another_time_namespace_takes_nobody_for_dead() {
+    let mutex = Mutex::new(0u64).unwrap();
+    let guard = mutex.lock().unwrap();
+    expect_in_child(|| {
+        know_oneself();
+        // SAFETY: no memory is involved.
+        if unsafe { libc::unshare(libc::CLONE_NEWTIME) } != 0 {
+            skip(&format!("no new namespace: {}", io::Error::last_os_error()));
+        }
+        fs::write("/proc/self/timens_offsets", "boottime 1000 0").unwrap();
+        let namespace = File::open("/proc/self/ns/time_for_children").unwrap();
+        // SAFETY: no memory is involved.
+        must(unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWTIME) });
+        refused_for_now(&mutex);
+    });
+    drop(guard);
+}
+
+/// Where the very number of the owner is that of somebody else.
+fn under_another_proc_nobody_is_taken_for_dead() {
+    let mutex = Mutex::new(0u64).unwrap();
+    let guard = mutex.lock().unwrap();
+    let owner = process::id() as libc::pid_t;
+    expect_in_child(|| {
+        know_oneself();
+        // SAFETY: no memory is involved.
+        if unsafe { libc::unshare(libc::CLONE_NEWPID | libc::CLONE_NEWNS) } != 0 {
+            skip(&format!("no new namespace: {}", io::Error::last_os_error()));
+        }
+        let (mut ready, told) = io::pipe().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        let mut ends = Some((told, writer));
+        let first = start(|| {
+            let (mut told, writer) = ends.take().unwrap();
+            drop(writer);
+            mount_proc();
+            fs::write("/proc/sys/kernel/ns_last_pid", (owner - 1).to_string()).unwrap();
+            let other = start(|| {
+                told.write_all(&[1]).unwrap();
+                io::read_to_string(&reader).unwrap();
+            });
+            assert_eq!(other, owner);
+            expect(wait(other));
+        });
+        let (told, writer) = ends.take().unwrap();
+        drop(told);
+        assert_eq!(ready.read(&mut [0]).unwrap(), 1);
+        assert!(fs::read_link("/proc/self").is_err());
+        refused_for_now(&mutex);
+        drop(writer);
+        expect(wait(first));
+    });
+    drop(guard);
 }
 
 /// Another time namespace stands for an earlier boot, which is told apart in the same way.

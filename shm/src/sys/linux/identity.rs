@@ -57,6 +57,14 @@ pub fn try_me() -> io::Result<Owner> {
     if me.is_none() { ask_proc() } else { Ok(me) }
 }
 
+/// Whether `/proc` still tells of this process what it told at first, births counted from the same moment: only then
+/// is what it tells of others to be compared with their identities.
+#[cold]
+pub fn is_still_told() -> bool {
+    let me = me();
+    !me.is_none() && ask_proc().is_ok_and(|found| found == me)
+}
+
 #[cold]
 fn find_out() -> Owner {
     let Ok(me) = ask_proc() else {

@@ -4,26 +4,35 @@ use std::io;
 
 use multiproc_core::{Liveness, Owner};
 
-use super::stat;
+use super::{
+    identity,
+    stat::{self, Stat},
+};
 
 /// Whether the process behind `owner` lives.
 ///
 /// *Dead* are: an id that nobody has, an id whose holder was born at another time, and a process whose last thread
 /// has ended. A zombie with threads is a process whose leading thread has called `pthread_exit`. What cannot be read
-/// proves nothing.
+/// proves nothing, and neither does what is read once this process has moved to another time namespace, or another
+/// `/proc` lies over its own.
 pub fn liveness(owner: Owner) -> Liveness {
     // No process has the id 0; `kill` takes it for the caller's process group.
     if owner.pid() == 0 || is_gone(owner) {
         return Liveness::Dead;
     }
     match stat::read(owner.pid()) {
-        Ok(found) if found.birth != owner.birth() => Liveness::Dead,
-        Ok(found) if matches!(found.state, b'Z' | b'X') && found.threads <= 1 => Liveness::Dead,
-        Ok(_) => Liveness::Alive,
+        Ok(found) if !is_over(found, owner) => Liveness::Alive,
+        Ok(_) if identity::is_still_told() => Liveness::Dead,
+        Ok(_) => Liveness::Unknown,
         // It may have been reaped since the first look.
         Err(_) if is_gone(owner) => Liveness::Dead,
         Err(_) => Liveness::Unknown,
     }
+}
+
+/// Whether what was read of the process with the id of `owner` is that of another one, or of one that has ended.
+fn is_over(found: Stat, owner: Owner) -> bool {
+    found.birth != owner.birth() || (matches!(found.state, b'Z' | b'X') && found.threads <= 1)
 }
 
 /// Whether nobody has the id of `owner`. Being refused (EPERM) proves that somebody has.
@@ -37,7 +46,7 @@ fn is_gone(owner: Owner) -> bool {
 mod tests {
     use std::{num::NonZeroU32, process::Command};
 
-    use super::{super::identity, *};
+    use super::*;
 
     fn owner(pid: u32, birth: u64) -> Owner {
         Owner::new(NonZeroU32::new(pid).unwrap(), birth).unwrap()
