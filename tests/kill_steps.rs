@@ -468,6 +468,64 @@ fn a_killed_recovery_of_a_claim() {
     );
 }
 
+/// Seventeen dead writers, for whom there are sixteen entries: whoever merges two of them is killed at each step of that.
+fn a_kill_while_poison_is_merged_loses_none() {
+    let ranges: Vec<_> = (0..17).map(|i| i * 10..i * 10 + 3 + i % 3).collect();
+    let mut steps = Vec::new();
+    for step in 0.. {
+        let array = Array::<u64>::zeroed(200).unwrap();
+        for range in &ranges {
+            let dying = forked(|| {
+                let _claimed = array.write(range.clone());
+                common::kill_self();
+            });
+            assert!(dying.join().unwrap_err().is_killed());
+        }
+        let (last, noted) = ranges.split_last().unwrap();
+        for range in noted {
+            assert!(array.try_read(range.clone()).unwrap_err().is_poisoned());
+        }
+        let merging = forked(|| {
+            STEPS_LEFT.store(step, Ordering::Relaxed);
+            WAITS_TO_BE_KILLED.store(0, Ordering::Relaxed);
+            multiproc::__set_step_hook(Some(at_step));
+            assert!(array.try_read(last.clone()).unwrap_err().is_poisoned());
+            multiproc::__set_step_hook(None);
+        });
+        let through = match merging.join() {
+            Ok(()) => true,
+            Err(error) => {
+                assert!(error.is_killed(), "{error}");
+                steps.push(board().step());
+                false
+            }
+        };
+        assert!(array.try_read(last.clone()).unwrap_err().is_poisoned());
+        let poisoned = array.poisoned().unwrap();
+        for range in &ranges {
+            let covers = |other: &std::ops::Range<usize>| {
+                other.start <= range.start && range.end <= other.end
+            };
+            assert!(
+                poisoned.iter().any(|one| covers(&one.range)),
+                "{range:?} is lost: {poisoned:?}"
+            );
+        }
+        if through {
+            break;
+        }
+    }
+    for step in [
+        "poison: start of merged entry lowered",
+        "poison: end of merged entry raised",
+    ] {
+        assert!(
+            steps.contains(&step),
+            "nobody died at {step:?}, only at {steps:#?}"
+        );
+    }
+}
+
 fn main() -> process::ExitCode {
     multiproc::init();
     let page = SharedPage::<Board>::new();
@@ -489,5 +547,9 @@ fn main() -> process::ExitCode {
         ("a_killed_recovery_of_a_mutex", a_killed_recovery_of_a_mutex),
         ("a_killed_recovery_of_a_value", a_killed_recovery_of_a_value),
         ("a_killed_recovery_of_a_claim", a_killed_recovery_of_a_claim),
+        (
+            "a_kill_while_poison_is_merged_loses_none",
+            a_kill_while_poison_is_merged_loses_none,
+        ),
     ])
 }

@@ -7,7 +7,7 @@ mod common;
 use std::{sync::mpsc, thread, time::Duration};
 
 use common::{Fake, ORIGIN, memory};
-use multiproc_core::{Array, Cause, ClaimError, MAX_POISONED, ROWS, Region};
+use multiproc_core::{Array, Cause, ClaimError, MAX_POISONED, Os, ROWS, Region};
 
 type Numbers = Array<'static, u32, Fake>;
 
@@ -171,6 +171,56 @@ fn a_waiter_that_ignores_its_turn_is_overtaken() {
     assert!(c.try_write(5..10).is_err(), "not at once");
     let guard = c.write_until(5..10, Fake::new(73).soon(60_000)).unwrap();
     drop(guard);
+}
+
+/// A process that claims a range, stands in line for it, and is stopped there for good.
+fn stopped_in_line(region: Region<'static>, pid: u32, range: std::ops::Range<usize>) {
+    let looker = open(region, Fake::new(pid).thread(9));
+    let before = looker.claims();
+    thread::spawn(move || {
+        let _ = open(region, Fake::new(pid).asleep()).write(range);
+    });
+    until_claims(&looker, before + 1);
+}
+
+#[test]
+fn a_dead_holder_behind_a_stopped_waiter_is_found() {
+    let region = array(10);
+    let victim = Fake::new(171);
+    std::mem::forget(open(region, victim).write(0..3));
+    stopped_in_line(region, 172, 0..7);
+    victim.die();
+    // 173 has nothing to do with the dead one, only with the stopped one behind it.
+    let third = Fake::new(173);
+    let claim = open(region, third);
+    drop(claim.write_until(5..10, third.soon(60_000)).unwrap());
+}
+
+#[test]
+fn stopped_waiters_behind_each_other_are_all_overtaken() {
+    let region = array(10);
+    let first = open(region, Fake::new(181));
+    let held = first.write(0..1).unwrap();
+    stopped_in_line(region, 182, 0..4);
+    stopped_in_line(region, 183, 3..7);
+    drop(held);
+    let third = Fake::new(184);
+    let claim = open(region, third);
+    drop(claim.write_until(6..10, third.soon(60_000)).unwrap());
+}
+
+#[test]
+fn many_short_waits_overtake_a_stopped_waiter_as_one_long_wait_does() {
+    let region = array(10);
+    let first = open(region, Fake::new(191));
+    let held = first.write(0..1).unwrap();
+    stopped_in_line(region, 192, 0..7);
+    drop(held);
+    let third = Fake::new(193);
+    let (claim, end) = (open(region, third), third.soon(60_000));
+    while claim.write_until(5..10, third.soon(10)).is_err() {
+        assert!(third.now() < end, "never granted");
+    }
 }
 
 #[test]

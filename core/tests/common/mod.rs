@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::{
+    cell::Cell,
     num::NonZeroU32,
     ptr::NonNull,
     sync::Mutex,
@@ -45,6 +46,15 @@ pub struct Fake {
 }
 
 static DEAD: Mutex<Vec<Owner>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static WAKES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often the calling thread has woken others.
+pub fn wakes() -> u64 {
+    WAKES.get()
+}
 
 impl Fake {
     /// Each test takes numbers of its own, since the dead stay dead.
@@ -119,7 +129,9 @@ unsafe impl Os for Fake {
         Wait::Woken
     }
 
-    fn wake(&self, _: &AtomicU64, _: u32) {}
+    fn wake(&self, _: &AtomicU64, _: u32) {
+        WAKES.set(WAKES.get() + 1);
+    }
 
     fn panicking(&self) -> bool {
         std::thread::panicking()
