@@ -25,7 +25,7 @@
 //! 192.. for its type. Invariants:
 //!
 //! 1. Nothing before byte 128 and behind byte 160 changes once `ready` is stored.
-//! 2. Each field is loaded once; what is checked is the copy, and the copy is what is used.
+//! 2. What is checked is a copy, and the copy is what is used; no field is loaded again after its check.
 //! 3. The offsets a layout uses are computed from the type and the checked shape. Those in the header are compared
 //!    with them, never followed.
 
@@ -34,7 +34,7 @@ use core::fmt;
 use core::mem::offset_of;
 
 use crate::{
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering, fence},
     element::Element,
     error::{LayoutError, Shape},
     origin::Origin,
@@ -264,8 +264,11 @@ impl Header {
                 LayoutError::NotALayout { found: magic }
             });
         }
-        // Acquire: pairs with the Release store in `publish`; the layout behind the header is whole, too.
-        match self.ready.load(Ordering::Acquire) {
+        let ready = self.ready.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release store in `publish`; the layout behind the header is whole, too. A fence, since
+        // Rust promises of atomics in memory that may only be read no more than Relaxed loads.
+        fence(Ordering::Acquire);
+        match ready {
             READY => {}
             0 => return Err(LayoutError::NotReady),
             found => {
