@@ -18,7 +18,8 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::{
-    segment::{Flavour, Segment},
+    mapped::FromSegment,
+    segment::{Access, Flavour, Segment},
     sys::file::{Facts, access},
 };
 
@@ -142,18 +143,22 @@ pub(crate) fn serialize<S: Serializer>(
     place.map_err(ser::Error::custom)?.serialize(serializer)
 }
 
-/// Decodes a shared object's segment.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Segment, D::Error> {
+/// Decodes a shared object whose segment is mapped for no more than `access`, and for no less.
+pub(crate) fn deserialize<'de, S: FromSegment, D: Deserializer<'de>>(
+    deserializer: D,
+    access: Access,
+) -> Result<S, D::Error> {
     let (index, flavour) = <(u32, Flavour)>::deserialize(deserializer)?;
     let taken = RECEIVING.with(|current| match &*current.borrow() {
         None => Err(OUTSIDE.to_owned()),
-        Some(scope) => scope.take(index, flavour),
+        Some(scope) => scope.take(index, flavour, access),
     });
-    taken.map_err(refused)
+    let segment = taken.map_err(refused)?;
+    S::from_segment(segment).map_err(refused)
 }
 
 /// The error of decoding for a shared object that cannot be opened. The open scope keeps the text.
-pub(crate) fn refused<E: de::Error>(why: impl Display) -> E {
+fn refused<E: de::Error>(why: impl Display) -> E {
     RECEIVING.with(|current| {
         if let Some(scope) = &mut *current.borrow_mut() {
             scope.failure = Some(why.to_string());
@@ -191,7 +196,7 @@ impl Sending {
 
 impl Receiving {
     /// The segment with this number. It gets a copy of the descriptor, since the same one may be asked for again.
-    fn take(&self, index: u32, flavour: Flavour) -> Result<Segment, String> {
+    fn take(&self, index: u32, flavour: Flavour, access: Access) -> Result<Segment, String> {
         let Some(descriptor) = self.descriptors.get(index as usize) else {
             let count = self.descriptors.len();
             return Err(format!(
@@ -200,6 +205,6 @@ impl Receiving {
         };
         let refused = |error: &dyn Display| format!("cannot open a shared object: {error}");
         let copy = descriptor.try_clone().map_err(|error| refused(&error))?;
-        Segment::from_handle(copy, flavour).map_err(|error| refused(&error))
+        Segment::from_handle(copy, flavour, access).map_err(|error| refused(&error))
     }
 }

@@ -69,7 +69,8 @@ impl<V: View> Mapped<V> {
 
 /// A shared object that is made of a segment which came from another process.
 pub trait FromSegment: Sized {
-    /// The object in a segment, whatever may be done with that.
+    /// The object in a segment. Its methods write, whatever the segment allows: one that can only be read belongs
+    /// inside [`ReadOnly`](crate::ReadOnly).
     fn from_segment(segment: Segment) -> Result<Self, Error>;
 }
 
@@ -126,12 +127,7 @@ macro_rules! shared_object {
         impl<'de $(, $t: $bound)?> serde::Deserialize<'de> for $type $(<$t>)? {
             /// From a handle: only within the arguments and the return value of a process.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let segment = $crate::handle::deserialize(deserializer)?;
-                // It may have been sent as `ReadOnly`, and its methods write.
-                segment
-                    .demand_write()
-                    .and_then(|()| $crate::mapped::FromSegment::from_segment(segment))
-                    .map_err($crate::handle::refused)
+                $crate::handle::deserialize(deserializer, $crate::segment::Access::ReadWrite)
             }
         }
     };

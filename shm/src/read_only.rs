@@ -4,7 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{handle, mapped::FromSegment};
+use crate::{
+    AtomicArray, AtomicElement, Counter, Element, ShardedCounter, Value, handle,
+    mapped::FromSegment, segment::Access,
+};
 
 /// A shared object mapped for reading only.
 ///
@@ -12,6 +15,15 @@ use crate::{handle, mapped::FromSegment};
 /// [`AtomicArray`](crate::AtomicArray).
 #[derive(Clone)]
 pub struct ReadOnly<S>(S);
+
+/// Objects that offer something to those who cannot write. What else they do without being asked, such as
+/// [`fmt::Debug`], writes nothing either.
+pub trait Readable: FromSegment {}
+
+impl<T: Element> Readable for Value<T> {}
+impl<T: AtomicElement> Readable for AtomicArray<T> {}
+impl Readable for Counter {}
+impl Readable for ShardedCounter {}
 
 impl<S> ReadOnly<S> {
     /// Only for objects whose segment is mapped for reading.
@@ -37,12 +49,9 @@ impl<S: Serialize> Serialize for ReadOnly<S> {
     }
 }
 
-impl<'de, S: FromSegment> Deserialize<'de> for ReadOnly<S> {
-    /// From a handle: only within the arguments and the return value of a process.
+impl<'de, S: Readable> Deserialize<'de> for ReadOnly<S> {
+    /// From a handle, one that allows more as well: only within the arguments and the return value of a process.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let segment = handle::deserialize(deserializer)?;
-        S::from_segment(segment)
-            .map(ReadOnly)
-            .map_err(handle::refused)
+        handle::deserialize(deserializer, Access::ReadOnly).map(ReadOnly)
     }
 }

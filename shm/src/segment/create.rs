@@ -156,12 +156,20 @@ fn adopted(
 ) -> Result<Segment, Error> {
     let received = Received::new(fd)?;
     received.demand(Access::ReadWrite)?;
+    let label = received.flavour.label();
+    let file = received.reopen(Access::ReadWrite)?;
+    if !hold::try_exclusive(&file, &label)? {
+        return Err(Error::AlreadyExists { name: label });
+    }
     // What somebody else made may be longer; all of it is mapped.
     let len = received.len()?.max(making.len);
-    let map = making.map(&received.file, len, &received.flavour)?;
+    let map = making.map(&file, len, &received.flavour)?;
     let received = received.sealed_if_possible();
-    let file = received.hold(Access::ReadWrite)?;
     place(region_of(&map))?;
+    // The mapping, too, keeps the exclusive lock.
+    drop((map, file));
+    let file = received.hold(Access::ReadWrite)?;
+    let map = making.map(&file, len, &received.flavour)?;
     Ok(Segment::new(file, map, Access::ReadWrite, received.flavour))
 }
 

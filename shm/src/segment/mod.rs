@@ -105,20 +105,25 @@ impl Segment {
         (self.file.as_fd(), self.flavour.clone())
     }
 
-    /// The segment that another process has handed over, with the access that its descriptor gives.
+    /// The segment that another process has handed over, mapped for what is wanted even if the descriptor allows more.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsealed`] for an anonymous segment that can be truncated, [`Error::TooShort`] for an empty file, or
+    /// [`Error::WrongAccess`] for a descriptor that does not allow what is wanted, [`Error::Unsealed`] for an anonymous segment that can be truncated, [`Error::TooShort`] for an empty file, or
     /// what the system refuses.
-    pub(crate) fn from_handle(fd: OwnedFd, flavour: Flavour) -> Result<Segment, Error> {
+    pub(crate) fn from_handle(
+        fd: OwnedFd,
+        flavour: Flavour,
+        access: Access,
+    ) -> Result<Segment, Error> {
         let received = Received::with(fd, flavour)?;
+        received.demand(access)?;
         if !received.flavour.is_public() && !received.seal() {
             return Err(Error::Unsealed {
                 name: received.flavour.label(),
             });
         }
-        Segment::of_received(&received, received.access)
+        Segment::of_received(&received, access)
     }
 
     fn of_received(received: &Received, access: Access) -> Result<Segment, Error> {
@@ -141,25 +146,8 @@ impl Segment {
         Segment::of_received(&received, Access::ReadOnly)
     }
 
-    /// That it can be written to.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::WrongAccess`] otherwise.
-    pub(crate) fn demand_write(&self) -> Result<(), Error> {
-        match self.access {
-            Access::ReadWrite => Ok(()),
-            Access::ReadOnly => Err(Error::WrongAccess {
-                name: self.flavour.label(),
-                expected: "reading and writing",
-                found: "reading",
-            }),
-        }
-    }
-
     /// Its memory, as long as the segment is borrowed.
-    #[must_use]
-    pub fn region(&self) -> Region<'_> {
+    pub(crate) fn region(&self) -> Region<'_> {
         region_of(&self.map)
     }
 

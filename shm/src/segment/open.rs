@@ -1,9 +1,6 @@
 //! Opening segments that exist.
 
-use std::{
-    fs::File,
-    os::fd::{AsFd, OwnedFd},
-};
+use std::{fs::File, os::fd::OwnedFd};
 
 use multiproc_core::{LayoutError, Region};
 
@@ -17,10 +14,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    sys::{
-        file::{self, Facts},
-        memory,
-    },
+    sys::{file::Facts, memory},
 };
 
 pub(super) fn open(
@@ -75,8 +69,8 @@ fn received(
         access,
         flavour: &received.flavour,
         reopen: || {
-            let refused = |source| Error::io("reopen", received.flavour.label(), source);
-            let file = file::reopen(received.file.as_fd(), access.is_write()).map_err(refused)?;
+            let refused = |source| Error::io("look at", received.flavour.label(), source);
+            let file = received.reopen(access)?;
             let facts = Facts::of(&file).map_err(refused)?;
             Ok((file, facts))
         },

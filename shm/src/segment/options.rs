@@ -67,8 +67,13 @@ impl Create {
     }
 
     /// A file in memory, or another one, that somebody else made and opened for reading and writing. What it held is
-    /// overwritten, so nobody may be using it.
-    pub fn adopt(fd: OwnedFd) -> Create {
+    /// overwritten; refused is one that somebody has open as a named segment or a file.
+    ///
+    /// # Safety
+    ///
+    /// Until the segment is made, nobody has the file mapped and uses that memory: no guard on a shared object in it,
+    /// in any process, is alive.
+    pub unsafe fn adopt(fd: OwnedFd) -> Create {
         Create::at(Place::Fd(fd))
     }
 

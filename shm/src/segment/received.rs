@@ -94,22 +94,23 @@ impl Received {
     /// The file as a segment keeps it. A public one is reopened: the description that came in may be shared with its
     /// sender, and with it the lock.
     pub fn hold(&self, access: Access) -> Result<File, Error> {
-        let label = self.flavour.label();
-        let reopen = || {
-            file::reopen(self.file.as_fd(), access.is_write())
-                .map_err(|source| Error::io("reopen", &label, source))
-        };
         if self.flavour.is_public() {
-            let file = reopen()?;
-            hold::shared(&file, &label)?;
+            let file = self.reopen(access)?;
+            hold::shared(&file, &self.flavour.label())?;
             return Ok(file);
         }
         if access != self.access {
-            return reopen();
+            return self.reopen(access);
         }
         self.file
             .try_clone()
-            .map_err(|source| Error::io("duplicate", &label, source))
+            .map_err(|source| Error::io("duplicate", self.flavour.label(), source))
+    }
+
+    /// The file through a description of our own.
+    pub fn reopen(&self, access: Access) -> Result<File, Error> {
+        file::reopen(self.file.as_fd(), access.is_write())
+            .map_err(|source| Error::io("reopen", self.flavour.label(), source))
     }
 
     fn facts(&self) -> Result<Facts, Error> {

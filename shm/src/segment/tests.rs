@@ -63,6 +63,14 @@ impl Drop for Name {
     }
 }
 
+/// A file, open for reading and writing, whose length cannot be sealed.
+fn unsealable() -> File {
+    let name = Name::new();
+    let file = file::create_new(&name.path(), PERSISTENT).unwrap();
+    file.set_len(4096).unwrap();
+    file
+}
+
 fn put(segment: &Segment, byte: u8) {
     // SAFETY: inside the segment, which is writable; no test looks at the same time.
     unsafe { segment.region().as_ptr().write(byte) };
@@ -76,6 +84,13 @@ fn get(segment: &Segment) -> u8 {
 fn copy_of(segment: &Segment) -> (OwnedFd, Flavour) {
     let (fd, flavour) = segment.handle();
     (fd.try_clone_to_owned().unwrap(), flavour)
+}
+
+/// Makes a segment of 5000 bytes in a file that no test uses.
+fn adopt(fd: impl Into<OwnedFd>) -> Result<Segment, Error> {
+    // SAFETY: the tests look at one segment in a file after the other.
+    let create = unsafe { Create::adopt(fd.into()) };
+    Segment::create(create, 5000, |_| Ok(()))
 }
 
 #[test]
@@ -92,7 +107,7 @@ fn a_segment_handed_over_is_the_same_memory() {
     for create in [Create::anonymous(), Create::named(&name.0)] {
         let segment = Segment::create(create, 4096, |_| Ok(())).unwrap();
         let (fd, flavour) = copy_of(&segment);
-        let other = Segment::from_handle(fd, flavour).unwrap();
+        let other = Segment::from_handle(fd, flavour, Access::ReadWrite).unwrap();
         put(&segment, 7);
         assert_eq!(get(&other), 7);
         assert_eq!(other.access(), Access::ReadWrite);
@@ -103,15 +118,17 @@ fn a_segment_handed_over_is_the_same_memory() {
 
 #[test]
 fn an_anonymous_segment_that_can_be_cut_off_is_refused() {
-    let file = File::open("/proc/self/exe").unwrap();
-    let error = Segment::from_handle(file.into(), Flavour::Anonymous).unwrap_err();
+    let hand_over =
+        |file: File| Segment::from_handle(file.into(), Flavour::Anonymous, Access::ReadWrite);
+    let file = unsealable();
+    let error = hand_over(file).unwrap_err();
     assert!(matches!(error, Error::Unsealed { .. }), "{error}");
 
     // What can still be sealed is.
     let file = memory::anonymous().unwrap();
     file.set_len(4096).unwrap();
     let again = file.try_clone().unwrap();
-    Segment::from_handle(file.into(), Flavour::Anonymous).unwrap();
+    hand_over(file).unwrap();
     assert!(again.set_len(0).is_err());
 }
 
@@ -124,8 +141,24 @@ fn a_read_only_segment_stays_so_when_it_is_handed_over() {
         let reader = segment.read_only().unwrap();
         assert_eq!((reader.access(), get(&reader)), (Access::ReadOnly, 3));
         let (fd, flavour) = copy_of(&reader);
-        let other = Segment::from_handle(fd, flavour).unwrap();
+        let again = fd.try_clone().unwrap();
+        let other = Segment::from_handle(fd, flavour.clone(), Access::ReadOnly).unwrap();
         assert_eq!((other.access(), get(&other)), (Access::ReadOnly, 3));
+        let error = Segment::from_handle(again, flavour, Access::ReadWrite).unwrap_err();
+        assert!(matches!(error, Error::WrongAccess { .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_segment_taken_for_reading_cannot_be_written_whatever_its_handle_allows() {
+    let name = Name::new();
+    for create in [Create::anonymous(), Create::named(&name.0)] {
+        let segment = Segment::create(create, 4096, |_| Ok(())).unwrap();
+        let (fd, flavour) = copy_of(&segment);
+        let reader = Segment::from_handle(fd, flavour, Access::ReadOnly).unwrap();
+        assert_eq!(reader.access(), Access::ReadOnly);
+        let (fd, _) = reader.handle();
+        assert_eq!(file::access(fd).unwrap(), (true, false));
     }
 }
 
@@ -381,7 +414,7 @@ fn a_segment_of_another_user_is_refused() {
 fn an_adopted_descriptor_becomes_a_segment() {
     let fd = memory::anonymous().unwrap();
     let other = fd.try_clone().unwrap();
-    let segment = Segment::create(Create::adopt(fd.into()), 5000, |_| Ok(())).unwrap();
+    let segment = adopt(fd).unwrap();
     assert_eq!(
         (segment.len(), segment.handle().1),
         (5000, Flavour::Anonymous)
@@ -403,7 +436,7 @@ fn an_adopted_file_keeps_its_length_and_its_place() {
         .unwrap();
     file.write_all(&[1; 10_000]).unwrap();
     let other = file.try_clone().unwrap();
-    let segment = Segment::create(Create::adopt(file.into()), 5000, |_| Ok(())).unwrap();
+    let segment = adopt(file).unwrap();
     assert_eq!(segment.len(), 10_000);
     assert_eq!(segment.path(), Some(name.path().as_path()));
     let opened = Segment::open(Open::fd(other.into()), Access::ReadWrite, |_| {
@@ -414,12 +447,37 @@ fn an_adopted_file_keeps_its_length_and_its_place() {
 }
 
 #[test]
+fn a_file_that_somebody_has_is_not_adopted() {
+    let name = Name::new();
+    let creator = name.create().unwrap();
+    put(&creator, 1);
+    let (fd, _) = copy_of(&creator);
+    assert!(adopt(fd).unwrap_err().is_already_exists());
+    assert_eq!((creator.len(), get(&creator)), (4096, 1));
+
+    // Nor may it be adopted while the one who adopted it has it.
+    drop(creator);
+    name.abandon(true);
+    let fd = || {
+        File::options()
+            .read(true)
+            .write(true)
+            .open(name.path())
+            .unwrap()
+    };
+    let adopted = adopt(fd()).unwrap();
+    assert!(adopt(fd()).unwrap_err().is_already_exists());
+    drop(adopted);
+    adopt(fd()).unwrap();
+}
+
+#[test]
 fn a_descriptor_for_reading_does_not_become_one_for_writing() {
     let name = Name::new();
     fs::write(name.path(), [1; 100]).unwrap();
     let fd = || OwnedFd::from(File::open(name.path()).unwrap());
     for error in [
-        Segment::create(Create::adopt(fd()), 100, |_| Ok(())).unwrap_err(),
+        adopt(fd()).unwrap_err(),
         Segment::open(Open::fd(fd()), Access::ReadWrite, |_| Ok(())).unwrap_err(),
     ] {
         assert!(matches!(error, Error::WrongAccess { .. }), "{error}");
