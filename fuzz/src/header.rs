@@ -68,35 +68,43 @@ fn damaged<'w>(ground: &Ground, world: &'w World<'w>, how: u8) -> Region<'static
     let sound = ground.region(ROOM, &[]);
     let (placed, len) = match world.byte() % 8 {
         0 => (
-            Value::place(sound, os, ORIGIN, 1.5f64).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Value::place(sound, os, ORIGIN, 1.5f64) }.map(drop),
             Value::<f64, Hostile<'_>>::required_len(),
         ),
         1 => (
-            Value::place(sound, os, ORIGIN, ZERO).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Value::place(sound, os, ORIGIN, ZERO) }.map(drop),
             Value::<Sample, Hostile<'_>>::required_len(),
         ),
         2 => (
-            Mutex::place(sound, os, ORIGIN, 7u64).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Mutex::place(sound, os, ORIGIN, 7u64) }.map(drop),
             Mutex::<u64, Hostile<'_>>::required_len(),
         ),
         3 => (
-            Array::<f64, _>::place(sound, os, ORIGIN, &dims).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Array::<f64, _>::place(sound, os, ORIGIN, &dims) }.map(drop),
             Array::<f64, Hostile<'_>>::required_len(&dims).unwrap_or(ROOM),
         ),
         4 => (
-            Array::<[u16; 3], _>::place(sound, os, ORIGIN, &dims).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Array::<[u16; 3], _>::place(sound, os, ORIGIN, &dims) }.map(drop),
             Array::<[u16; 3], Hostile<'_>>::required_len(&dims).unwrap_or(ROOM),
         ),
         5 => (
-            AtomicArray::<u64>::place(sound, ORIGIN, &dims).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { AtomicArray::<u64>::place(sound, ORIGIN, &dims) }.map(drop),
             AtomicArray::<u64>::required_len(&dims).unwrap_or(ROOM),
         ),
         6 => (
-            Counter::place(sound, ORIGIN, 3).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { Counter::place(sound, ORIGIN, 3) }.map(drop),
             Counter::required_len(),
         ),
         _ => (
-            ShardedCounter::place(sound, ORIGIN, 1 << (how / 4 % 4)).map(drop),
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { ShardedCounter::place(sound, ORIGIN, 1 << (how / 4 % 4)) }.map(drop),
             ShardedCounter::required_len(1 << (how / 4 % 4)).unwrap_or(ROOM),
         ),
     };
@@ -142,13 +150,15 @@ fn sum_up(region: Region<'static>) {
 fn attach_as_everything<'w>(region: Region<'static>, world: &'w World<'w>) {
     let os = Hostile(world);
     if let Some(counter) = attached(region, Counter::attach(region), |_, fresh| {
-        Counter::place(fresh, ORIGIN, 0).map(drop)
+        // SAFETY: fresh memory, in which no layout is in use.
+        unsafe { Counter::place(fresh, ORIGIN, 0) }.map(drop)
     }) {
         counter.add(1);
         show(counter);
     }
     if let Some(counter) = attached(region, ShardedCounter::attach(region), |view, fresh| {
-        ShardedCounter::place(fresh, ORIGIN, view.shards()).map(drop)
+        // SAFETY: fresh memory, in which no layout is in use.
+        unsafe { ShardedCounter::place(fresh, ORIGIN, view.shards()) }.map(drop)
     }) {
         for slot in [0, counter.shards() - 1, counter.shards(), usize::MAX] {
             counter.add(slot, 1);
@@ -156,7 +166,8 @@ fn attach_as_everything<'w>(region: Region<'static>, world: &'w World<'w>) {
         show((counter, counter.take()));
     }
     if let Some(array) = attached(region, AtomicArray::<u64>::attach(region), |view, fresh| {
-        AtomicArray::<u64>::place(fresh, ORIGIN, &dims(view.shape())).map(drop)
+        // SAFETY: fresh memory, in which no layout is in use.
+        unsafe { AtomicArray::<u64>::place(fresh, ORIGIN, &dims(view.shape())) }.map(drop)
     }) {
         memory::check_inside(region, &array);
         for element in array.iter() {
@@ -176,7 +187,10 @@ fn as_value<T: Element>(region: Region<'static>, os: Hostile<'_>, zero: T) {
     let value = attached(
         region,
         Value::<T, _>::attach(region, os, ORIGIN),
-        |_, fresh| Value::place(fresh, os, ORIGIN, zero).map(drop),
+        |_, fresh| {
+            // SAFETY: fresh memory, in which no layout is in use.
+            unsafe { Value::place(fresh, os, ORIGIN, zero) }.map(drop)
+        },
     );
     if let Some(value) = value {
         os.0.call(|| value.get());
@@ -198,7 +212,10 @@ fn as_mutex(region: Region<'static>, os: Hostile<'_>) {
     let mutex = attached(
         region,
         Mutex::<u64, _>::attach(region, os, ORIGIN),
-        |_, fresh| Mutex::place(fresh, os, ORIGIN, 0u64).map(drop),
+        |_, fresh| {
+            // SAFETY: fresh memory, in which no layout is in use.
+            unsafe { Mutex::place(fresh, os, ORIGIN, 0u64) }.map(drop)
+        },
     );
     if let Some(mutex) = mutex {
         match os.0.call(|| mutex.try_lock()) {
@@ -221,7 +238,10 @@ fn as_array<T: Element>(region: Region<'static>, os: Hostile<'_>) {
     let array = attached(
         region,
         Array::<T, _>::attach(region, os, ORIGIN),
-        |view, fresh| Array::<T, _>::place(fresh, os, ORIGIN, &dims(view.shape())).map(drop),
+        |view, fresh| {
+            // SAFETY: fresh memory, in which no layout is in use.
+            unsafe { Array::<T, _>::place(fresh, os, ORIGIN, &dims(view.shape())) }.map(drop)
+        },
     );
     if let Some(array) = array {
         assert_eq!(array.shape().elements(), Some(array.len() as u64));
