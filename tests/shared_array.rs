@@ -286,7 +286,7 @@ fn a_file_that_cannot_be_used_is_refused_with_a_reason_and_code_2() {
         (
             "beyond",
             npy("'<f8'", "False", "(18446744073709551616,)", &[]),
-            "too large",
+            "cannot be larger",
         ),
         (
             "claimed",
@@ -296,12 +296,27 @@ fn a_file_that_cannot_be_used_is_refused_with_a_reason_and_code_2() {
         (
             "negative",
             npy("'<f8'", "False", "(-2,)", &[0; 16]),
-            "dimension -2",
+            "negative",
         ),
         (
             "nested",
             npy("'<f8'", "False", &nested, &[0; 16]),
-            "dimension",
+            "longer than 10,000 bytes",
+        ),
+        (
+            "tuples",
+            npy("'<f8'", "False", "((((((0,),),),),),)", &[0; 16]),
+            "within each other",
+        ),
+        (
+            "lists",
+            npy(
+                "'<f8'",
+                "False",
+                &format!("{}{}", "[".repeat(50), "]".repeat(50)),
+                &[],
+            ),
+            "not supported",
         ),
         (
             "dimensions",
@@ -311,7 +326,7 @@ fn a_file_that_cannot_be_used_is_refused_with_a_reason_and_code_2() {
         (
             "shapeless",
             b"\x93NUMPY\x01\x00\x02\x00{}".to_vec(),
-            "lacks",
+            "missing",
         ),
         (
             "version",
@@ -324,7 +339,7 @@ fn a_file_that_cannot_be_used_is_refused_with_a_reason_and_code_2() {
         assert_refused(&[file.path()], reason);
     }
     assert_refused(&["/no/such/file.npy"], "No such file");
-    assert_refused(&["/"], "not an .npy file");
+    assert_refused(&["/"], "Is a directory");
 }
 
 #[test]

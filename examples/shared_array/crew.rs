@@ -6,7 +6,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use multiproc::{Child, Process, StartMethod};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::work::{Job, Outcome};
+use crate::work::{Failed, Job, Outcome};
 
 pub struct Crew {
     workers: usize,
@@ -36,14 +36,11 @@ impl Crew {
     /// Runs `task` in a child for each part of the array; what they return comes in the same order.
     ///
     /// When one of them fails, so does this, at once: dropping the other children kills them.
-    pub fn run<R>(
+    pub fn run<R: Serialize + DeserializeOwned>(
         &self,
         job: &Job,
         task: fn((Job, Range<usize>)) -> Outcome<R>,
-    ) -> Result<Vec<R>, Box<dyn Error>>
-    where
-        R: Serialize + DeserializeOwned,
-    {
+    ) -> Result<Vec<R>, Box<dyn Error>> {
         let mut team = Vec::new();
         for (number, range) in job.array.split(self.workers).enumerate() {
             let child = Process::builder()
@@ -51,10 +48,11 @@ impl Crew {
                 .method(self.method)
                 .die_with_parent(true)
                 .start(task, (job.clone(), range.clone()))?;
+            let result = None;
             team.push(Worker {
                 range,
                 child,
-                result: None,
+                result,
             });
         }
         // All are asked in turn and none is waited for: the first to fail is the first to be heard.
@@ -63,23 +61,22 @@ impl Crew {
             team.iter_mut().try_for_each(Worker::poll)?;
             self.bar.set_position(job.progress.get());
         }
-        Ok(team
-            .into_iter()
-            .filter_map(|worker| worker.result)
-            .collect())
+        let results = team.into_iter().filter_map(|worker| worker.result);
+        Ok(results.collect())
     }
 }
 
 impl<R: DeserializeOwned> Worker<R> {
     fn poll(&mut self) -> Result<(), String> {
-        if self.result.is_none() {
-            let outcome = self.child.try_join().map_err(|error| error.to_string());
-            self.result = outcome.and_then(Option::transpose).map_err(|error| {
-                let [start, end] =
-                    [self.range.start, self.range.end].map(|at| HumanCount(at as u64));
-                format!("{error} while it worked on elements {start}..{end}")
-            })?;
+        if self.result.is_some() {
+            return Ok(());
         }
+        let outcome = self.child.try_join().map_err(Failed::from);
+        self.result = outcome.and_then(Option::transpose).map_err(|Failed(why)| {
+            let Range { start, end } = self.range;
+            let [start, end] = [start, end].map(|at| HumanCount(at as u64));
+            format!("{why} while it worked on elements {start}..{end}")
+        })?;
         Ok(())
     }
 }

@@ -2,14 +2,17 @@
 
 use std::error::Error;
 
-use multiproc::{Array, AtomicArray, Counter};
+use multiproc::AtomicArray;
 
 use crate::{
     crew::Crew,
-    moments::Moments,
-    order::{ROUNDS, Search},
+    moments::{Moments, Sum},
+    order::ROUNDS,
     work::{self, BINS, Job},
 };
+
+/// How often the workers go over the array: to fill it, and once for each round of the search.
+pub const PASSES: usize = 1 + ROUNDS;
 
 const QUANTILES: [(&str, f64); 5] = [
     ("q01", 0.01),
@@ -24,6 +27,7 @@ pub struct Figures {
     /// How many there are that are not NaN. The others are left out everywhere, as by NumPy's
     /// `nanmean` and its like.
     pub count: usize,
+    pub nans: usize,
     pub mean: f64,
     /// The standard deviation of the population.
     pub std: f64,
@@ -35,18 +39,20 @@ pub struct Figures {
 
 /// Finds the figures of `job.array`, and standardises it in place: `(x - mean) / std`.
 pub fn standardise(mut job: Job, crew: &Crew) -> Result<Figures, Box<dyn Error>> {
-    let all = merge(crew.run(&job, work::look)?);
-    let count = all.count as f64;
-    job.mean = all.sum.value() / count;
+    let parts = crew.run(&job, work::look)?;
+    let all = parts.into_iter().fold(Moments::NONE, Moments::merge);
+    let (count, sum) = (all.count, all.sum.value());
+    job.mean = sum / count as f64;
     // A quantile lies between two neighbours of the sorted numbers, as a rule.
-    let last = all.count.saturating_sub(1);
+    let last = count.saturating_sub(1);
     let places = QUANTILES.map(|(_, quantile)| quantile * last as f64);
     let neighbours = |place: &f64| [*place as u64, last.min(*place as usize + 1) as u64];
     job.search.aim(places.iter().flat_map(neighbours));
     job.next_round()?;
 
-    let squares = merge(crew.run(&job, work::look)?).squares;
-    job.std = (squares.value() / count).sqrt();
+    let parts = crew.run(&job, work::spread)?;
+    let squares = parts.into_iter().fold(Sum::default(), Sum::merge);
+    job.std = (squares.value() / count as f64).sqrt();
     job.next_round()?;
 
     for _ in 2..ROUNDS - 1 {
@@ -54,24 +60,22 @@ pub fn standardise(mut job: Job, crew: &Crew) -> Result<Figures, Box<dyn Error>>
         job.next_round()?;
     }
 
-    let mut histogram = vec![0; BINS];
-    for part in crew.run(&job, work::standardise)? {
-        histogram
-            .iter_mut()
-            .zip(part)
-            .for_each(|(bin, more)| *bin += more);
-    }
+    let parts = crew.run(&job, work::standardise)?;
+    let histogram = (0..BINS)
+        .map(|bin| parts.iter().map(|part| part[bin]).sum())
+        .collect();
     job.search.narrow(&job.tally);
 
     let (mean, std) = (job.mean, job.std);
-    let mut named = vec![("sum", all.sum.value()), ("mean", mean), ("std", std)];
-    named.extend([("min", all.min()), ("max", all.max())]);
+    let mut named = vec![("sum", sum), ("mean", mean), ("std", std)];
+    named.extend([("min", all.min), ("max", all.max)]);
     let found: Vec<f64> = job.search.found().collect();
     for (((name, _), place), pair) in QUANTILES.iter().zip(places).zip(found.chunks(2)) {
         named.push((name, between(pair[0], pair[1], place.fract())));
     }
     Ok(Figures {
-        count: all.count,
+        count,
+        nans: job.array.len() - count,
         mean,
         std,
         named,
@@ -79,8 +83,12 @@ pub fn standardise(mut job: Job, crew: &Crew) -> Result<Figures, Box<dyn Error>>
     })
 }
 
-fn merge(parts: Vec<Moments>) -> Moments {
-    parts.into_iter().fold(Moments::default(), Moments::merge)
+impl Job {
+    fn next_round(&mut self) -> Result<(), multiproc::Error> {
+        self.search.narrow(&self.tally);
+        self.tally = AtomicArray::zeroed(self.search.tally_len())?;
+        Ok(())
+    }
 }
 
 /// NumPy's default, "linear", in its order of operations.
@@ -89,27 +97,5 @@ fn between(low: f64, high: f64, fraction: f64) -> f64 {
         _ if low == high => low, // two infinities, say
         step if fraction < 0.5 => low + step * fraction,
         step => high - step * (1.0 - fraction),
-    }
-}
-
-impl Job {
-    pub fn new(array: &Array<f64>) -> Result<Job, multiproc::Error> {
-        let search = Search::new();
-        let tally = AtomicArray::zeroed(search.tally_len())?;
-        let (array, progress) = (array.clone(), Counter::new(0)?);
-        Ok(Job {
-            array,
-            progress,
-            search,
-            tally,
-            mean: 0.0,
-            std: 0.0,
-        })
-    }
-
-    fn next_round(&mut self) -> Result<(), multiproc::Error> {
-        self.search.narrow(&self.tally);
-        self.tally = AtomicArray::zeroed(self.search.tally_len())?;
-        Ok(())
     }
 }

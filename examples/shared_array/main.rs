@@ -25,14 +25,13 @@ use std::{
 };
 
 use clap::Parser;
-use multiproc::{Array, ClaimError, StartMethod};
+use multiproc::Array;
 
 use crate::{
     cli::Options,
     crew::Crew,
     figures::Figures,
     npy::{BadFile, NpyFile},
-    order::ROUNDS,
     report::Report,
     work::Job,
 };
@@ -50,58 +49,46 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<(), Box<dyn Error>> {
-    let mut file = options.file.as_deref().map(NpyFile::open).transpose()?;
-    let shape = file
-        .as_ref()
-        .map_or(vec![options.generate], |file| file.shape().to_vec());
+    let shape = match &options.file {
+        Some(path) => NpyFile::open(path)?.shape,
+        None => vec![options.generate],
+    };
     let array = Array::zeroed(&shape)?;
+    let (figures, seconds) = work_through(&array, options, options.workers)?;
 
-    let (figures, seconds) = work_through(&array, file.as_mut(), options.method, options.workers)?;
     if let Some(path) = &options.out {
-        let numbers = array.read(..).map_err(ClaimError::without_guard)?;
+        let numbers = array.read(..).map_err(multiproc::Error::from)?;
         npy::write(path, &shape, &numbers)
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     // The same again with one worker alone, for comparison.
-    let (_, seconds_alone) = work_through(&array, file.as_mut(), options.method, 1)?;
+    let seconds_alone = match options.workers {
+        1 => seconds,
+        _ => work_through(&array, options, 1)?.1,
+    };
 
-    let &Options {
-        workers,
-        method,
-        json,
-        ..
-    } = options;
     let report = Report {
-        elements: array.len(),
+        options,
         figures,
-        workers,
-        method,
         seconds,
         seconds_alone,
     };
-    let text = if json {
-        format!("{}\n", report.json())
-    } else {
-        report.to_string()
+    let text = match options.json {
+        true => format!("{}\n", report.json()),
+        false => report.to_string(),
     };
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Fills the array, from the file or with made-up numbers, and has it described and standardised.
-/// Gives the seconds that the latter took.
+/// Fills the array, and has it described and standardised. Gives the seconds that the latter took.
 fn work_through(
     array: &Array<f64>,
-    file: Option<&mut NpyFile>,
-    method: StartMethod,
+    options: &Options,
     workers: u16,
 ) -> Result<(Figures, f64), Box<dyn Error>> {
-    let job = Job::new(array)?;
-    let passes = ROUNDS + usize::from(file.is_none());
-    let crew = Crew::new(workers, method, passes * array.len())?;
-    match file {
-        Some(file) => file.read(&mut array.write(..).map_err(ClaimError::without_guard)?)?,
-        None => drop(crew.run(&job, work::generate)?),
-    }
+    let crew = Crew::new(workers, options.method, figures::PASSES * array.len())?;
+    let job = Job::new(array, options.file.as_deref())?;
+    crew.run(&job, work::fill)?;
     let start = Instant::now();
     let figures = figures::standardise(job, &crew)?;
     Ok((figures, start.elapsed().as_secs_f64()))

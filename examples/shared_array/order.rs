@@ -101,12 +101,15 @@ impl<'a> Tally<'a> {
     }
 
     pub fn add(&mut self, block: &[f64]) {
-        let Search {
-            known, prefixes, ..
-        } = self.search;
+        let known = self.search.known;
         for key in block.iter().map(|&x| key(x)) {
             let prefix = key.unbounded_shr(64 - known);
-            if let Some(slot) = prefixes.iter().position(|&other| other == prefix) {
+            if let Some(slot) = self
+                .search
+                .prefixes
+                .iter()
+                .position(|&other| other == prefix)
+            {
                 let digit = key << known >> 48;
                 self.counts[slot * DIGITS + digit as usize] += 1;
             }
@@ -115,13 +118,11 @@ impl<'a> Tally<'a> {
 
     /// Adds the counts to those of the other workers.
     pub fn publish(self, tally: &[AtomicU64]) {
-        for (count, all) in self
-            .counts
-            .into_iter()
-            .zip(tally)
-            .filter(|(count, _)| *count > 0)
-        {
-            all.fetch_add(count, Relaxed);
+        for (all, count) in tally.iter().zip(self.counts) {
+            // Most are 0.
+            if count > 0 {
+                all.fetch_add(count, Relaxed);
+            }
         }
     }
 }
