@@ -24,21 +24,22 @@
 
 use crate::{
     atomic::{AtomicU64, Ordering},
-    lock::{self, Lock, Refused, Slices, Taken, WAITERS},
-    os::{Os, is_dead},
+    lock::{self, Lock, Refused, Slices, Taken},
+    os::Os,
     owner::Owner,
     wait_graph::{Entry, Party, RowSet, WaitGraph, rows_of},
+    waiter::{Next, Waiter},
 };
 
 /// How many claims can be held or waited for at once.
 pub const ROWS: usize = 64;
 
 /// In a row's state: the claim is waited for, not held.
-const WAITING: u64 = 1;
+pub(crate) const WAITING: u64 = 1;
 /// In a row's state: the claim shares with no other.
-const EXCLUSIVE: u64 = 2;
+pub(crate) const EXCLUSIVE: u64 = 2;
 /// In a waiting row's state, above this bit: since when it has been this claim's turn, as others saw it; 0 is not yet.
-const TURN_SHIFT: u32 = 2;
+pub(crate) const TURN_SHIFT: u32 = 2;
 
 /// How long a call that must not wait puts up with somebody else's work on the table, in nanoseconds. That work takes
 /// tens of nanoseconds, and when many stand in line a fraction of a millisecond, unless whoever does it is stopped.
@@ -77,12 +78,12 @@ pub trait Rule {
 /// One row as it lies in shared memory.
 #[repr(C)]
 #[derive(Debug, Default)]
-struct Row {
+pub(crate) struct Row {
     /// Published last, by Release; 0 when free.
-    owner: AtomicU64,
+    pub(crate) owner: AtomicU64,
     thread: AtomicU64,
     ticket: AtomicU64,
-    state: AtomicU64,
+    pub(crate) state: AtomicU64,
     start: AtomicU64,
     end: AtomicU64,
 }
@@ -95,7 +96,7 @@ pub struct Holders {
     /// Which rows may be in use.
     used: AtomicU64,
     tickets: AtomicU64,
-    rows: [Row; ROWS],
+    pub(crate) rows: [Row; ROWS],
 }
 
 #[cfg(not(loom))]
@@ -106,7 +107,7 @@ const _: () = assert!(size_of::<Row>() == 48 && size_of::<Holders>() == 32 + 48 
 #[must_use = "a row that is not released stays held until its process ends"]
 pub struct Held {
     me: Owner,
-    row: usize,
+    pub(crate) row: usize,
 }
 
 impl Held {
@@ -209,7 +210,7 @@ impl Holders {
     ///
     /// The caller has the table lock, and `used` is not all rows.
     #[inline]
-    fn enter<O: Os>(
+    pub(crate) fn enter<O: Os>(
         &self,
         os: &O,
         used: RowSet,
@@ -247,18 +248,7 @@ impl Holders {
         until: u64,
         mut taken: Taken,
     ) -> Result<Held, Refused> {
-        let mut waiter = Waiter {
-            table: self,
-            os,
-            rule,
-            want,
-            party: Party {
-                owner: taken.me,
-                thread: os.thread(),
-            },
-            seat: None,
-            passed: [0; ROWS],
-        };
+        let mut waiter = Waiter::new(self, os, rule, want, taken.me);
         let mut slices = Slices::new();
         loop {
             let now = os.now();
@@ -304,7 +294,7 @@ impl Holders {
 
     /// Frees a row that `owner` has and wakes all who sleep on it: shared claims may go on together.
     #[inline]
-    fn free<O: Os>(&self, os: &O, row: usize, owner: Owner) {
+    pub(crate) fn free<O: Os>(&self, os: &O, row: usize, owner: Owner) {
         let word = &self.rows[row].owner;
         if lock::release(word, owner) {
             os.step("claim: freed, nobody woken yet");
@@ -313,7 +303,7 @@ impl Holders {
     }
 
     /// A private copy of the rows in `of` that are in use. The caller has the table lock.
-    fn copy(&self, of: RowSet) -> WaitGraph {
+    pub(crate) fn copy(&self, of: RowSet) -> WaitGraph {
         let mut graph = WaitGraph {
             entries: [Entry::EMPTY; ROWS],
             used: 0,
@@ -371,233 +361,6 @@ impl Row {
             ticket: self.ticket.load(Ordering::Relaxed),
             waiting: self.state.load(Ordering::Relaxed) & WAITING != 0,
             claim: self.claim(),
-        }
-    }
-}
-
-/// What a waiter does next.
-enum Next {
-    Granted(Held),
-    Refused(Refused),
-    /// Sleep on the owner word of `row` while it is `word`; `full`: not because of a conflict, but for lack of rows.
-    Wait {
-        row: usize,
-        word: u64,
-        full: bool,
-    },
-}
-
-/// One claim that could not be had at once.
-struct Waiter<'a, O: Os, R: Rule> {
-    table: &'a Holders,
-    os: &'a O,
-    rule: &'a R,
-    want: Claim,
-    party: Party,
-    /// The row in which the claim stands in line, and its ticket. There is none while the table is full.
-    seat: Option<(Held, u64)>,
-    /// The tickets of those whose place in line is not waited for, each at its row (invariant 4).
-    passed: [u64; ROWS],
-}
-
-impl<O: Os, R: Rule> Waiter<'_, O, R> {
-    /// Looks at the table, whose lock the caller has. `late`: the deadline has passed, this is the last look. `bury`:
-    /// ask whether those in the way still live.
-    fn look(&mut self, now: u64, late: bool, bury: bool) -> Next {
-        loop {
-            let others = !self.seat.map_or(0, |(held, _)| 1 << held.row);
-            let graph = self.table.copy(others);
-            let passed = graph.used & self.passed_in(&graph);
-            let ticket = self.seat.map_or(u64::MAX, |(_, ticket)| ticket);
-            let blockers = graph.blockers(self.rule, &self.want, ticket) & !passed;
-            if blockers == 0 {
-                match self.grant(&graph, late, bury) {
-                    Some(next) => return next,
-                    None => continue,
-                }
-            }
-            // Whoever holds up those who stand in line before us holds us up, too.
-            let ahead = graph.ahead(self.rule, blockers, passed);
-            if bury && self.sweep(&graph, ahead) {
-                continue;
-            }
-            let in_line = graph.select(blockers, |entry| entry.waiting);
-            let held = blockers & !in_line;
-            if rows_of(held).any(|row| graph.waits_for(self.rule, row, self.party, true)) {
-                // The dead wait for nobody: bury them before judging.
-                if self.sweep(&graph, graph.used) {
-                    continue;
-                }
-                return Next::Refused(Refused::WouldDeadlock);
-            }
-            if let Some(row) = rows_of(in_line)
-                .find(|&row| graph.waits_for(self.rule, row, self.party, false))
-                .or_else(|| self.ignores_its_turn(&graph, ahead, passed, now))
-            {
-                self.passed[row] = graph.entries[row].ticket;
-                continue;
-            }
-            let first_in_line = || rows_of(in_line).min_by_key(|&row| graph.entries[row].ticket);
-            let Some(row) = rows_of(held).next().or_else(first_in_line) else {
-                continue;
-            };
-            if late {
-                return Next::Refused(Refused::TimedOut);
-            }
-            if self.must_not_wait_for_room(&graph) {
-                if self.sweep(&graph, graph.used) {
-                    continue;
-                }
-                return Next::Refused(Refused::TooManyClaims);
-            }
-            self.stand_in_line(&graph);
-            if let Some(word) = self.mark(row, &graph) {
-                return Next::Wait {
-                    row,
-                    word,
-                    full: false,
-                };
-            }
-        }
-    }
-
-    /// The rows whose place in line is not waited for.
-    fn passed_in(&self, graph: &WaitGraph) -> RowSet {
-        rows_of(graph.used)
-            .filter(|&row| {
-                let entry = &graph.entries[row];
-                entry.waiting && entry.ticket == self.passed[row]
-            })
-            .fold(0, |rows, row| rows | 1 << row)
-    }
-
-    /// A row of `ahead` that has not taken its turn for a whole slice. Since when is noted in the row itself, so that
-    /// many short waits find it out as well as a long one.
-    fn ignores_its_turn(
-        &self,
-        graph: &WaitGraph,
-        ahead: RowSet,
-        passed: RowSet,
-        now: u64,
-    ) -> Option<usize> {
-        let in_line = graph.select(ahead & !passed, |entry| entry.waiting);
-        rows_of(in_line).find(|&row| {
-            if !graph.is_its_turn(self.rule, row, passed) {
-                return false;
-            }
-            // Relaxed: read and written under the table lock only.
-            let state = &self.table.rows[row].state;
-            let now_state = state.load(Ordering::Relaxed);
-            let since = now_state >> TURN_SHIFT;
-            if since == 0 {
-                let mode = now_state & (WAITING | EXCLUSIVE);
-                state.store(mode | now << TURN_SHIFT, Ordering::Relaxed);
-                return false;
-            }
-            Slices::is_long_ago(since, now)
-        })
-    }
-
-    /// Nothing is in the way: the claim becomes held, unless there is no row for it. `None`: look again.
-    fn grant(&self, graph: &WaitGraph, late: bool, bury: bool) -> Option<Next> {
-        if let Some((held, _)) = self.seat {
-            let exclusive = if self.want.exclusive { EXCLUSIVE } else { 0 };
-            // Relaxed: read under the table lock only. This one store is the change.
-            self.table.rows[held.row]
-                .state
-                .store(exclusive, Ordering::Relaxed);
-            self.os.step("claim: granted");
-            return Some(Next::Granted(held));
-        }
-        if graph.used != RowSet::MAX {
-            let (held, _) = self
-                .table
-                .enter(self.os, graph.used, self.party.owner, &self.want, 0);
-            return Some(Next::Granted(held));
-        }
-        if bury && self.sweep(graph, graph.used) {
-            return None;
-        }
-        if self.must_not_wait_for_room(graph) {
-            // The dead need no rows: bury them before judging.
-            if self.sweep(graph, graph.used) {
-                return None;
-            }
-            return Some(Next::Refused(Refused::TooManyClaims));
-        }
-        if late {
-            return Some(Next::Refused(Refused::TimedOut));
-        }
-        let row = rows_of(graph.used).min_by_key(|&row| graph.entries[row].ticket)?;
-        let word = self.mark(row, graph)?;
-        Some(Next::Wait {
-            row,
-            word,
-            full: true,
-        })
-    }
-
-    /// Whether there is no row to stand in line, for one who holds others. Two such threads would wait for each other
-    /// for ever, and neither could see it, because who waits without a row is not in the graph.
-    fn must_not_wait_for_room(&self, graph: &WaitGraph) -> bool {
-        let is_own = |row: usize| graph.entries[row].party == self.party;
-        self.seat.is_none() && graph.used == RowSet::MAX && rows_of(graph.used).any(is_own)
-    }
-
-    fn stand_in_line(&mut self, graph: &WaitGraph) {
-        if self.seat.is_none() && graph.used != RowSet::MAX {
-            self.seat =
-                Some(
-                    self.table
-                        .enter(self.os, graph.used, self.party.owner, &self.want, WAITING),
-                );
-        }
-    }
-
-    /// Sets the `WAITERS` bit of a row so that its release wakes us; returns the word to sleep on, or `None` when the
-    /// row has been released meanwhile.
-    fn mark(&self, row: usize, graph: &WaitGraph) -> Option<u64> {
-        let word = graph.entries[row].word;
-        if word & WAITERS == 0 {
-            // Relaxed: the release of this row is an exchange of the same word, so it cannot miss the bit.
-            self.table.rows[row]
-                .owner
-                .compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
-                .ok()?;
-        }
-        self.os.step("claim: marked as waited for");
-        Some(word | WAITERS)
-    }
-
-    /// Frees those rows of `set` whose owner is dead; whether there were any.
-    fn sweep(&self, graph: &WaitGraph, set: RowSet) -> bool {
-        let mut any = false;
-        // Rows of one owner are often neighbours, and asking the system costs microseconds.
-        let mut asked = (self.party.owner, false);
-        for row in rows_of(set) {
-            let entry = &graph.entries[row];
-            let owner = entry.party.owner;
-            if owner != asked.0 {
-                asked = (owner, is_dead(self.os, owner));
-            }
-            if !asked.1 {
-                continue;
-            }
-            self.os.step("claim: owner found dead");
-            if !entry.waiting {
-                self.rule.died(&entry.claim, owner);
-                self.os.step("claim: death noted");
-            }
-            self.table.free(self.os, row, owner);
-            any = true;
-        }
-        any
-    }
-
-    /// Gives the place in line up.
-    fn leave(self) {
-        if let Some((held, _)) = self.seat {
-            self.table.release(self.os, held);
         }
     }
 }

@@ -46,6 +46,7 @@ mod slots;
 mod text;
 mod value;
 mod wait_graph;
+mod waiter;
 
 pub use array::{ARRAY_DATA_AT, Array};
 pub use atomic_array::{AtomicArray, AtomicElement, AtomicF32, AtomicF64};

@@ -1,0 +1,254 @@
+//! One claim that could not be had at once: what it waits for, whom it passes, whom it buries.
+//!
+//! Everything here happens under the lock of the [holders](crate::Holders) table, between two sleeps.
+
+use crate::{
+    atomic::Ordering,
+    holders::{Claim, EXCLUSIVE, Held, Holders, ROWS, Rule, TURN_SHIFT, WAITING},
+    lock::{Refused, Slices, WAITERS},
+    os::{Os, is_dead},
+    owner::Owner,
+    wait_graph::{Party, RowSet, WaitGraph, rows_of},
+};
+
+/// What a waiter does next.
+pub(crate) enum Next {
+    Granted(Held),
+    Refused(Refused),
+    /// Sleep on the owner word of `row` while it is `word`; `full`: not because of a conflict, but for lack of rows.
+    Wait {
+        row: usize,
+        word: u64,
+        full: bool,
+    },
+}
+
+/// One claim that could not be had at once.
+pub(crate) struct Waiter<'a, O: Os, R: Rule> {
+    table: &'a Holders,
+    os: &'a O,
+    rule: &'a R,
+    want: Claim,
+    party: Party,
+    /// The row in which the claim stands in line, and its ticket. There is none while the table is full.
+    seat: Option<(Held, u64)>,
+    /// The tickets of those whose place in line is not waited for, each at its row (invariant 4).
+    passed: [u64; ROWS],
+}
+
+impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
+    pub fn new(table: &'a Holders, os: &'a O, rule: &'a R, want: Claim, me: Owner) -> Self {
+        Waiter {
+            table,
+            os,
+            rule,
+            want,
+            party: Party {
+                owner: me,
+                thread: os.thread(),
+            },
+            seat: None,
+            passed: [0; ROWS],
+        }
+    }
+
+    /// Looks at the table, whose lock the caller has. `late`: the deadline has passed, this is the last look. `bury`:
+    /// ask whether those in the way still live.
+    pub fn look(&mut self, now: u64, late: bool, bury: bool) -> Next {
+        loop {
+            let others = !self.seat.map_or(0, |(held, _)| 1 << held.row);
+            let graph = self.table.copy(others);
+            let passed = graph.used & self.passed_in(&graph);
+            let ticket = self.seat.map_or(u64::MAX, |(_, ticket)| ticket);
+            let blockers = graph.blockers(self.rule, &self.want, ticket) & !passed;
+            if blockers == 0 {
+                match self.grant(&graph, late, bury) {
+                    Some(next) => return next,
+                    None => continue,
+                }
+            }
+            // Whoever holds up those who stand in line before us holds us up, too.
+            let ahead = graph.ahead(self.rule, blockers, passed);
+            if bury && self.sweep(&graph, ahead) {
+                continue;
+            }
+            let in_line = graph.select(blockers, |entry| entry.waiting);
+            let held = blockers & !in_line;
+            if rows_of(held).any(|row| graph.waits_for(self.rule, row, self.party, true)) {
+                // The dead wait for nobody: bury them before judging.
+                if self.sweep(&graph, graph.used) {
+                    continue;
+                }
+                return Next::Refused(Refused::WouldDeadlock);
+            }
+            if let Some(row) = rows_of(in_line)
+                .find(|&row| graph.waits_for(self.rule, row, self.party, false))
+                .or_else(|| self.ignores_its_turn(&graph, ahead, passed, now))
+            {
+                self.passed[row] = graph.entries[row].ticket;
+                continue;
+            }
+            let first_in_line = || rows_of(in_line).min_by_key(|&row| graph.entries[row].ticket);
+            let Some(row) = rows_of(held).next().or_else(first_in_line) else {
+                continue;
+            };
+            if late {
+                return Next::Refused(Refused::TimedOut);
+            }
+            if self.must_not_wait_for_room(&graph) {
+                if self.sweep(&graph, graph.used) {
+                    continue;
+                }
+                return Next::Refused(Refused::TooManyClaims);
+            }
+            self.stand_in_line(&graph);
+            if let Some(word) = self.mark(row, &graph) {
+                return Next::Wait {
+                    row,
+                    word,
+                    full: false,
+                };
+            }
+        }
+    }
+
+    /// The rows whose place in line is not waited for.
+    fn passed_in(&self, graph: &WaitGraph) -> RowSet {
+        rows_of(graph.used)
+            .filter(|&row| {
+                let entry = &graph.entries[row];
+                entry.waiting && entry.ticket == self.passed[row]
+            })
+            .fold(0, |rows, row| rows | 1 << row)
+    }
+
+    /// A row of `ahead` that has not taken its turn for a whole slice. Since when is noted in the row itself, so that
+    /// many short waits find it out as well as a long one.
+    fn ignores_its_turn(
+        &self,
+        graph: &WaitGraph,
+        ahead: RowSet,
+        passed: RowSet,
+        now: u64,
+    ) -> Option<usize> {
+        let in_line = graph.select(ahead & !passed, |entry| entry.waiting);
+        rows_of(in_line).find(|&row| {
+            if !graph.is_its_turn(self.rule, row, passed) {
+                return false;
+            }
+            // Relaxed: read and written under the table lock only.
+            let state = &self.table.rows[row].state;
+            let now_state = state.load(Ordering::Relaxed);
+            let since = now_state >> TURN_SHIFT;
+            if since == 0 {
+                let mode = now_state & (WAITING | EXCLUSIVE);
+                state.store(mode | now << TURN_SHIFT, Ordering::Relaxed);
+                return false;
+            }
+            Slices::is_long_ago(since, now)
+        })
+    }
+
+    /// Nothing is in the way: the claim becomes held, unless there is no row for it. `None`: look again.
+    fn grant(&self, graph: &WaitGraph, late: bool, bury: bool) -> Option<Next> {
+        if let Some((held, _)) = self.seat {
+            let exclusive = if self.want.exclusive { EXCLUSIVE } else { 0 };
+            // Relaxed: read under the table lock only. This one store is the change.
+            self.table.rows[held.row]
+                .state
+                .store(exclusive, Ordering::Relaxed);
+            self.os.step("claim: granted");
+            return Some(Next::Granted(held));
+        }
+        if graph.used != RowSet::MAX {
+            let (held, _) = self
+                .table
+                .enter(self.os, graph.used, self.party.owner, &self.want, 0);
+            return Some(Next::Granted(held));
+        }
+        if bury && self.sweep(graph, graph.used) {
+            return None;
+        }
+        if self.must_not_wait_for_room(graph) {
+            // The dead need no rows: bury them before judging.
+            if self.sweep(graph, graph.used) {
+                return None;
+            }
+            return Some(Next::Refused(Refused::TooManyClaims));
+        }
+        if late {
+            return Some(Next::Refused(Refused::TimedOut));
+        }
+        let row = rows_of(graph.used).min_by_key(|&row| graph.entries[row].ticket)?;
+        let word = self.mark(row, graph)?;
+        Some(Next::Wait {
+            row,
+            word,
+            full: true,
+        })
+    }
+
+    /// Whether there is no row to stand in line, for one who holds others. Two such threads would wait for each other
+    /// for ever, and neither could see it, because who waits without a row is not in the graph.
+    fn must_not_wait_for_room(&self, graph: &WaitGraph) -> bool {
+        let is_own = |row: usize| graph.entries[row].party == self.party;
+        self.seat.is_none() && graph.used == RowSet::MAX && rows_of(graph.used).any(is_own)
+    }
+
+    fn stand_in_line(&mut self, graph: &WaitGraph) {
+        if self.seat.is_none() && graph.used != RowSet::MAX {
+            self.seat =
+                Some(
+                    self.table
+                        .enter(self.os, graph.used, self.party.owner, &self.want, WAITING),
+                );
+        }
+    }
+
+    /// Sets the `WAITERS` bit of a row so that its release wakes us; returns the word to sleep on, or `None` when the
+    /// row has been released meanwhile.
+    fn mark(&self, row: usize, graph: &WaitGraph) -> Option<u64> {
+        let word = graph.entries[row].word;
+        if word & WAITERS == 0 {
+            // Relaxed: the release of this row is an exchange of the same word, so it cannot miss the bit.
+            self.table.rows[row]
+                .owner
+                .compare_exchange(word, word | WAITERS, Ordering::Relaxed, Ordering::Relaxed)
+                .ok()?;
+        }
+        self.os.step("claim: marked as waited for");
+        Some(word | WAITERS)
+    }
+
+    /// Frees those rows of `set` whose owner is dead; whether there were any.
+    fn sweep(&self, graph: &WaitGraph, set: RowSet) -> bool {
+        let mut any = false;
+        // Rows of one owner are often neighbours, and asking the system costs microseconds.
+        let mut asked = (self.party.owner, false);
+        for row in rows_of(set) {
+            let entry = &graph.entries[row];
+            let owner = entry.party.owner;
+            if owner != asked.0 {
+                asked = (owner, is_dead(self.os, owner));
+            }
+            if !asked.1 {
+                continue;
+            }
+            self.os.step("claim: owner found dead");
+            if !entry.waiting {
+                self.rule.died(&entry.claim, owner);
+                self.os.step("claim: death noted");
+            }
+            self.table.free(self.os, row, owner);
+            any = true;
+        }
+        any
+    }
+
+    /// Gives the place in line up.
+    pub fn leave(self) {
+        if let Some((held, _)) = self.seat {
+            self.table.release(self.os, held);
+        }
+    }
+}
