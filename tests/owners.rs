@@ -18,7 +18,7 @@ use common::{
     raw::{expect, expect_in_child, must, new_name, skip, start, wait},
     wait_until,
 };
-use multiproc::{Cause, Create, Error, LayoutError, LockError, Mutex, remove};
+use multiproc::{Cause, Create, Error, LayoutError, LockError, Mutex, Segment};
 
 /// Two slices of waiting and more: whoever could be found dead would be.
 const LONG: Duration = Duration::from_millis(250);
@@ -354,5 +354,5 @@ fn what_is_left_from_another_world_is_poisoned_and_kept() {
             }
         }
     }
-    remove(name).unwrap();
+    Segment::remove(name).unwrap();
 }

@@ -12,7 +12,10 @@ use std::{
     },
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ use common::{
     kill_self, named,
     raw::{expect, expect_in_child, in_child, must, new_name, start, wait},
 };
-use multiproc::{Create, Error, Open, Value, remove};
+use multiproc::{Create, Error, Open, Segment, Value};
 
 const OLD: [u64; 3] = [1; 3];
 const NEW: [u64; 3] = [2; 3];
@@ -48,6 +51,10 @@ fn main() -> ExitCode {
         (
             "an_opener_and_a_new_creator_of_a_stale_name_agree",
             an_opener_and_a_new_creator_of_a_stale_name_agree,
+        ),
+        (
+            "nobody_takes_away_a_name_that_another_segment_got_meanwhile",
+            nobody_takes_away_a_name_that_another_segment_got_meanwhile,
         ),
         (
             "a_peer_cannot_truncate_an_anonymous_segment",
@@ -167,7 +174,7 @@ fn a_killed_creator_of_what_shall_stay_leaves_all_or_nothing() {
             match Shared::open(name.as_str()) {
                 Ok(found) => {
                     assert_eq!(found.get(), OLD);
-                    remove(name).unwrap();
+                    Segment::remove(name).unwrap();
                 }
                 Err(error) => assert!(error.is_not_found(), "{error}"),
             }
@@ -226,12 +233,63 @@ fn an_opener_and_a_new_creator_of_a_stale_name_agree() {
             Err(error) => {
                 assert!(error.is_already_exists(), "{error}");
                 assert_eq!(opened, "1");
-                remove(name).unwrap();
+                Segment::remove(name).unwrap();
             }
         }
         results
             .iter()
             .for_each(|file| fs::remove_file(file).unwrap());
+    }
+}
+
+/// The name that somebody is about to take away.
+static DOOMED: OnceLock<String> = OnceLock::new();
+/// Whether others have tried to.
+static INTERFERED: AtomicBool = AtomicBool::new(false);
+
+/// Who takes a name away stops just before that; meanwhile others take it away, too, and make it anew.
+fn nobody_takes_away_a_name_that_another_segment_got_meanwhile() {
+    fn interfere_once() {
+        multiproc::__set_step_hook(Some(|at| {
+            if at == "segment: name to be removed" {
+                multiproc::__set_step_hook(None);
+                INTERFERED.store(true, Ordering::Relaxed);
+                let name = DOOMED.get().unwrap();
+                expect_in_child(|| {
+                    let _ = Segment::remove(name);
+                    let made = Shared::create(Create::named(name).persist(true), NEW);
+                    assert!(made.is_err(), "the name is still there");
+                });
+            }
+        }));
+    }
+    type Test = fn(&str);
+    let tests: [Test; 3] = [
+        |name| {
+            expect_in_child(|| create_and_leave(Create::named(name), OLD));
+            interfere_once();
+            let made = Shared::create(name, NEW).unwrap();
+            assert_eq!(Shared::open(name).unwrap().get(), NEW);
+            drop(made);
+        },
+        |name| {
+            let made = Shared::create(name, OLD).unwrap();
+            interfere_once();
+            drop(made);
+        },
+        |name| {
+            let _made = Shared::create(name, OLD).unwrap();
+            interfere_once();
+            Segment::remove(name).unwrap();
+        },
+    ];
+    for test in tests {
+        expect_in_child(|| {
+            let name = DOOMED.get_or_init(new_name);
+            test(name);
+            assert!(INTERFERED.load(Ordering::Relaxed));
+            assert_eq!(files_of(name), [""; 0]);
+        });
     }
 }
 
@@ -260,7 +318,7 @@ fn what_another_user_has_put_at_the_name_is_refused() {
         for error in [
             Shared::open(name.as_str()).unwrap_err(),
             Shared::create(name.as_str(), NEW).unwrap_err(),
-            remove(name).unwrap_err(),
+            Segment::remove(name).unwrap_err(),
         ] {
             assert!(
                 matches!(error, Error::NotOurs { uid, .. } if uid == foreign),
@@ -303,14 +361,14 @@ fn a_name_made_anew_leaves_old_handles_on_the_old_segment() {
     let name = &new_name();
     let old = Shared::create(name.as_str(), OLD).unwrap();
     expect_in_child(|| {
-        remove(name).unwrap();
+        Segment::remove(name).unwrap();
         create_and_leave(Create::named(name).persist(true), NEW);
     });
     assert_eq!(old.get(), OLD);
     assert_eq!(Shared::open(name.as_str()).unwrap().get(), NEW);
     drop(old);
     assert_eq!(Shared::open(name.as_str()).unwrap().get(), NEW);
-    remove(name).unwrap();
+    Segment::remove(name).unwrap();
 }
 
 fn a_segment_survives_those_who_attach() {

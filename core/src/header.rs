@@ -49,7 +49,8 @@ pub const LAYOUT_VERSION: u32 = 1;
 /// The length of a header in bytes.
 pub const HEADER_LEN: usize = 512;
 
-const MAGIC: u64 = u64::from_le_bytes(*b"MPROCSHM");
+/// The first eight bytes of every layout, as a little-endian number.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"MPROCSHM");
 const READY: u64 = u64::from_le_bytes(*b"READY\0\0\0");
 
 /// What a layout holds.

@@ -56,7 +56,7 @@ pub use counter::{Counter, MAX_SHARDS, ShardedCounter};
 pub use element::__private;
 pub use element::Element;
 pub use error::{LayoutError, Shape};
-pub use header::{HEADER_LEN, Kind, LAYOUT_VERSION, MAX_DIMS};
+pub use header::{HEADER_LEN, Kind, LAYOUT_VERSION, MAGIC, MAX_DIMS};
 pub use holders::{Claim, Held, Holders, ROWS, Rule};
 pub use lock::{FOREVER, Lock, NOW, Refused, Taken};
 pub use mutex::{Mutex, MutexGuard};

@@ -74,15 +74,15 @@ pub use counter::{Counter, ShardedCounter};
 pub use dimensions::Dimensions;
 pub use error::Error;
 pub use multiproc_core::{
-    AtomicElement, AtomicF32, AtomicF64, Cause, ClaimError, Element, LayoutError, LockError,
-    Poisoned, PoisonedClaim, PoisonedRange, PoisonedRanges, Refused, record,
+    AtomicElement, AtomicF32, AtomicF64, Cause, ClaimError, Element, Excerpt, Kind, LayoutError,
+    LockError, Poisoned, PoisonedClaim, PoisonedRange, PoisonedRanges, Refused, Shape, record,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
     init,
 };
 pub use read_only::ReadOnly;
-pub use segment::{Create, Open, Segment, remove};
+pub use segment::{Access, Create, Open, Segment};
 pub use sync::{Mutex, MutexGuard};
 pub use value::{Value, ValueGuard};
 

@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use multiproc::{Array, Create, Error, LayoutError, Open, remove};
+use multiproc::{Array, Create, Error, LayoutError, Open, Segment};
 
 use crate::{
     common::{forked, kill_self, named, raw::new_name},
@@ -64,7 +64,7 @@ impl Place {
         match self {
             Place::Named(name) => {
                 for what in ["mutex", "value", "array"] {
-                    remove(&format!("{name}-{what}")).unwrap();
+                    Segment::remove(&format!("{name}-{what}")).unwrap();
                 }
             }
             Place::Directory(directory) => fs::remove_dir_all(directory).unwrap(),

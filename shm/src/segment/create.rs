@@ -12,16 +12,16 @@ use multiproc_core::{LayoutError, Region};
 use super::{
     Access, Create, Flavour, Segment,
     draft::Draft,
-    hold,
-    name_owner::NameOwner,
+    hold::{self, Naps},
     options::Place,
     received::Received,
     region_of,
     target::{TRANSIENT, Target},
+    unname::{NameOwner, unname},
 };
 use crate::{
     error::Error,
-    sys::{self, file::Facts, identity, memory, memory_left},
+    sys::{self, file, identity, memory, memory_left},
 };
 
 /// How often a stale name is removed for others to take it at once.
@@ -97,16 +97,13 @@ fn published(
     sys::step("segment: room reserved");
     place(region_of(&map))?;
     sys::step("segment: layout placed");
-    let id = Facts::of(draft.file())
-        .map_err(|source| Error::io("look at", target.label(), source))?
-        .id;
     for _ in 0..ATTEMPTS {
         match draft.publish()? {
             Ok(file) => {
                 let mut segment =
                     Segment::new(file, map, Access::ReadWrite, target.flavour.clone());
                 segment.name_owner =
-                    (!persist).then(|| NameOwner::new(creator, target.path.clone(), id));
+                    (!persist).then(|| NameOwner::new(creator, target.path.clone()));
                 return Ok(segment);
             }
             Err(unpublished) => draft = unpublished,
@@ -122,6 +119,7 @@ fn published(
 ///
 /// [`Error::AlreadyExists`] when there is something else.
 fn remove_stale(target: &Target) -> Result<(), Error> {
+    let mut naps = Naps::for_lookers();
     for _ in 0..ATTEMPTS {
         let (file, facts) = match target.open(false) {
             Err(error) if error.is_not_found() => return Ok(()),
@@ -133,11 +131,12 @@ fn remove_stale(target: &Target) -> Result<(), Error> {
         {
             return Err(already_exists(target));
         }
-        // The lock keeps others from replacing the file, but one may have done so before.
-        if target.leads_to(&facts) {
-            sys::step("segment: stale name found");
-            target.unlink()?;
-            sys::step("segment: stale name removed");
+        let writable = file::reopen(file.as_fd(), true)
+            .map_err(|source| Error::io("reopen", target.label(), source))?;
+        let removed = unname(&target.path, &writable)
+            .map_err(|source| Error::io("unlink", target.label(), source))?;
+        if !removed {
+            naps.nap();
         }
     }
     Err(already_exists(target))

@@ -4,7 +4,7 @@
 //! |----------------------|------------------------|---------------------------------------------------------|
 //! | [`Create::anonymous`]| being handed over      | with the last process that has it                       |
 //! | [`Create::named`]    | its name               | its name with its creator, the memory with the last     |
-//! | … `.persist(true)`   | its name               | at [`remove`], the memory with the last                 |
+//! | … `.persist(true)`   | its name               | at [`Segment::remove`], the memory with the last        |
 //! | [`Create::file`]     | its path               | when somebody deletes the file                          |
 //!
 //! Rules that everything here keeps:
@@ -22,13 +22,13 @@ mod create;
 mod draft;
 mod flavour;
 mod hold;
-mod name_owner;
 mod open;
 mod options;
 mod received;
 mod target;
 #[cfg(test)]
 mod tests;
+mod unname;
 
 use std::{
     fmt,
@@ -42,16 +42,15 @@ use memmap2::MmapRaw;
 use multiproc_core::{LayoutError, Region};
 
 pub(crate) use flavour::Flavour;
-use name_owner::NameOwner;
 pub use options::{Access, Create, Open};
 use received::{Received, map_whole};
-use target::{Target, check_own};
+use target::Target;
+use unname::NameOwner;
 
-use crate::{error::Error, sys::file::Facts};
+use crate::error::Error;
 
 /// Memory that processes share.
 pub struct Segment {
-    // Dropped in this order: the name goes while the segment is still held, so that nobody takes it for left over.
     name_owner: Option<NameOwner>,
     map: MmapRaw,
     file: File,
@@ -151,6 +150,16 @@ impl Segment {
         region_of(&self.map)
     }
 
+    /// Takes the name of a segment away; those who have it keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when there is none; [`Error::NotOurs`], [`Error::NotRegular`], [`Error::TooShort`] and
+    /// [`LayoutError::NotALayout`] when there is something else, which stays.
+    pub fn remove(name: &str) -> Result<(), Error> {
+        unname::remove(&Target::named(name.into())?)
+    }
+
     /// Its length in bytes.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a segment is never empty")]
@@ -176,6 +185,15 @@ impl Segment {
         match &self.flavour {
             Flavour::File(path) => Some(path),
             _ => None,
+        }
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        // While the segment is still held, so that nobody takes it for left over.
+        if let Some(owner) = &self.name_owner {
+            owner.unname(&self.file);
         }
     }
 }
@@ -206,22 +224,4 @@ fn region_of(map: &MmapRaw) -> Region<'_> {
         unreachable!("a mapping starts at a page, and never at address 0");
     };
     region
-}
-
-/// Takes away the name of a segment; those who have it keep it.
-///
-/// # Errors
-///
-/// [`Error::NotFound`] when there is none, [`Error::NotOurs`] and [`Error::NotRegular`] when there is something else.
-pub fn remove(name: &str) -> Result<(), Error> {
-    let target = Target::named(name.into())?;
-    let refused = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => Error::NotFound {
-            name: target.label(),
-        },
-        _ => Error::io("remove", target.label(), source),
-    };
-    let facts = Facts::at(&target.path).map_err(refused)?;
-    check_own(&target.path, &target.flavour, &facts)?;
-    std::fs::remove_file(&target.path).map_err(refused)
 }

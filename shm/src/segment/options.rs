@@ -12,12 +12,12 @@ use std::{
 ///
 /// ```
 /// # multiproc::init();
-/// use multiproc::{Create, Value, remove};
+/// use multiproc::{Create, Segment, Value};
 ///
 /// let name = format!("prices-{}", std::process::id());
 /// drop(Value::create(Create::named(&name).persist(true), [1.5, 2.5])?);
 /// assert_eq!(Value::<[f64; 2]>::open(name.as_str())?.get(), [1.5, 2.5]);
-/// remove(&name)?;
+/// Segment::remove(&name)?;
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Create {
         Create::at(Place::Fd(fd))
     }
 
-    /// Whether a named segment outlives its creator, until [`remove`](super::remove). The others know without being
+    /// Whether a named segment outlives its creator, until [`Segment::remove`](super::Segment::remove). The others know without being
     /// told: anonymous ones never, files always.
     pub fn persist(mut self, persist: bool) -> Create {
         self.persist = persist;

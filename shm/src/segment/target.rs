@@ -95,16 +95,6 @@ impl Target {
     pub fn leads_to(&self, facts: &Facts) -> bool {
         leads_to(&self.path, facts.id)
     }
-
-    /// Takes the path away.
-    pub fn unlink(&self) -> Result<(), Error> {
-        match std::fs::remove_file(&self.path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io("unlink", self.label(), source))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 /// Whether `path` leads to the file with this device and inode.

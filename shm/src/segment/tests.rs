@@ -14,6 +14,8 @@ use std::{
     time::Duration,
 };
 
+use multiproc_core::MAGIC;
+
 use super::{draft::Draft, hold, target::*, *};
 use crate::sys::{file, memory};
 
@@ -32,7 +34,11 @@ impl Name {
     }
 
     fn create(&self) -> Result<Segment, Error> {
-        Segment::create(Create::named(&self.0), 4096, |_| Ok(()))
+        Segment::create(Create::named(&self.0), 4096, |region| {
+            // SAFETY: inside the segment, which nobody else sees yet and starts at a page.
+            unsafe { region.as_ptr().cast::<u64>().write(MAGIC) };
+            Ok(())
+        })
     }
 
     fn open(&self) -> Result<Segment, Error> {
@@ -53,7 +59,7 @@ impl Name {
     fn abandon(&self, persist: bool) {
         let mut segment =
             Segment::create(Create::named(&self.0).persist(persist), 4096, |_| Ok(())).unwrap();
-        std::mem::forget(segment.name_owner.take());
+        segment.name_owner = None;
     }
 }
 
@@ -73,12 +79,17 @@ fn unsealable() -> File {
 
 fn put(segment: &Segment, byte: u8) {
     // SAFETY: inside the segment, which is writable; no test looks at the same time.
-    unsafe { segment.region().as_ptr().write(byte) };
+    unsafe { last_byte(segment).write(byte) };
 }
 
 fn get(segment: &Segment) -> u8 {
     // SAFETY: inside the segment; no test writes at the same time.
-    unsafe { segment.region().as_ptr().read() }
+    unsafe { last_byte(segment).read() }
+}
+
+fn last_byte(segment: &Segment) -> NonNull<u8> {
+    // SAFETY: inside the segment, which is never empty.
+    unsafe { segment.region().as_ptr().add(segment.len() - 1) }
 }
 
 fn copy_of(segment: &Segment) -> (OwnedFd, Flavour) {
@@ -190,8 +201,8 @@ fn a_name_made_anew_is_another_segment() {
     let name = Name::new();
     let old = name.create().unwrap();
     put(&old, 1);
-    remove(&name.0).unwrap();
-    assert!(remove(&name.0).unwrap_err().is_not_found());
+    Segment::remove(&name.0).unwrap();
+    assert!(Segment::remove(&name.0).unwrap_err().is_not_found());
     let new = name.create().unwrap();
     assert_eq!((get(&old), get(&name.open().unwrap())), (1, 0));
     // The old creator does not take away the new one's name.
@@ -312,7 +323,7 @@ fn names_that_are_no_names_are_refused() {
         for error in [
             Segment::create(Create::named(bad), 1, |_| Ok(())).unwrap_err(),
             Segment::open(Open::named(bad), Access::ReadWrite, |_| Ok(())).unwrap_err(),
-            remove(bad).unwrap_err(),
+            Segment::remove(bad).unwrap_err(),
         ] {
             assert!(
                 matches!(&error, Error::InvalidName { name, .. } if name == bad),
@@ -337,7 +348,7 @@ fn what_is_no_segment_is_told_from_one() {
     };
     not_regular(name.open().unwrap_err(), "a symbolic link");
     not_regular(name.create().unwrap_err(), "a symbolic link");
-    not_regular(remove(&name.0).unwrap_err(), "a symbolic link");
+    not_regular(Segment::remove(&name.0).unwrap_err(), "a symbolic link");
     fs::remove_file(name.path()).unwrap();
 
     fs::create_dir(name.path()).unwrap();
@@ -356,7 +367,16 @@ fn files_of_other_programs_are_never_taken_away() {
     let name = Name::new();
     fs::write(name.path(), b"precious").unwrap();
     assert!(name.create().unwrap_err().is_already_exists());
+    let error = Segment::remove(&name.0).unwrap_err();
+    assert!(
+        matches!(error, Error::Layout(LayoutError::NotALayout { .. })),
+        "{error}"
+    );
     assert_eq!(fs::read(name.path()).unwrap(), b"precious");
+    fs::write(name.path(), b"brief").unwrap();
+    let error = Segment::remove(&name.0).unwrap_err();
+    assert!(matches!(error, Error::TooShort { found: 5, .. }), "{error}");
+    assert_eq!(fs::read(name.path()).unwrap(), b"brief");
 }
 
 #[test]
@@ -401,7 +421,7 @@ fn a_segment_of_another_user_is_refused() {
     for error in [
         name.open().unwrap_err(),
         name.create().unwrap_err(),
-        remove(&name.0).unwrap_err(),
+        Segment::remove(&name.0).unwrap_err(),
     ] {
         assert!(
             matches!(error, Error::NotOurs { uid: 12_345, expected, .. } if expected == file::user()),

@@ -176,6 +176,20 @@ pub fn access(fd: BorrowedFd<'_>) -> io::Result<(bool, bool)> {
     })
 }
 
+/// Tries to lock a file that is open for writing, for whoever takes its name away, without waiting; says whether it
+/// did. The lock has nothing to do with that of [`try_flock`] and goes with the open file description as well.
+pub fn try_lock_name(file: &File) -> io::Result<bool> {
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: acts on a descriptor that the borrow keeps open, and `whole` is readable.
+    locked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const whole) })
+}
+
 /// Tries to lock the open file description, without waiting; says whether it did.
 ///
 /// A lock is never given up but by closing the last descriptor of the description, and never changed into the other
@@ -187,7 +201,12 @@ pub fn try_flock(file: &File, exclusive: bool) -> io::Result<bool> {
         libc::LOCK_SH
     };
     // SAFETY: acts on a descriptor that the borrow keeps open.
-    match checked(unsafe { libc::flock(file.as_raw_fd(), kind | libc::LOCK_NB) }) {
+    locked(unsafe { libc::flock(file.as_raw_fd(), kind | libc::LOCK_NB) })
+}
+
+/// Whether a call that does not wait for a lock got it.
+fn locked(result: libc::c_int) -> io::Result<bool> {
+    match checked(result) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(error),
