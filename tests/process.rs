@@ -68,6 +68,26 @@ fn a_child_inherits_no_descriptor_that_was_not_handed_to_it() {
 }
 
 #[test]
+fn a_child_begins_with_no_signal_blocked() {
+    fn blocked(_: ()) -> String {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("SigBlk:"));
+        line.unwrap().to_owned()
+    }
+    let spawn = || {
+        // SAFETY: zeros are a valid signal set.
+        let mut all: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `all` is writable.
+        unsafe { libc::sigfillset(&mut all) };
+        // SAFETY: `all` outlives the call.
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &all, std::ptr::null_mut()) };
+        Process::spawn(blocked, ()).unwrap().join().unwrap()
+    };
+    let line = thread::spawn(spawn).join().unwrap();
+    assert_eq!(line, "SigBlk:\t0000000000000000");
+}
+
+#[test]
 fn many_threads_start_children_at_once() {
     fn double(x: u32) -> u32 {
         2 * x

@@ -7,10 +7,16 @@ mod fifo;
 mod outcomes;
 
 use std::{
-    env,
-    process::{Command, ExitCode, exit},
+    env, fs, io,
+    os::unix::process::CommandExt,
+    panic,
+    process::{self, Command, ExitCode, exit},
     ptr,
-    sync::{OnceLock, mpsc},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     thread,
 };
 
@@ -45,6 +51,17 @@ fn main() -> ExitCode {
                 .unwrap();
             exit(status.code().unwrap_or(1));
         }
+        Ok("close") => {
+            // SAFETY: the socket that this child was given.
+            unsafe { libc::close(3) };
+            multiproc::init();
+            exit(ORDINARY)
+        }
+        Ok("thread") => drop(thread::spawn(|| {
+            loop {
+                thread::park()
+            }
+        })),
         _ => {}
     }
     multiproc::init();
@@ -66,12 +83,30 @@ macro_rules! tests {
             ("starting_before_init_is_an_error", starting_before_init_is_an_error),
             ("a_child_that_never_reaches_init_is_told_of", a_child_that_never_reaches_init_is_told_of),
             ("a_grandchild_is_not_mistaken_for_the_child", a_grandchild_is_not_mistaken_for_the_child),
+            ("a_child_without_its_socket_does_not_run_main", a_child_without_its_socket_does_not_run_main),
+            (
+                "what_a_child_executes_in_its_place_is_not_mistaken_for_it",
+                what_a_child_executes_in_its_place_is_not_mistaken_for_it,
+            ),
+            ("a_program_with_foreign_rights_is_no_child", a_program_with_foreign_rights_is_no_child),
+            ("spawning_with_foreign_rights_is_refused", spawning_with_foreign_rights_is_refused),
             ("fork_is_refused_while_another_thread_runs", fork_is_refused_while_another_thread_runs),
             ("fork_is_refused_while_a_guard_is_held", fork_is_refused_while_a_guard_is_held),
             ("a_copy_that_drops_a_child_changes_nothing", a_copy_that_drops_a_child_changes_nothing),
             ("a_copy_cannot_join_its_parents_child", a_copy_cannot_join_its_parents_child),
             ("a_daemon_can_fork", a_daemon_can_fork),
             ("a_closure_is_run_with_what_it_has", a_closure_is_run_with_what_it_has),
+            ("a_copy_ends_beside_a_thread_in_the_panic_hook", a_copy_ends_beside_a_thread_in_the_panic_hook),
+            ("a_copy_ends_beside_a_thread_that_prints", a_copy_ends_beside_a_thread_that_prints),
+            ("a_traced_child_is_joined_once_its_tracer_lets_go", a_traced_child_is_joined_once_its_tracer_lets_go),
+            (
+                "a_failed_exec_is_told_of_though_sigchld_is_ignored",
+                a_failed_exec_is_told_of_though_sigchld_is_ignored,
+            ),
+            (
+                "a_fork_short_of_descriptors_is_an_error_and_leaves_no_child",
+                a_fork_short_of_descriptors_is_an_error_and_leaves_no_child,
+            ),
             ("a_panic_brings_its_backtrace_if_asked", a_panic_brings_its_backtrace_if_asked),
             ("detached_children_do_not_pile_up", detached_children_do_not_pile_up),
         ];
@@ -114,6 +149,65 @@ fn a_grandchild_is_not_mistaken_for_the_child() {
         matches!(error, JoinError::NeverInitialised { code: ORDINARY, .. }),
         "{error}"
     );
+}
+
+fn a_child_without_its_socket_does_not_run_main() {
+    let error = spawn_with("close");
+    assert!(
+        matches!(error, JoinError::NeverInitialised { code: 101, .. }),
+        "{error}"
+    );
+}
+
+fn what_a_child_executes_in_its_place_is_not_mistaken_for_it() {
+    fn execute(_: ()) {
+        let mut command = Command::new("/proc/self/exe");
+        let error = command.env_remove(BEFORE_INIT).env(GRANDCHILD, "1").exec();
+        panic!("{error}");
+    }
+    // With a thread beside `init`, the child cannot remove the entry from its environment.
+    // SAFETY: there is one thread.
+    unsafe { env::set_var(BEFORE_INIT, "thread") };
+    let child = Process::spawn(execute, ());
+    // SAFETY: likewise.
+    unsafe { env::remove_var(BEFORE_INIT) };
+    let error = child.unwrap().join().unwrap_err();
+    assert!(
+        matches!(error, JoinError::Exited { code: ORDINARY, .. }),
+        "{error}"
+    );
+}
+
+/// Acts as another group than the real one, as after the exec of a set-group-ID program; `false` if this may not.
+fn act_as_another_group() -> bool {
+    // SAFETY: takes numbers.
+    unsafe { libc::setresgid(u32::MAX, 65534, u32::MAX) == 0 }
+}
+
+fn a_program_with_foreign_rights_is_no_child() {
+    let child = common::raw::start(|| {
+        if !act_as_another_group() {
+            common::raw::skip("needs the rights of root");
+        }
+        let stat = fs::read_to_string("/proc/1/task/1/stat").unwrap();
+        let mut fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
+        let birth: u64 = fields.nth(22 - 3).unwrap().parse().unwrap();
+        // It says that this process is a child of process 1, which lives and is not its parent.
+        let entry = format!("{:016x}:3:{:08x}", birth << 23 | 1 << 1, process::id());
+        let mut command = Command::new("/proc/self/exe");
+        let command = command.env("MULTIPROC_BOOT", entry).env(GRANDCHILD, "1");
+        panic!("{}", command.exec());
+    });
+    let code = common::raw::wait(child).code();
+    assert!(matches!(code, Some(101 | 77)), "{code:?}");
+}
+
+fn spawning_with_foreign_rights_is_refused() {
+    let copy = common::forked(|| {
+        !act_as_another_group()
+            || matches!(Process::spawn(double, 1), Err(StartError::ForeignRights))
+    });
+    assert!(copy.join().unwrap());
 }
 
 fn fork_is_refused_while_another_thread_runs() {
@@ -191,6 +285,104 @@ fn a_closure_is_run_with_what_it_has() {
     // SAFETY: there is one thread and no guard.
     let child = unsafe { Process::fork_closure(|| text.len()) }.unwrap();
     assert_eq!(child.join().unwrap(), 8);
+}
+
+/// Forks while other threads are at work, and waits for a copy that does nothing.
+fn fork_in_company() {
+    // SAFETY: the copy needs nothing of other threads.
+    let mut copy = unsafe { Process::fork_closure(|| 5) }.unwrap();
+    assert_eq!(copy.join_timeout(common::STUCK).unwrap(), Some(5));
+}
+
+fn a_copy_ends_beside_a_thread_in_the_panic_hook() {
+    let (inside, is_inside) = mpsc::channel();
+    let (release, wait) = mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let before = panic::take_hook();
+    panic::set_hook(Box::new(move |_| {
+        inside.send(()).unwrap();
+        let _ = wait.lock().unwrap().recv();
+    }));
+    let panicking = thread::spawn(|| panic!("on purpose"));
+    is_inside.recv().unwrap();
+    fork_in_company();
+    drop(release);
+    assert!(panicking.join().is_err());
+    panic::set_hook(before);
+}
+
+fn a_copy_ends_beside_a_thread_that_prints() {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _printing = io::stdout().lock();
+                thread::yield_now();
+            }
+        });
+        for _ in 0..100 {
+            fork_in_company();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+fn a_traced_child_is_joined_once_its_tracer_lets_go() {
+    let (gate, attached, release) = (Fifo::new(), Fifo::new(), Fifo::new());
+    let mut child = Process::fork(wait, (gate.clone(), 5)).unwrap();
+    let tracer = common::forked(|| {
+        let nothing = ptr::null_mut::<libc::c_void>();
+        // SAFETY: touches no memory of this process.
+        let traces = unsafe { libc::ptrace(libc::PTRACE_SEIZE, child.pid(), nothing, nothing) };
+        attached.send(if traces == 0 { "yes" } else { "no" });
+        release.receive();
+    });
+    let traced = attached.receive() == "yes";
+    child.kill().unwrap();
+    common::wait_until(|| !child.is_alive());
+    if traced {
+        assert!(matches!(child.try_join(), Ok(None)));
+    }
+    release.send("go");
+    tracer.join().unwrap();
+    let error = child.join().unwrap_err();
+    assert!(error.is_killed(), "{error}");
+    [gate, attached, release].into_iter().for_each(Fifo::remove);
+}
+
+fn a_failed_exec_is_told_of_though_sigchld_is_ignored() {
+    let copy = common::forked(|| {
+        // SAFETY: installs no handler.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        // SAFETY: there is one thread.
+        unsafe { env::set_var("PROCESS_FORK_TOO_LARGE", "x".repeat(200_000)) };
+        match Process::spawn(double, 1) {
+            Err(StartError::Io { source, .. }) => source.raw_os_error(),
+            _ => None,
+        }
+    });
+    assert_eq!(copy.join().unwrap(), Some(libc::E2BIG));
+}
+
+fn a_fork_short_of_descriptors_is_an_error_and_leaves_no_child() {
+    let copy = common::forked(|| {
+        // SAFETY: copies a descriptor, to see which number is free.
+        let free = unsafe { libc::dup(0) };
+        // SAFETY: just made.
+        unsafe { libc::close(free) };
+        // Enough for the sockets, not for a descriptor of the child.
+        let limit = libc::rlimit {
+            rlim_cur: free as u64 + 2,
+            rlim_max: free as u64 + 2,
+        };
+        // SAFETY: reads `limit`.
+        common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) });
+        let refused = matches!(Process::fork(double, 1), Err(StartError::Io { .. }));
+        // SAFETY: the status is not asked for.
+        let child = unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) };
+        (refused, child)
+    });
+    assert_eq!(copy.join().unwrap(), (true, -1));
 }
 
 fn a_panic_brings_its_backtrace_if_asked() {

@@ -6,7 +6,7 @@
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::{CStr, OsStr, OsString},
     os::fd::{AsFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -27,6 +27,7 @@ use crate::sys::{
 };
 
 const VARIABLE: &str = "MULTIPROC_BOOT";
+const C_VARIABLE: &CStr = c"MULTIPROC_BOOT";
 
 static INITIALISED: AtomicBool = AtomicBool::new(false);
 
@@ -122,30 +123,54 @@ impl Entry {
 fn handed_over() -> Option<(OwnedFd, Owner)> {
     let value = env::var_os(VARIABLE)?;
     if clone::threads().is_ok_and(|count| count == 1) {
-        // SAFETY: no other thread could be reading the environment. If there is one, the entry stays, which does no
-        // harm: it names this process alone.
+        // SAFETY: no other thread could be reading the environment.
         unsafe { env::remove_var(VARIABLE) };
+    } else {
+        // This process may execute another program, which must not take itself for the child.
+        clone::blank_digits(C_VARIABLE);
     }
     let entry = Entry::parse(&value)?;
     if entry.child != std::process::id() {
         return None;
     }
-    let maker = socket::maker(entry.handed)?;
     let parent = entry.parent;
+    if clone::has_foreign_rights() {
+        refuse(&entry, FOREIGN_RIGHTS);
+    }
     // A parent that has died meanwhile is no reason to run `main` instead of the task.
     let ours = clone::parent() == parent.pid() || sys::liveness(parent) == Liveness::Dead;
-    if maker != parent.pid() || !ours {
-        eprintln!(
-            "multiproc: this process (pid {}) was started as a child of process {}, which is not its parent; a new \
-             PID namespace is not supported",
-            entry.child,
-            parent.pid(),
-        );
-        std::process::exit(panics::EXIT_CODE);
+    match socket::maker(entry.handed) {
+        // The number of a child that has ended, given out again to a descendant that inherited the entry.
+        None if !ours => return None,
+        // To run `main` would be to start the same child again, without end.
+        None => refuse(&entry, "the socket that it was given has been closed"),
+        Some(maker) if maker.pid != parent.pid() || !ours => refuse(
+            &entry,
+            "that is not its parent; a new PID namespace is not supported",
+        ),
+        Some(maker) if maker.ids != clone::effective_ids() => {
+            refuse(&entry, "that is another user's or group's");
+        }
+        Some(_) => {}
     }
     // SAFETY: the parent handed it to this very process, in which nobody else knows of it.
     let socket = unsafe { socket::adopt(entry.handed) }?;
     Some((socket, parent))
+}
+
+/// Why a program that is set-user-ID or the like is no child: whoever executes it chooses its environment, its
+/// descriptors and its parent, and a task is whatever function these name.
+const FOREIGN_RIGHTS: &str =
+    "it runs with rights that its parent may not have (set-user-ID, set-group-ID, capabilities)";
+
+/// Ends a process that was started as a child and cannot be one.
+fn refuse(entry: &Entry, why: &str) -> ! {
+    eprintln!(
+        "multiproc: this process (pid {}) was started as a child of process {}: {why}",
+        entry.child,
+        entry.parent.pid(),
+    );
+    std::process::exit(panics::EXIT_CODE)
 }
 
 /// A spawned child from here to its end.

@@ -14,7 +14,8 @@ use super::{
     boot,
     child::{self, Child},
     error::StartError,
-    fork, spawn,
+    fork::{self, Company},
+    spawn,
     task::{self, Places},
 };
 use crate::sys;
@@ -169,7 +170,11 @@ impl Builder {
             StartMethod::Fork => {
                 fork::refuse_company(start)?;
                 // SAFETY: there are no other threads.
-                unsafe { fork::start(start, move || task::returned(&task(arguments))) }
+                unsafe {
+                    fork::start(start, Company::None, move || {
+                        task::returned(&task(arguments))
+                    })
+                }
             }
         })
     }
@@ -186,13 +191,19 @@ impl Builder {
     /// must not wait for another one, nor for what another one may hold at this moment, be it a lock of the program,
     /// of std (standard output), or of a C library; the allocator of libc is safe. Of shared objects the child owns
     /// nothing: `task` must not use a guard, nor a reference out of a guard, that was made before.
+    ///
+    /// Beside other threads the library does without what they may hold: a panic of `task` then comes back without its
+    /// place and its backtrace, and what it printed without ending the line is lost unless it flushes standard output.
     pub unsafe fn start_closure<F, R>(&self, task: F) -> Result<Child<R>, StartError>
     where
         F: FnOnce() -> R,
         R: Serialize + DeserializeOwned,
     {
-        // SAFETY: promised by the caller.
-        self.begin(|start| unsafe { fork::start(start, move || task::returned(&task())) })
+        self.begin(|start| {
+            let company = Company::find();
+            // SAFETY: promised by the caller.
+            unsafe { fork::start(start, company, move || task::returned(&task())) }
+        })
     }
 
     fn begin<R: DeserializeOwned>(

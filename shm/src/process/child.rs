@@ -4,7 +4,7 @@ use std::{
     fmt, io,
     marker::PhantomData,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -74,8 +74,11 @@ impl<R: DeserializeOwned> Child<R> {
     ///
     /// See [`JoinError`]: the task panicked, the child exited or was killed, the value could not travel.
     pub fn join(mut self) -> Result<R, JoinError> {
-        self.running.wait(None)?;
-        self.outcome()
+        match self.running.collect(None)? {
+            Some(message) => self.decode(message),
+            // Not reached: without a limit of time the end is waited for.
+            None => Err(self.running.status_unknown()),
+        }
     }
 
     /// Waits for at most `timeout`; `None` when the child has not ended by then.
@@ -85,11 +88,8 @@ impl<R: DeserializeOwned> Child<R> {
     /// As [`join`](Child::join), and [`JoinError::AlreadyJoined`] once the outcome was handed out.
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>, JoinError> {
         // A moment that the clock cannot name never comes.
-        if self.running.wait(Instant::now().checked_add(timeout))? {
-            self.outcome().map(Some)
-        } else {
-            Ok(None)
-        }
+        let message = self.running.collect(Instant::now().checked_add(timeout))?;
+        message.map(|message| self.decode(message)).transpose()
     }
 
     /// What the task returned, or `None` when the child has not ended yet.
@@ -101,8 +101,7 @@ impl<R: DeserializeOwned> Child<R> {
         self.join_timeout(Duration::ZERO)
     }
 
-    fn outcome(&mut self) -> Result<R, JoinError> {
-        let message = self.running.collect()?;
+    fn decode(&self, message: Message) -> Result<R, JoinError> {
         let decoded = handle::receiving(message.descriptors, || {
             postcard::from_bytes(&message.payload)
         });
@@ -135,6 +134,9 @@ impl<R> Child<R> {
 
     /// Asks the child to end (SIGTERM). Does nothing when it has ended.
     ///
+    /// A child that was spawned begins with no signal blocked and no handler. One that was forked has the signal mask of
+    /// the thread that forked it and the handlers of its parent, which then run in the child.
+    ///
     /// # Errors
     ///
     /// When the child has changed its user, so that it may not be signalled.
@@ -152,6 +154,8 @@ impl<R> Child<R> {
     }
 
     /// Lets the child go on by itself. Its outcome is lost.
+    ///
+    /// Once it has ended, it stays a zombie until this process starts another child.
     pub fn detach(mut self) {
         self.running.on_drop = OnDrop::Detach;
     }
@@ -175,8 +179,9 @@ impl<R> fmt::Debug for Child<R> {
 }
 
 impl Running {
-    /// Waits for the end of the child; tells whether it has ended.
-    fn wait(&self, until: Option<Instant>) -> Result<bool, JoinError> {
+    /// Waits for the end of the child and takes what it left behind: its status, and its last message, which is what
+    /// its task returned. `None` when it has not ended by then.
+    fn collect(&mut self, until: Option<Instant>) -> Result<Option<Message>, JoinError> {
         let (name, pid) = self.who();
         if self.parent != sys::identity::me() {
             return Err(JoinError::NotTheParent { name, pid });
@@ -184,39 +189,34 @@ impl Running {
         if self.joined {
             return Err(JoinError::AlreadyJoined { name, pid });
         }
-        pidfd::wait(self.started.process.as_fd(), until)
-            .map_err(|source| self.io_error("waiting for its end", source))
-    }
-
-    /// Takes what a child that has ended left behind: its last message, and its status.
-    fn collect(&mut self) -> Result<Message, JoinError> {
+        let ending = match pidfd::reap(self.started.process.as_fd(), until) {
+            Ok(None) => return Ok(None),
+            Ok(ending) => ending,
+            Err(error) if pidfd::is_gone(&error) => None,
+            Err(source) => return Err(self.io_error("waiting for its end", source)),
+        };
         self.joined = true;
-        let told = self.last_message();
-        let ending = pidfd::reap(self.started.process.as_fd());
-        let (name, pid) = self.who();
-        match told? {
+        match self.last_message()? {
             // A value that was sent whole counts, whatever happened to the child afterwards.
-            Some(message) if message.kind == Kind::Returned => return Ok(message),
+            Some(message) if message.kind == Kind::Returned => return Ok(Some(message)),
             Some(message) => return Err(self.failure(message)),
             None => {}
         }
         Err(match ending {
-            Ok(Some(Ending::Exited(code))) if !self.started.begun => {
+            Some(Ending::Exited(code)) if !self.started.begun => {
                 JoinError::NeverInitialised { name, pid, code }
             }
-            Ok(Some(Ending::Exited(code))) => JoinError::Exited { name, pid, code },
-            Ok(Some(Ending::Killed {
+            Some(Ending::Exited(code)) => JoinError::Exited { name, pid, code },
+            Some(Ending::Killed {
                 signal,
                 core_dumped,
-            })) => JoinError::Killed {
+            }) => JoinError::Killed {
                 name,
                 pid,
                 signal,
                 core_dumped,
             },
-            Ok(None) => JoinError::StatusUnknown { name, pid },
-            Err(error) if pidfd::is_gone(&error) => JoinError::StatusUnknown { name, pid },
-            Err(source) => self.io_error("taking its status", source),
+            None => self.status_unknown(),
         })
     }
 
@@ -270,6 +270,11 @@ impl Running {
         (self.name.clone(), self.started.pid)
     }
 
+    fn status_unknown(&self) -> JoinError {
+        let (name, pid) = self.who();
+        JoinError::StatusUnknown { name, pid }
+    }
+
     fn decode_error(&self, message: String) -> JoinError {
         let (name, pid) = self.who();
         JoinError::Decode { name, pid, message }
@@ -293,26 +298,17 @@ impl Drop for Running {
             return;
         }
         let process = self.started.process.as_fd();
-        match self.on_drop {
-            OnDrop::Kill => {
-                // What may not be signalled is not waited for either.
-                if self.signal(signal::KILL).is_err() {
-                    return;
-                }
-            }
-            OnDrop::Join => {}
-            OnDrop::Detach => {
-                if let (Ok(copy), Ok(mut detached)) =
-                    (process.try_clone_to_owned(), DETACHED.lock())
-                {
-                    detached.push(copy);
-                }
-                return;
-            }
-        }
-        // Nobody is left who could be told of an error.
-        if pidfd::wait(process, None).is_ok() {
-            let _ = pidfd::reap(process);
+        let waits = match self.on_drop {
+            // What may not be signalled is not waited for either.
+            OnDrop::Kill => self.signal(signal::KILL).is_ok(),
+            OnDrop::Join => true,
+            OnDrop::Detach => false,
+        };
+        if waits {
+            // Nobody is left who could be told of an error.
+            let _ = pidfd::reap(process, None);
+        } else if let Ok(copy) = process.try_clone_to_owned() {
+            detached().push(copy);
         }
     }
 }
@@ -320,10 +316,13 @@ impl Drop for Running {
 /// Children that go on by themselves. Once ended, they are reaped when the next child starts.
 static DETACHED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 
+/// The list of them. Whoever forks holds it meanwhile, so that no copy finds it locked.
+pub(crate) fn detached() -> MutexGuard<'static, Vec<OwnedFd>> {
+    DETACHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Takes the status of detached children that have ended, so that they do not pile up.
 pub(crate) fn reap_detached() {
-    // Not `lock`: in a copy of a process with threads, one of those may have held it.
-    if let Ok(mut detached) = DETACHED.try_lock() {
-        detached.retain(|process| matches!(pidfd::reap(process.as_fd()), Ok(None)));
-    }
+    detached()
+        .retain(|process| matches!(pidfd::reap(process.as_fd(), Some(Instant::now())), Ok(None)));
 }

@@ -37,6 +37,13 @@ pub enum StartError {
         /// How many it holds.
         count: u64,
     },
+    /// This program is set-user-ID, set-group-ID or has capabilities of its file, or acts as another user or group than
+    /// its real one. As its own child it could not trust who executed it.
+    #[error(
+        "a program that runs with the rights of another user or group, or of its file, cannot be spawned; fork the \
+         child instead"
+    )]
+    ForeignRights,
     /// The arguments could not be encoded.
     #[error("the arguments of child '{name}' could not be encoded: {message}")]
     NotEncoded {

@@ -11,7 +11,12 @@ use std::{
 };
 
 use super::{
-    boot, builder::Start, child::Started, error::StartError, panics, watch, wire::Message,
+    boot,
+    builder::Start,
+    child::{self, Started},
+    error::StartError,
+    panics, watch,
+    wire::Message,
 };
 use crate::sys::{
     self,
@@ -22,6 +27,30 @@ use crate::sys::{
 /// How long a thread that was joined may linger in `/proc`.
 const LINGER: Duration = Duration::from_millis(10);
 
+/// Whether a copy of this process would lack threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// There is one thread.
+    None,
+    /// There may be others, and each may hold any lock: of std's too.
+    Threads,
+}
+
+impl Company {
+    /// Looks. If it cannot be told, there may be others.
+    pub(crate) fn find() -> Company {
+        match others() {
+            Ok(0) => Company::None,
+            _ => Company::Threads,
+        }
+    }
+}
+
+/// How many threads a copy of this process would lack that may hold something.
+fn others() -> io::Result<usize> {
+    Ok(clone::threads()?.saturating_sub(1 + watch::watchers()))
+}
+
 /// Refuses when a copy of this process would lack threads, or seem to hold what this process holds.
 pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     match sys::thread::guards_held() {
@@ -30,9 +59,7 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     }
     let until = Instant::now() + LINGER;
     loop {
-        let threads =
-            clone::threads().map_err(|error| start.io("reading /proc/self/task", error))?;
-        match threads.saturating_sub(1 + watch::watchers()) {
+        match others().map_err(|error| start.io("reading /proc/self/task", error))? {
             0 => return Ok(()),
             count if Instant::now() >= until => return Err(StartError::ThreadsRunning { count }),
             _ => thread::sleep(Duration::from_micros(100)),
@@ -47,18 +74,23 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
 /// `work` needs nothing that another thread of this process may hold.
 pub(crate) unsafe fn start(
     start: &Start<'_>,
+    company: Company,
     work: impl FnOnce() -> Message,
 ) -> Result<Started, StartError> {
-    let (ours, theirs) =
-        socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     // What is buffered would be printed by both. If it cannot be printed, nothing that is done here can change that.
     let _ = io::stdout().flush();
+    // Held until the child knows that it is one, or is gone. A child of another thread would have a copy of `ours`,
+    // and this one could wait for a parent that is dead. And a copy made meanwhile would find it locked for ever.
+    let detached = child::detached();
+    let (ours, theirs) =
+        socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     // SAFETY: promised by the caller.
     let side = unsafe { clone::fork() }.map_err(|error| start.io("fork", error))?;
     let pid = match side {
         Side::Child => {
             drop(ours);
-            run(start, theirs, work)
+            drop(detached);
+            run(start, company, theirs, work)
         }
         Side::Parent(pid) => pid,
     };
@@ -67,9 +99,7 @@ pub(crate) unsafe fn start(
     let process = match pidfd::open(pid) {
         Ok(process) => process,
         Err(error) => {
-            // The child finds the socket closed and ends without having begun.
-            drop(ours);
-            clone::reap(pid);
+            clone::kill_and_reap(pid);
             return Err(start.io("opening a descriptor of the child", error));
         }
     };
@@ -93,7 +123,7 @@ impl Drop for NeverUnwind {
 }
 
 /// The copy from here to its end.
-fn run(start: &Start<'_>, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
+fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
     let _bomb = NeverUnwind;
     sys::thread::forget_guards();
     match socket::receive_waiting(socket.as_fd(), &mut [0; 1]) {
@@ -102,12 +132,19 @@ fn run(start: &Start<'_>, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! 
     }
     // SAFETY: the name lies in a frame that this process never returns to.
     let name: &'static String = unsafe { &*ptr::from_ref(start.name) };
+    // The hook and standard output have locks that another thread of the parent may hold, then for ever.
+    let alone = company == Company::None;
+    if alone {
+        panics::install_hook();
+    }
     let outcome = match boot::settle(name, start.die_with_parent, start.parent) {
         Ok(()) => panics::caught(work),
         Err(message) => message,
     };
     let code = boot::tell(&socket, &outcome);
-    let _ = io::stdout().flush();
+    if alone {
+        let _ = io::stdout().flush();
+    }
     // Not `exit`: handlers that the parent registered are for the parent's end.
     clone::exit_now(code)
 }

@@ -31,8 +31,9 @@ thread_local! {
 }
 
 /// Runs a task in the process that was started for it. A panic becomes a message; it is printed as ever.
+///
+/// Where the panic was is known only if [`install_hook`] was called before.
 pub(crate) fn caught(task: impl FnOnce() -> Message) -> Message {
-    install_hook();
     RUNS_TASK.set(true);
     match panic::catch_unwind(AssertUnwindSafe(task)) {
         Ok(message) => message,
@@ -58,7 +59,7 @@ type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 static PREVIOUS: OnceLock<Hook> = OnceLock::new();
 
 /// Lets [`note`] see panics before the hook that was there. A copy of this process inherits that.
-fn install_hook() {
+pub(crate) fn install_hook() {
     // While a thread panics, std refuses to change the hook: a task started then goes without a location.
     if PREVIOUS.get().is_none() && !thread::panicking() {
         // Fails for nobody: a new process has one thread that comes here, before its task begins.

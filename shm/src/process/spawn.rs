@@ -26,6 +26,9 @@ pub(crate) fn start(
     arguments: &[u8],
     descriptors: Vec<std::os::fd::OwnedFd>,
 ) -> Result<Started, StartError> {
+    if clone::would_have_foreign_rights() {
+        return Err(StartError::ForeignRights);
+    }
     let boot = Boot {
         name: start.name,
         die_with_parent: start.die_with_parent,

@@ -67,6 +67,7 @@ pub(crate) struct Found {
 impl Found {
     /// Runs it. Whatever happens, there is something to tell the parent.
     pub(crate) fn run(self, arguments: &[u8], descriptors: Vec<OwnedFd>) -> Message {
+        panics::install_hook();
         // SAFETY: `call` is the instance for the types of `task` (invariant 2).
         panics::caught(|| unsafe { (self.call)(self.task, arguments, descriptors) })
     }

@@ -5,7 +5,7 @@
 use std::{
     io,
     os::fd::AsFd,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
@@ -13,9 +13,12 @@ use multiproc_core::{Liveness, Owner};
 
 use crate::sys::{self, pidfd, signal};
 
-/// The process whose watcher waits and holds nothing; 0 for none. A number and not a flag, because a copy of this
-/// process inherits the number but not the watcher.
-static WATCHED: AtomicU32 = AtomicU32::new(0);
+/// The identity of the process whose watcher waits and holds nothing; 0 for none. Not a flag, because a copy of this
+/// process inherits the word but not the watcher; and no mere process id, because that is given out again.
+static WATCHED: AtomicU64 = AtomicU64::new(0);
+
+/// Room for the start of a thread of std, under an allocator that the program chose, and for a signal's frame.
+const STACK: usize = 64 * 1024;
 
 /// Kills this process as soon as `parent` has ended, also if it has already.
 pub(crate) fn die_with(parent: Owner) -> io::Result<()> {
@@ -25,14 +28,15 @@ pub(crate) fn die_with(parent: Owner) -> io::Result<()> {
         signal::kill_myself();
     }
     let parent = opened?;
+    let me = sys::identity::try_me()?;
     // The signals of this process are for its own threads to handle.
     let _blocked = signal::Blocked::new();
     let starter = thread::current();
     thread::Builder::new()
         .name("multiproc-watch".to_owned())
-        .stack_size(16 * 1024)
+        .stack_size(STACK)
         .spawn(move || {
-            WATCHED.store(std::process::id(), Ordering::Relaxed);
+            WATCHED.store(me.to_bits(), Ordering::Relaxed);
             starter.unpark();
             // An error here could only be that the descriptor was closed behind our back: then the parent cannot be
             // watched any more, and outliving it is what must not happen.
@@ -48,5 +52,6 @@ pub(crate) fn die_with(parent: Owner) -> io::Result<()> {
 
 /// How many threads of this process are watchers that hold no lock.
 pub(crate) fn watchers() -> usize {
-    usize::from(WATCHED.load(Ordering::Relaxed) == std::process::id())
+    let watched = WATCHED.load(Ordering::Relaxed);
+    usize::from(watched != 0 && watched == sys::identity::me().to_bits())
 }

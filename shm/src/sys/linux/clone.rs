@@ -5,7 +5,7 @@ use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
-    sync::atomic::{AtomicI32, Ordering},
+    sync::atomic::{AtomicI32, AtomicU8, Ordering},
 };
 
 use super::{checked, pidfd, signal::Blocked};
@@ -38,7 +38,6 @@ struct Plan {
     environment: *const *const c_char,
     digits: *mut c_char,
     handed: RawFd,
-    mask: *const libc::sigset_t,
     /// The errno of a failed exec.
     error: AtomicI32,
 }
@@ -67,7 +66,6 @@ pub(crate) fn program(program: Program<'_>) -> io::Result<(u32, OwnedFd)> {
         // SAFETY: `at` lies inside the entry.
         digits: unsafe { entry.add(at) },
         handed: program.handed.as_raw_fd(),
-        mask: blocked.before(),
         error: AtomicI32::new(0),
     };
     let mut process: c_int = -1;
@@ -83,15 +81,20 @@ pub(crate) fn program(program: Program<'_>) -> io::Result<(u32, OwnedFd)> {
         )
     };
     let pid = checked(pid)?;
+    drop(blocked);
+    if process < 0 {
+        // Kernels before 5.2 do not know CLONE_PIDFD, and do not say so.
+        kill_and_reap(pid as u32);
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     // SAFETY: the kernel has just made this descriptor for us.
     let process = unsafe { OwnedFd::from_raw_fd(process) };
-    drop(blocked);
     match plan.error.load(Ordering::Relaxed) {
         0 => Ok((pid as u32, process)),
         error => {
-            // The child has told why and is ending; nobody else may see it.
-            pidfd::wait(fd(&process), None)?;
-            pidfd::reap(fd(&process))?;
+            // The child has told why and is ending; nobody else may see it. If its status is gone (SIGCHLD is ignored),
+            // that is no reason to hide why.
+            let _ = pidfd::reap(fd(&process), None);
             Err(io::Error::from_raw_os_error(error))
         }
     }
@@ -123,7 +126,6 @@ extern "C" fn run_program(plan: *mut c_void) -> c_int {
 
 /// Does not return unless something failed: then with its errno.
 fn become_program(plan: &Plan) -> c_int {
-    reset_handlers();
     // SAFETY: takes nothing, cannot fail.
     let pid = unsafe { libc::getpid() } as u32;
     for i in 0..PID_DIGITS {
@@ -151,26 +153,40 @@ fn become_program(plan: &Plan) -> c_int {
     if let Err(error) = close_from(HANDED as u32 + 1) {
         return error;
     }
-    // SAFETY: the mask of the calling thread, which outlives this.
-    unsafe { libc::sigprocmask(libc::SIG_SETMASK, plan.mask, ptr::null_mut()) };
+    reset_handlers();
+    let_signals_in();
     // SAFETY: strings and arrays that end as exec wants it, made by `program`.
     unsafe { libc::execve(plan.path, plan.arguments, plan.environment) };
     errno()
 }
 
+/// The kernel's own `struct sigaction`: the handler first, then flags, a restorer, a mask of 8 bytes.
+type Action = [usize; 4];
+
 /// Handlers of the parent must not run here once signals are let in again. What is ignored stays so.
+///
+/// Not by `sigaction`: that takes a lock of libc for SIGABRT, and hides the signals that libc keeps to itself.
 fn reset_handlers() {
+    const MASK: usize = size_of::<u64>();
+    const DEFAULT: Action = [libc::SIG_DFL; 4];
+    const NONE: *mut Action = ptr::null_mut();
     for signal in 1..=64 {
-        // SAFETY: zeros are a valid action: the default one, with no flags.
-        let default: libc::sigaction = unsafe { std::mem::zeroed() };
-        let mut now = default;
-        // SAFETY: only asks. It fails for the few signals that libc keeps to itself, which only threads send.
-        let asked = unsafe { libc::sigaction(signal, ptr::null(), &mut now) };
-        if asked == 0 && now.sa_sigaction != libc::SIG_DFL && now.sa_sigaction != libc::SIG_IGN {
+        let mut now = DEFAULT;
+        // SAFETY: only asks; `now` is writable.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, NONE, &mut now, MASK) };
+        if now[0] != libc::SIG_DFL && now[0] != libc::SIG_IGN {
             // SAFETY: installs no handler. The table of handlers is the child's own.
-            unsafe { libc::sigaction(signal, &default, ptr::null_mut()) };
+            unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, &DEFAULT, NONE, MASK) };
         }
     }
+}
+
+/// A new program begins with no signal blocked: what the calling thread blocks, others of its process may handle.
+fn let_signals_in() {
+    // SAFETY: zeros are a set of no signals.
+    let none: libc::sigset_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the set outlives the call.
+    unsafe { libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut()) };
 }
 
 /// Closes every descriptor from `first` on, also those of libraries that forgot CLOEXEC.
@@ -334,12 +350,60 @@ pub(crate) fn parent() -> u32 {
     unsafe { libc::getppid() as u32 }
 }
 
-/// Waits for a child that is about to end and forgets its status.
-pub(crate) fn reap(pid: u32) {
+/// Ends a child that nobody has heard of and forgets its status.
+pub(crate) fn kill_and_reap(pid: u32) {
+    // SAFETY: takes two numbers.
+    unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
     // SAFETY: takes numbers and a null pointer. An interrupted wait is begun again.
     while unsafe { libc::waitpid(pid as libc::pid_t, ptr::null_mut(), 0) } == -1
         && errno() == libc::EINTR
     {}
+}
+
+/// Whether this program runs with rights that whoever started it may not have: its environment and its descriptors
+/// are then not to be trusted.
+pub(crate) fn has_foreign_rights() -> bool {
+    // SAFETY: takes a number.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// Whether this executable would find, once executed by this process, that it [has foreign
+/// rights](has_foreign_rights).
+pub(crate) fn would_have_foreign_rights() -> bool {
+    // SAFETY: takes nothing, cannot fail.
+    let (user, group) = (unsafe { libc::getuid() }, unsafe { libc::getgid() });
+    has_foreign_rights() || [user, group] != effective_ids()
+}
+
+/// The user and the group that this process acts as.
+pub(crate) fn effective_ids() -> [u32; 2] {
+    // SAFETY: takes nothing, cannot fail.
+    let user = unsafe { libc::geteuid() };
+    // SAFETY: likewise.
+    let group = unsafe { libc::getegid() };
+    [user, group]
+}
+
+/// Overwrites what follows the last colon in a variable of the environment with zeros, where it stands. For when it
+/// cannot be removed, because other threads may be reading the environment.
+pub(crate) fn blank_digits(variable: &CStr) {
+    // SAFETY: a C string.
+    let value = unsafe { libc::getenv(variable.as_ptr()) };
+    if value.is_null() {
+        return;
+    }
+    // SAFETY: not null, so a C string.
+    let text = unsafe { CStr::from_ptr(value) }.to_bytes();
+    let start = text
+        .iter()
+        .rposition(|byte| *byte == b':')
+        .map_or(text.len(), |colon| colon + 1);
+    for at in start..text.len() {
+        // SAFETY: inside the string.
+        let byte = unsafe { value.add(at) };
+        // SAFETY: the entry came with exec, so it lies in memory that the kernel made writable and nobody frees.
+        unsafe { AtomicU8::from_ptr(byte.cast()) }.store(b'0', Ordering::Relaxed);
+    }
 }
 
 /// How many threads this process has.

@@ -3,7 +3,7 @@
 use std::{
     io, mem,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
-    ptr,
+    ptr, thread,
     time::{Duration, Instant},
 };
 
@@ -58,8 +58,30 @@ fn timespec(span: Duration) -> libc::timespec {
     result
 }
 
-/// Takes the status of a child that has ended; `None` when it has not, an ECHILD error when the status is gone.
-pub(crate) fn reap(process: BorrowedFd<'_>) -> io::Result<Option<Ending>> {
+/// How long to wait before asking again for a status that a tracer holds back.
+const HELD_BACK: Duration = Duration::from_millis(1);
+
+/// Waits until a child has ended, or until the given moment, and takes its status; `None` when it has not ended by
+/// then, an ECHILD error when the status is gone.
+///
+/// A child that is traced counts as running until its tracer, too, has seen its end.
+pub(crate) fn reap(process: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<Option<Ending>> {
+    let Some(until) = until else {
+        return take_status(process, 0);
+    };
+    while wait(process, Some(until))? {
+        let ending = take_status(process, libc::WNOHANG)?;
+        let left = until.saturating_duration_since(Instant::now());
+        if ending.is_some() || left.is_zero() {
+            return Ok(ending);
+        }
+        // The descriptor is ready already, so it cannot tell when the tracer lets go.
+        thread::sleep(left.min(HELD_BACK));
+    }
+    Ok(None)
+}
+
+fn take_status(process: BorrowedFd<'_>, options: libc::c_int) -> io::Result<Option<Ending>> {
     // SAFETY: zeros are a valid `siginfo_t`.
     let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
     loop {
@@ -69,7 +91,7 @@ pub(crate) fn reap(process: BorrowedFd<'_>) -> io::Result<Option<Ending>> {
                 libc::P_PIDFD,
                 process.as_raw_fd() as libc::id_t,
                 &mut info,
-                libc::WEXITED | libc::WNOHANG,
+                libc::WEXITED | options,
             )
         };
         match checked(done) {

@@ -23,11 +23,6 @@ impl Blocked {
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) };
         Blocked { before }
     }
-
-    /// The signals that were blocked before.
-    pub(crate) fn before(&self) -> *const libc::sigset_t {
-        &self.before
-    }
 }
 
 impl Drop for Blocked {

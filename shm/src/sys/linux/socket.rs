@@ -45,15 +45,26 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((one, other))
 }
 
-/// The process that made the pair of sockets of which this number is one; `None` when it is no such socket.
-pub(crate) fn maker(socket: RawFd) -> Option<u32> {
+/// Who made a pair of sockets, as the kernel noted it then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Maker {
+    pub(crate) pid: u32,
+    /// The user and the group that it acted as.
+    pub(crate) ids: [u32; 2],
+}
+
+/// Who made the pair of sockets of which this number is one; `None` when it is no such socket.
+pub(crate) fn maker(socket: RawFd) -> Option<Maker> {
     let domain: libc::c_int = option(socket, libc::SO_DOMAIN)?;
     let kind: libc::c_int = option(socket, libc::SO_TYPE)?;
     if domain != libc::AF_UNIX || kind != libc::SOCK_SEQPACKET {
         return None;
     }
-    let [pid, _uid, _gid]: [u32; 3] = option(socket, libc::SO_PEERCRED)?;
-    Some(pid)
+    let [pid, user, group]: [u32; 3] = option(socket, libc::SO_PEERCRED)?;
+    Some(Maker {
+        pid,
+        ids: [user, group],
+    })
 }
 
 /// Reads a socket option that is made of integers.
@@ -134,6 +145,28 @@ pub(crate) fn send(
             result => return result.map(drop),
         }
     }
+}
+
+/// Whether an error of [`send`] says that the packet is too long for the socket, or for what is in it already.
+pub(crate) fn had_no_room(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+/// Gives a socket as little room as there can be.
+#[cfg(test)]
+pub(crate) fn have_little_room(socket: BorrowedFd<'_>) {
+    let least: libc::c_int = 0;
+    // SAFETY: reads `least`.
+    let set = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_SNDBUF,
+            ptr::from_ref(&least).cast(),
+            size_of_val(&least) as libc::socklen_t,
+        )
+    };
+    checked(set).unwrap();
 }
 
 /// What [`receive`] found in one packet.
