@@ -12,12 +12,17 @@ use std::{
 
 use common::raw::{expect_in_child, must, new_name, skip};
 use multiproc::{Array, Counter, Create, Error};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 
 const MIB: usize = 1 << 20;
 
 fn main() -> ExitCode {
     common::run(&[
         ("a_full_dev_shm_is_no_space", a_full_dev_shm_is_no_space),
+        (
+            "a_copy_with_holes_is_opened_where_there_is_room_for_all_of_it",
+            a_copy_with_holes_is_opened_where_there_is_room_for_all_of_it,
+        ),
         (
             "a_control_group_without_memory_is_no_memory",
             a_control_group_without_memory_is_no_memory,
@@ -29,6 +34,10 @@ fn main() -> ExitCode {
         (
             "the_limit_on_descriptors_is_an_error",
             the_limit_on_descriptors_is_an_error,
+        ),
+        (
+            "what_is_encoded_instead_of_an_object_that_cannot_be_handed_over_arrives",
+            what_is_encoded_instead_of_an_object_that_cannot_be_handed_over_arrives,
         ),
         (
             "the_limit_on_addresses_is_an_error",
@@ -71,12 +80,7 @@ fn set_limit(resource: i32, limit: u64) {
 
 fn a_full_dev_shm_is_no_space() {
     expect_in_child(|| {
-        // SAFETY: no memory is involved.
-        if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
-            skip("no right to a mount namespace");
-        }
-        mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"");
-        mount(c"small", c"/dev/shm", c"tmpfs", 0, c"size=1m");
+        mount_small_dev_shm();
         let name = new_name();
         for _ in 0..3 {
             let error = array(Create::named(&name), 2 * MIB).unwrap_err();
@@ -91,6 +95,38 @@ fn a_full_dev_shm_is_no_space() {
         fits.write(..).unwrap().fill(1);
         assert!(array(Create::named(new_name()), MIB / 2).is_err());
     });
+}
+
+fn a_copy_with_holes_is_opened_where_there_is_room_for_all_of_it() {
+    expect_in_child(|| {
+        mount_small_dev_shm();
+        let name = new_name();
+        let path = Path::new("/dev/shm").join(&name);
+        drop(array(Create::named(&name).persist(true), 4096).unwrap());
+        let hole_until = |len: usize| {
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_len(len as u64).unwrap();
+        };
+        let open = || Array::<u8>::open(name.as_str());
+        hole_until(2 * MIB);
+        let error = open().unwrap_err();
+        assert!(matches!(error, Error::NoSpace { .. }), "{error}");
+        hole_until(MIB / 2);
+        let opened = open().unwrap();
+        // Nobody else gets the room that the hole takes up now.
+        assert!(array(Create::named(new_name()), MIB / 2).is_err());
+        drop(opened);
+    });
+}
+
+/// Gives this process a `/dev/shm` of its own, of one MiB.
+fn mount_small_dev_shm() {
+    // SAFETY: no memory is involved.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
+        skip("no right to a mount namespace");
+    }
+    mount(c"none", c"/", c"none", libc::MS_REC | libc::MS_PRIVATE, c"");
+    mount(c"small", c"/dev/shm", c"tmpfs", 0, c"size=1m");
 }
 
 fn mount(
@@ -187,6 +223,45 @@ fn the_limit_on_descriptors_is_an_error() {
             }
             assert!(!Path::new("/dev/shm").join(name).exists());
         });
+    }
+}
+
+/// A counter, or how far it had got.
+enum Count {
+    Shared(Counter),
+    Copied(u64),
+}
+
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            // Tried by itself: what has been tried with `serializer` cannot be taken back.
+            Count::Shared(counter) if serde_json::to_string(counter).is_err() => {
+                counter.get().serialize(serializer)
+            }
+            Count::Shared(_) => Err(S::Error::custom("it can be handed over")),
+            Count::Copied(count) => count.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
+        u64::deserialize(deserializer).map(Count::Copied)
+    }
+}
+
+fn what_is_encoded_instead_of_an_object_that_cannot_be_handed_over_arrives() {
+    multiproc::init();
+    let child = common::forked(|| {
+        let counter = Counter::new(7).unwrap();
+        let next = File::open("/dev/null").unwrap().as_raw_fd();
+        set_limit(libc::RLIMIT_NOFILE as i32, next as u64);
+        Count::Shared(counter)
+    });
+    match child.join().unwrap() {
+        Count::Copied(count) => assert_eq!(count, 7),
+        Count::Shared(_) => unreachable!("never decoded"),
     }
 }
 

@@ -113,8 +113,9 @@ pub(crate) fn returned<R: Serialize>(value: &R) -> Message {
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<(Vec<u8>, Vec<OwnedFd>), String> {
     let encoded = handle::sending(|| postcard::to_allocvec(value));
     match (encoded.result, encoded.failure) {
-        (Ok(bytes), None) => Ok((bytes, encoded.descriptors)),
-        (_, Some(failure)) => Err(failure),
+        // What went wrong with an object was put right: something else was encoded instead of it.
+        (Ok(bytes), _) => Ok((bytes, encoded.descriptors)),
+        (Err(_), Some(failure)) => Err(failure),
         (Err(error), None) => Err(error.to_string()),
     }
 }

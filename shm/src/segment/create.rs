@@ -15,20 +15,17 @@ use super::{
     hold::{self, Naps},
     options::Place,
     received::Received,
-    region_of,
+    region_of, room,
     target::{TRANSIENT, Target},
     unname::{NameOwner, unname},
 };
 use crate::{
     error::Error,
-    sys::{self, file, identity, memory, memory_left},
+    sys::{self, file, identity, memory},
 };
 
 /// How often a stale name is removed for others to take it at once.
 const ATTEMPTS: usize = 16;
-
-/// From this many bytes on it takes less time to ask how much memory is left than to reserve it.
-const LARGE: u64 = 4 << 20;
 
 /// What all kinds of segments have in common when they are made.
 struct Making {
@@ -176,31 +173,7 @@ impl Making {
     /// Makes `file` at least `len` bytes long, with room for each, and maps it.
     fn map(&self, file: &File, len: usize, flavour: &Flavour) -> Result<MmapRaw, Error> {
         let needed = len as u64;
-        let limit = memory::file_size_limit();
-        if needed > limit {
-            return Err(Error::FileSizeLimit { limit, needed });
-        }
-        if needed >= LARGE
-            && !matches!(flavour, Flavour::File(_))
-            && let Some(available) = memory_left()
-            && needed > available
-        {
-            return Err(Error::NoMemory { needed, available });
-        }
-        let reserve = || {
-            memory::reserve(file, needed).map_err(|source| {
-                let name = flavour.label();
-                if memory::was_no_room(&source) {
-                    Error::NoSpace {
-                        name,
-                        needed,
-                        source,
-                    }
-                } else {
-                    Error::io("reserve room for", name, source)
-                }
-            })
-        };
+        room::check(file, needed, flavour)?;
         let map = || {
             memory::map(file, len, true).map_err(|source| Error::io("map", flavour.label(), source))
         };
@@ -212,10 +185,10 @@ impl Making {
             let map = map()?;
             memory::prefer_huge_pages(&map);
             let _ = memory::prefault(&map, true);
-            reserve()?;
+            room::reserve(file, needed, flavour)?;
             return Ok(map);
         }
-        reserve()?;
+        room::reserve(file, needed, flavour)?;
         let map = map()?;
         if self.prefault {
             memory::prefault(&map, true)

@@ -10,7 +10,8 @@
 //! Rules that everything here keeps:
 //!
 //! 1. A segment is complete before it has a name: nobody finds half of one, whenever its creator is killed.
-//! 2. Room for every byte is reserved before it is mapped, and only what the file has is mapped: no access fails later.
+//! 2. Room for every byte is reserved before it is mapped for writing, that of holes in a file that somebody copied as
+//!    well, and only what the file has is mapped: no access fails later. Whoever can only read fills no holes.
 //! 3. Everybody who has a named segment or a file holds a shared lock on a description of their own (`hold`); so a
 //!    name that nobody holds is known to be left over.
 //! 4. What is left over is replaced by a new file, never written over.
@@ -25,6 +26,7 @@ mod hold;
 mod open;
 mod options;
 mod received;
+mod room;
 mod target;
 #[cfg(test)]
 mod tests;

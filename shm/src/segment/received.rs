@@ -7,7 +7,7 @@ use std::{
 
 use memmap2::MmapRaw;
 
-use super::{Access, Flavour, hold};
+use super::{Access, Flavour, hold, room};
 use crate::{
     error::Error,
     sys::{
@@ -118,7 +118,7 @@ impl Received {
     }
 }
 
-/// Maps a whole file, and never more.
+/// Maps a whole file, and never more; for writing, once there is room for all of it.
 pub(super) fn map_whole(file: &File, access: Access, flavour: &Flavour) -> Result<MmapRaw, Error> {
     let facts = Facts::of(file).map_err(|source| Error::io("look at", flavour.label(), source))?;
     if facts.len == 0 {
@@ -127,6 +127,9 @@ pub(super) fn map_whole(file: &File, access: Access, flavour: &Flavour) -> Resul
             expected: 1,
             found: 0,
         });
+    }
+    if access.is_write() {
+        room::fill_holes(file, &facts, flavour)?;
     }
     memory::map(file, addressable(facts.len, flavour)?, access.is_write())
         .map_err(|source| Error::io("map", flavour.label(), source))

@@ -17,7 +17,10 @@ use std::{
 use multiproc_core::MAGIC;
 
 use super::{draft::Draft, hold, target::*, *};
-use crate::sys::{file, memory};
+use crate::sys::{
+    file::{self, Facts},
+    memory,
+};
 
 /// A name that no other test has, taken away when the test ends, however it ends.
 struct Name(String);
@@ -529,6 +532,31 @@ fn more_than_there_is_cannot_be_had() {
         assert!(matches!(error, Error::NoMemory { .. }), "{error}");
     }
     assert!(!name.path().exists());
+}
+
+#[test]
+fn holes_in_what_is_taken_for_writing_are_filled() {
+    const LEN: usize = 1 << 20;
+    let sparse = |len: usize| {
+        let file = memory::anonymous().unwrap();
+        file.set_len(len as u64).unwrap();
+        file
+    };
+    let hand_over = |file: File, access| {
+        Segment::from_handle(file.into(), Flavour::Anonymous, access).map(|segment| {
+            let room = Facts::of(&segment.file).unwrap().room;
+            (segment, room)
+        })
+    };
+    let (segment, room) = hand_over(sparse(LEN), Access::ReadWrite).unwrap();
+    assert_eq!((segment.len(), room), (LEN, LEN as u64));
+    assert_eq!(hand_over(sparse(LEN), Access::ReadOnly).unwrap().1, 0);
+
+    let error = hand_over(sparse(1 << 45), Access::ReadWrite).unwrap_err();
+    assert!(matches!(error, Error::NoMemory { .. }), "{error}");
+    let opened = Open::fd(sparse(1 << 45).into());
+    let error = Segment::open(opened, Access::ReadWrite, |_| Ok(())).unwrap_err();
+    assert!(matches!(error, Error::NoMemory { .. }), "{error}");
 }
 
 #[test]

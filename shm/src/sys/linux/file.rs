@@ -118,8 +118,8 @@ pub struct Facts {
     pub irregular: Option<&'static str>,
     /// Its length in bytes.
     pub len: u64,
-    /// How many names it has.
-    pub names: u64,
+    /// The room that it takes up in bytes: less than its length if it has holes.
+    pub room: u64,
 }
 
 impl Facts {
@@ -151,7 +151,7 @@ impl From<&std::fs::Metadata> for Facts {
             mode: found.mode() & 0o7777,
             irregular,
             len: found.len(),
-            names: found.nlink(),
+            room: found.blocks().saturating_mul(512),
         }
     }
 }

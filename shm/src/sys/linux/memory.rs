@@ -4,6 +4,7 @@ use std::{
     ffi::CStr,
     fs::File,
     io,
+    mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -65,10 +66,42 @@ pub fn file_size_limit() -> u64 {
 
 /// Makes the file `len` bytes long with memory or disk space behind each, so that no access can fail later.
 pub fn reserve(file: &File, len: u64) -> io::Result<()> {
+    in_parts(len, |offset, len| {
+        // SAFETY: acts on a descriptor that the borrow keeps open.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), offset, len) } {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code)),
+        }
+    })
+}
+
+/// Puts memory or disk space behind each of the `len` bytes of a file that others may be writing to.
+///
+/// A file system that cannot is let be: to write zeros instead, as `posix_fallocate` may, could undo what others write.
+pub fn fill_holes(file: &File, len: u64) -> io::Result<()> {
+    let filled = in_parts(len, |offset, len| {
+        const MODE: libc::c_int = libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: acts on a descriptor that the borrow keeps open.
+        checked(unsafe { libc::fallocate(file.as_raw_fd(), MODE, offset, len) }).map(drop)
+    });
+    match filled {
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+        filled => filled,
+    }
+}
+
+/// Allocates `len` bytes, in smaller parts where signals come.
+fn in_parts(
+    len: u64,
+    allocate: impl Fn(libc::off_t, libc::off_t) -> io::Result<()>,
+) -> io::Result<()> {
+    let too_big = |_| io::Error::from_raw_os_error(libc::EFBIG);
+    libc::off_t::try_from(len).map_err(too_big)?;
     let (mut done, mut part) = (0, len);
     while done < len {
         let next = part.min(len - done);
-        match allocate(file, done, next) {
+        // Both are at most `len`.
+        match allocate(done as libc::off_t, next as libc::off_t) {
             Ok(()) => done += next,
             // The kernel has given back what it had of this part: frequent signals would make it start over for ever.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -83,15 +116,17 @@ pub fn reserve(file: &File, len: u64) -> io::Result<()> {
 /// Allocated faster than any signals come.
 const SMALLEST_PART: u64 = 1 << 16;
 
-fn allocate(file: &File, offset: u64, len: u64) -> io::Result<()> {
-    let too_big = |_| io::Error::from_raw_os_error(libc::EFBIG);
-    let offset = libc::off_t::try_from(offset).map_err(too_big)?;
-    let len = libc::off_t::try_from(len).map_err(too_big)?;
-    // SAFETY: acts on a descriptor that the borrow keeps open.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), offset, len) } {
-        0 => Ok(()),
-        code => Err(io::Error::from_raw_os_error(code)),
+/// Whether the file is nothing but memory.
+pub fn is_in_memory(file: &File) -> bool {
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: acts on a descriptor that the borrow keeps open, and `found` is writable.
+    if unsafe { libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) } != 0 {
+        return false;
     }
+    // SAFETY: the call that has succeeded filled it.
+    let found = unsafe { found.assume_init() };
+    // The types of the two differ between C libraries.
+    [libc::TMPFS_MAGIC as u32, libc::HUGETLBFS_MAGIC as u32].contains(&(found.f_type as u32))
 }
 
 /// Whether the error says that there is no room, on the disk or in memory.
