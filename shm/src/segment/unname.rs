@@ -5,7 +5,12 @@
 //! name away, so it goes on leading there. To give a free name takes no lock. It is another lock than that of `hold`:
 //! a name may be taken away from those who hold the segment.
 
-use std::{fs, fs::File, io, os::unix::fs::FileExt, path::Path, path::PathBuf};
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
 
 use multiproc_core::{LayoutError, MAGIC, Owner};
 
