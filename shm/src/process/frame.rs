@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A payload of more than [`INLINE`] bytes is a parcel: a file in memory that travels as one more descriptor, before
-//! the others. So a frame always fits into the buffer of a socket, and no side ever waits for the other to read.
+//! the others; so is a shorter one where the buffer of a socket has no room for it. No side ever waits for the other to
+//! read: what cannot be sent is an error.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
