@@ -79,6 +79,15 @@ pub fn thread_time() -> io::Result<Duration> {
     Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
+/// How often the calling thread has lost its processor without having given it up.
+pub fn evictions() -> io::Result<i64> {
+    // SAFETY: a rusage is made of integers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { mem::zeroed() };
+    // SAFETY: the usage outlives the call.
+    checked(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) })?;
+    Ok(usage.ru_nivcsw)
+}
+
 /// A plain shared mapping of `len` bytes, zeros at first.
 pub struct Mapping {
     start: NonNull<u8>,
