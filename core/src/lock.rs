@@ -145,27 +145,36 @@ impl Lock {
     /// [`Refused`] says why not. A lock whose owner died is taken all the same: see [`Taken::died`].
     #[inline]
     pub fn lock<O: Os>(&self, os: &O, until: u64) -> Result<Taken, Refused> {
-        let me = os.me();
-        // Acquire: pairs with the Release of `unlock`, so that what the last holder wrote is seen.
-        if !me.is_none()
-            && self
-                .word
-                .compare_exchange(0, me.to_bits(), Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-        {
-            os.step("lock: taken");
-            // Relaxed: other threads never find their own mark here, whenever they look.
-            self.thread.store(mark(os, me), Ordering::Relaxed);
-            return Ok(Taken {
-                me,
-                died: Owner::NONE,
-            });
+        match self.lock_free(os) {
+            Some(taken) => Ok(taken),
+            None => self.lock_contended(os, until),
         }
-        self.lock_contended(os, me, until)
     }
 
+    /// Takes the lock if it is free at first sight; its last holder did not die.
+    #[inline]
+    pub(crate) fn lock_free<O: Os>(&self, os: &O) -> Option<Taken> {
+        let me = os.me();
+        if me.is_none() {
+            return None;
+        }
+        // Acquire: pairs with the Release of `unlock`, so that what the last holder wrote is seen.
+        self.word
+            .compare_exchange(0, me.to_bits(), Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        os.step("lock: taken");
+        // Relaxed: other threads never find their own mark here, whenever they look.
+        self.thread.store(mark(os, me), Ordering::Relaxed);
+        Some(Taken {
+            me,
+            died: Owner::NONE,
+        })
+    }
+
+    /// Takes the lock after [`lock_free`](Self::lock_free) has failed.
     #[cold]
-    fn lock_contended<O: Os>(&self, os: &O, me: Owner, until: u64) -> Result<Taken, Refused> {
+    pub(crate) fn lock_contended<O: Os>(&self, os: &O, until: u64) -> Result<Taken, Refused> {
+        let me = os.me();
         if me.is_none() {
             return Err(Refused::NoIdentity);
         }
@@ -265,7 +274,7 @@ impl Lock {
     /// Lock Alternatives", 1990): most holds are shorter than falling asleep, and who looks all the time takes the cache
     /// line from the holder each time. Gives up early, with the word that was seen last, when others sleep already.
     fn spin(&self, mine: u64) -> Result<(), u64> {
-        const ROUNDS: u32 = if cfg!(loom) { 0 } else { 8 };
+        const ROUNDS: u32 = if cfg!(loom) { 0 } else { 9 };
         let mut word = self.word.load(Ordering::Relaxed);
         for round in 0..ROUNDS {
             if word & WAITERS != 0 {

@@ -160,30 +160,48 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
         &self,
         until: u64,
     ) -> Result<MutexGuard<'_, T, O>, LockError<MutexGuard<'_, T, O>>> {
-        let taken = match self.words.lock.lock(&self.os, until) {
-            Ok(taken) => taken,
-            Err(why) => return Err(LockError::refused(why, until != NOW)),
-        };
-        let cause = if taken.died.is_none() && self.words.poison.is_clear() {
-            None
-        } else {
-            self.cause(taken.died)
-        };
-        // Built here on both ways, and never handed to a call: so it stays in registers.
-        let guard = MutexGuard::new(self, taken.me);
-        match cause {
-            None => Ok(guard),
-            Some(cause) => Err(LockError::Poisoned(Poisoned::new(guard, cause))),
+        match self.words.lock.lock_free(&self.os) {
+            Some(taken) => {
+                let guard = MutexGuard::new(self, taken.me);
+                if self.words.poison.is_clear() {
+                    return Ok(guard);
+                }
+                self.tell(guard)
+            }
+            None => self.lock_contended(until),
         }
     }
 
-    /// Notes that an owner `died`, and says why the mutex is poisoned. Only who has just locked it calls this.
+    // The rare ways are given no more than they need: what they take by reference would be put on the stack each time.
+
     #[cold]
-    fn cause(&self, died: Owner) -> Option<Cause> {
-        if !died.is_none() {
-            self.words.poison.set(Cause::died(died));
+    #[inline(never)]
+    fn lock_contended(
+        &self,
+        until: u64,
+    ) -> Result<MutexGuard<'_, T, O>, LockError<MutexGuard<'_, T, O>>> {
+        let taken = match self.words.lock.lock_contended(&self.os, until) {
+            Ok(taken) => taken,
+            Err(why) => return Err(LockError::refused(why, until != NOW)),
+        };
+        let guard = MutexGuard::new(self, taken.me);
+        if !taken.died.is_none() {
+            self.words.poison.set(Cause::died(taken.died));
         }
-        self.words.poison.get()
+        self.tell(guard)
+    }
+
+    /// The guard, inside an error if the mutex is poisoned.
+    #[cold]
+    #[inline(never)]
+    fn tell<'a>(
+        &'a self,
+        guard: MutexGuard<'a, T, O>,
+    ) -> Result<MutexGuard<'a, T, O>, LockError<MutexGuard<'a, T, O>>> {
+        match self.words.poison.get() {
+            None => Ok(guard),
+            Some(cause) => Err(LockError::Poisoned(Poisoned::new(guard, cause))),
+        }
     }
 
     /// What dropping a guard does when the thread began to unwind meanwhile, or when this is a fork child, which holds

@@ -1,6 +1,6 @@
 //! `Counter` and `ShardedCounter` in a segment.
 
-use std::{fmt, thread};
+use std::fmt;
 
 use multiproc_core::{self as core_, LayoutError, Origin, Region};
 
@@ -167,8 +167,8 @@ impl ShardedCounter {
     ///
     /// [`Error`] when the segment cannot be made.
     pub fn create(create: impl Into<Create>) -> Result<ShardedCounter, Error> {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        let shards = processors.next_power_of_two().min(core_::MAX_SHARDS);
+        // Of the whole machine: whoever adds may run elsewhere than whoever made the counter.
+        let shards = sys::processors().next_power_of_two().min(core_::MAX_SHARDS);
         let len = core_::ShardedCounter::required_len(shards)?;
         Mapped::create(create.into(), len, |region, origin| {
             // SAFETY: a new segment, which nobody else sees yet.

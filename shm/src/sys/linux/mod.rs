@@ -24,7 +24,7 @@ pub use liveness::liveness;
 pub use memory_left::memory_left;
 pub use origin::origin;
 pub use os::Linux;
-pub use processor::processor;
+pub use processor::{processor, processors};
 pub use step::*;
 
 /// Turns the `-1` of a system call into its error.
