@@ -167,6 +167,9 @@ impl<G> fmt::Display for ClaimError<G> {
                     more => write!(f, " (and {more} more)"),
                 }
             }
+            ClaimError::OutOfBounds { start, end, .. } if start > end => {
+                write!(f, "the range {start}..{end} ends before it starts")
+            }
             ClaimError::OutOfBounds { start, end, len } => write!(
                 f,
                 "elements {start}..{end} do not lie within the array, which has {len}"

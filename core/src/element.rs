@@ -7,13 +7,17 @@ use crate::text::Text;
 /// A type whose every bit pattern is a value, that holds no pointer and no padding, and that has a NumPy dtype.
 ///
 /// Implemented for the integers, the floats and arrays of elements; [`record!`](crate::record) makes structs of
-/// elements. The dtype is the identity that a header carries: it depends on the fields, not on the name or the
+/// elements; `bool`, `char` and strings are none. The dtype is the identity that a header carries: it depends on the fields, not on the name or the
 /// module of the Rust type, so that two programs share data when their types agree.
 ///
 /// # Safety
 ///
 /// [`DTYPE`](Element::DTYPE) describes exactly the bytes of the type: `numpy.dtype(ast.literal_eval(DTYPE))` has the
 /// size of the type, the same fields at the same offsets, and the byte order of this machine. The size is not 0.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot live in shared memory",
+    note = "make a struct an element with `record!`; for a bool use u8, for text [u8; N]"
+)]
 pub unsafe trait Element: Pod + Send + Sync {
     /// The dtype in the notation that NumPy's `.npy` headers use, such as `'<f8'` or `[('x', '<f8'), ('n', '<u4')]`.
     const DTYPE: Text;

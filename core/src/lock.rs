@@ -59,7 +59,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refused::TimedOut => "it was not free before the deadline",
-            Refused::WouldDeadlock => "this thread would wait for itself",
+            Refused::WouldDeadlock => {
+                "this thread would wait for itself: it holds a guard that is in the way, which must be dropped first"
+            }
             Refused::TooManyClaims => {
                 "this thread holds claims and every row is taken: to wait for one could last for ever"
             }

@@ -213,7 +213,8 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
             return;
         }
         os.guard_dropped();
-        if os.panicking() && !panicking {
+        // The first cause stays: a guard may come from an error that has just told of it.
+        if os.panicking() && !panicking && words.poison.is_clear() {
             words.poison.set(Cause::panicked());
         }
         words.lock.unlock_mine(os, me);

@@ -19,13 +19,16 @@ pub struct ReadGuard<'a, T: Element, O: Os> {
 
 /// Exclusive access to a claimed range, as a mutable slice; dropping it gives the range back.
 ///
-/// Dropped by a panic that began after it was made, it leaves the range poisoned.
+/// Dropped by a panic that began after it was made, it leaves the range poisoned if it was ever dereferenced mutably: one
+/// that was not has changed nothing.
 #[must_use = "the range is released when the guard is dropped"]
 pub struct WriteGuard<'a, T: Element, O: Os> {
     claimed: Claimed<'a, O>,
     first: NonNull<T>,
     /// Whether the claim's last element is the array's.
     reaches_the_end: bool,
+    /// Whether anybody could have changed an element by this guard.
+    touched: bool,
 }
 
 // SAFETY: `&ReadGuard` gives `&[T]` alone, and elements are `Sync`.
@@ -66,6 +69,7 @@ impl<'a, T: Element, O: Os> WriteGuard<'a, T, O> {
             claimed,
             first,
             reaches_the_end,
+            touched: false,
         }
     }
 
@@ -118,6 +122,7 @@ impl<T: Element, O: Os> Deref for WriteGuard<'_, T, O> {
 impl<T: Element, O: Os> DerefMut for WriteGuard<'_, T, O> {
     #[inline]
     fn deref_mut(&mut self) -> &mut [T] {
+        self.touched = true;
         // SAFETY: as in `deref`, and `&mut self` makes it the only reference in this process.
         unsafe { core::slice::from_raw_parts_mut(self.first.as_ptr(), self.claimed.len()) }
     }
@@ -127,7 +132,9 @@ impl<T: Element, O: Os> Drop for WriteGuard<'_, T, O> {
     #[inline]
     fn drop(&mut self) {
         // The claim itself is given back after this, when the field is dropped.
-        self.claimed.poison_if_unwinding();
+        if self.touched {
+            self.claimed.poison_if_unwinding();
+        }
     }
 }
 

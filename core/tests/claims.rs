@@ -265,7 +265,9 @@ fn a_panic_poisons_what_was_claimed_for_writing() {
     let result = thread::spawn(move || {
         let array = open(region, Fake::new(91));
         let _reading = array.read(0..4).unwrap();
-        let _writing = array.write(4..6).unwrap();
+        let _untouched = array.write(7..9).unwrap();
+        let mut writing = array.write(4..6).unwrap();
+        writing[0] = 1;
         panic!("on purpose");
     })
     .join();
@@ -278,6 +280,22 @@ fn a_panic_poisons_what_was_claimed_for_writing() {
     assert_eq!(poisoned.first().range, 4..6);
     assert_eq!(poisoned.first().cause, Cause::Panicked);
     assert_eq!(poisoned.more(), 0);
+}
+
+#[test]
+fn unwrapping_an_error_about_poison_poisons_no_more() {
+    let region = array(100);
+    let victim = Fake::new(161);
+    std::mem::forget(open(region, victim).write(2..4));
+    victim.die();
+    let unwrapped = thread::spawn(move || {
+        let _ = open(region, Fake::new(162)).write(..).unwrap();
+    })
+    .join();
+    assert!(unwrapped.is_err());
+    let poisoned = open(region, Fake::new(163)).poisoned().unwrap();
+    let ranges: Vec<_> = poisoned.iter().map(|one| one.range.clone()).collect();
+    assert!(ranges.iter().eq([&(2..4)]), "{ranges:?}");
 }
 
 #[test]

@@ -99,6 +99,21 @@ fn a_panic_under_a_mutex_poisons_until_that_is_cleared() {
 }
 
 #[test]
+fn unwrapping_an_error_about_poison_keeps_its_cause() {
+    let region = mutex(5);
+    let victim = Fake::new(251);
+    std::mem::forget(open_mutex(region, victim).lock());
+    victim.die();
+    let unwrapped = thread::spawn(move || {
+        let _ = open_mutex(region, Fake::new(252)).lock().unwrap();
+    })
+    .join();
+    assert!(unwrapped.is_err());
+    let cause = open_mutex(region, Fake::new(253)).poison();
+    assert_eq!(cause, Some(Cause::OwnerDied { pid: 251 }));
+}
+
+#[test]
 fn a_guard_made_while_unwinding_and_dropped_later_counts_as_any_other() {
     let (cell, lock) = (
         open_value(value(5), Fake::new(221)),

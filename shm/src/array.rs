@@ -53,6 +53,26 @@ type Write<'a, T> = Result<WriteGuard<'a, T>, ClaimError<WriteGuard<'a, T>>>;
 /// assert_eq!(squares.get(999)?, 998001.0);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
+///
+/// What a process that died, or a thread that panicked, had claimed for writing is told with the guard inside the error:
+///
+/// ```
+/// # multiproc::init();
+/// # let prices = multiproc::Array::<f64>::zeroed(10)?;
+/// let mut part = match prices.write(2..5) {
+///     Ok(part) => part,
+///     Err(error) => {
+///         eprintln!("{error}"); // poisoned: elements 2..4: process 4711 died while holding it
+///         let mut part = error.into_guard().map_err(multiproc::Error::from)?;
+///         part.fill(0.0); // whatever makes the elements sound
+///         part.clear_poison();
+///         part
+///     }
+/// };
+/// part[0] = 1.5;
+/// # drop(part);
+/// # Ok::<(), multiproc::Error>(())
+/// ```
 pub struct Array<T: Element>(Mapped<Inner<T>>);
 
 impl<T: Element> View for Inner<T> {
@@ -195,7 +215,8 @@ impl<T: Element> Array<T> {
     /// # Errors
     ///
     /// [`ClaimError::Poisoned`] with the guard inside, [`ClaimError::OutOfBounds`], [`ClaimError::WouldDeadlock`],
-    /// [`ClaimError::TooManyClaims`].
+    /// [`ClaimError::TooManyClaims`]. In a function that returns another error than [`Error`], write
+    /// `.map_err(multiproc::Error::from)?`: an error with a guard inside borrows the array.
     #[inline]
     pub fn read(&self, range: impl RangeBounds<usize>) -> Read<'_, T> {
         self.0.view().read(range)
@@ -263,7 +284,8 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), without a guard inside.
+    /// As [`read`](Self::read), without a guard inside; [`ClaimError::WouldDeadlock`] while this thread itself holds a
+    /// [`write`](Self::write) guard of the element: read it there.
     pub fn get(&self, index: usize) -> Result<T, ClaimError<()>> {
         self.0.view().get(index)
     }
@@ -272,7 +294,7 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), without a guard inside.
+    /// As [`get`](Self::get), for guards of either kind.
     pub fn set(&self, index: usize, value: T) -> Result<(), ClaimError<()>> {
         self.0.view().set(index, value)
     }
@@ -281,7 +303,7 @@ impl<T: Element> Array<T> {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), without a guard inside.
+    /// As [`get`](Self::get).
     pub fn to_vec(&self) -> Result<Vec<T>, ClaimError<()>> {
         let all = self.read(..).map_err(ClaimError::without_guard)?;
         Ok(all.to_vec())

@@ -1,14 +1,15 @@
 //! What can go wrong with shared memory.
 
-use std::{io, path::PathBuf};
+use std::{fmt, io, path::PathBuf};
 
 use multiproc_core::{ClaimError, LayoutError, LockError, Refused};
 
 /// Why shared memory could not be made, opened, sent or used.
 ///
 /// Every variant says what was expected and what was found. The errors of locks, claims and processes, which are types
-/// of their own, turn into this one by `?`; a guard inside is dropped then.
-#[derive(Debug, thiserror::Error)]
+/// of their own, turn into this one by `?`; a guard inside is dropped then. Where a function returns `Box<dyn Error>` or
+/// anyhow's error, write `.map_err(multiproc::Error::from)?`.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 #[allow(
     missing_docs,
@@ -103,7 +104,7 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] Refused),
 
-    /// A process could not be started, or did not end well.
+    /// A process could not be started, signalled, or did not end well.
     #[error(transparent)]
     Process(Box<dyn std::error::Error + Send + Sync>),
 
@@ -172,5 +173,18 @@ impl<G> From<LockError<G>> for Error {
 impl<G> From<ClaimError<G>> for Error {
     fn from(error: ClaimError<G>) -> Error {
         Error::Claim(error.without_guard())
+    }
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Error {
+        Error::Process(error.into())
+    }
+}
+
+/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }

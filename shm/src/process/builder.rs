@@ -150,7 +150,9 @@ impl Builder {
 
     /// Starts a child that runs `task(arguments)`.
     ///
-    /// Shared objects among the arguments, and in the return value, are shared: both processes see the same one.
+    /// `task` is a function, or a closure that captures nothing, of one argument: a tuple for several, `()` for none. Its
+    /// argument and its return value are owned serde types (`String` and not `&str`; for errors `Result<T, String>`);
+    /// shared objects among them are shared.
     ///
     /// # Errors
     ///

@@ -28,8 +28,10 @@ use crate::{
 
 /// A child process whose task returns an `R`.
 ///
-/// Dropping it without having joined does what [`OnDrop`] says: by default the child is killed.
+/// Dropping it without having joined does what [`OnDrop`] says: by default the child is killed. So keep it until it is
+/// [joined](Child::join), or [detach](Child::detach) it.
 /// As a descriptor ([`AsFd`]) it is readable once the child has ended, for use with `poll` and its kin.
+#[must_use = "a child that is dropped without having been joined is killed: join or detach it"]
 pub struct Child<R> {
     running: Running,
     returns: PhantomData<fn() -> R>,

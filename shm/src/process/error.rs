@@ -1,6 +1,6 @@
 //! What can go wrong when a child process is started, and how it can end other than by returning.
 
-use std::io;
+use std::{fmt, io};
 
 use thiserror::Error;
 
@@ -8,7 +8,7 @@ use super::frame::FrameError;
 use crate::sys::signal;
 
 /// Why a child process was not started.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// [`init`](crate::init) has not run, so that a child could not tell that it is one.
@@ -32,7 +32,9 @@ pub enum StartError {
         count: usize,
     },
     /// This process holds guards of shared objects, which the child would seem to hold too.
-    #[error("cannot fork while this process holds {count} guard(s) of shared objects")]
+    #[error(
+        "cannot fork while this process holds {count} guard(s) of shared objects: drop them first"
+    )]
     GuardsHeld {
         /// How many it holds.
         count: u64,
@@ -74,7 +76,7 @@ pub enum StartError {
 }
 
 /// Why there is no return value of a child process.
-#[derive(Debug, Error)]
+#[derive(Error)]
 #[non_exhaustive]
 pub enum JoinError {
     /// The task panicked.
@@ -120,7 +122,7 @@ pub enum JoinError {
     /// The child ended before it knew that it was one.
     #[error(
         "child '{name}' (pid {pid}) exited with code {code} without reaching multiproc::init(): it must come first in \
-         main"
+         main (in a test binary, multiproc::init_in_tests!() at the top of the file)"
     )]
     NeverInitialised {
         /// The name of the child.
@@ -238,6 +240,20 @@ impl JoinError {
             JoinError::Killed { signal, .. } => Some(*signal),
             _ => None,
         }
+    }
+}
+
+/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

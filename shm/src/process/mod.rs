@@ -35,7 +35,13 @@ pub struct Process;
 
 impl Process {
     /// Starts the same executable anew, to run `task(arguments)`; it inherits nothing but the standard streams, the
-    /// environment and what is handed to it.
+    /// environment and what is handed to it. The arguments of this program's command line are not: pass what it needs.
+    ///
+    /// `task` is a function, or a closure that captures nothing, of one argument: a tuple for several, `()` for none. Its
+    /// argument and its return value are owned serde types (`String` and not `&str`; for errors `Result<T, String>`);
+    /// shared objects among them are shared.
+    ///
+    /// Dropping the [`Child`] kills it: keep it until it is joined.
     ///
     /// # Errors
     ///
@@ -50,7 +56,7 @@ impl Process {
             .start(task, arguments)
     }
 
-    /// Starts a copy of this process, to run `task(arguments)`.
+    /// Starts a copy of this process, to run `task(arguments)`. The task is as in [`spawn`](Process::spawn).
     ///
     /// # Errors
     ///

@@ -33,6 +33,22 @@ type Locked<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
 /// assert_eq!(*total.lock()?, 1);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
+///
+/// Recovering what a process that died has left:
+///
+/// ```
+/// # multiproc::init();
+/// # let total = multiproc::Mutex::new(0u64)?;
+/// let mut guard = total.lock().or_else(|error| {
+///     let mut guard = error.into_guard()?;
+///     *guard = 0; // whatever makes the data sound
+///     guard.clear_poison();
+///     Ok::<_, multiproc::LockError<_>>(guard)
+/// })?;
+/// *guard += 1;
+/// # drop(guard);
+/// # Ok::<(), multiproc::Error>(())
+/// ```
 pub struct Mutex<T: Element>(Mapped<Inner<T>>);
 
 impl<T: Element> View for Inner<T> {
@@ -85,7 +101,8 @@ impl<T: Element> Mutex<T> {
     ///
     /// # Errors
     ///
-    /// [`LockError::Poisoned`] with the guard inside, or [`LockError::WouldDeadlock`].
+    /// [`LockError::Poisoned`] with the guard inside, or [`LockError::WouldDeadlock`]. In a function that returns another
+    /// error than [`Error`], write `.map_err(multiproc::Error::from)?`: an error with a guard inside borrows the mutex.
     #[inline]
     pub fn lock(&self) -> Locked<'_, T> {
         self.0.view().lock()
