@@ -18,7 +18,7 @@ use core::{
 
 use crate::{
     claim_error::{ClaimError, Poison, PoisonedClaim},
-    claims::{ClaimWords, Claims},
+    claims::Claims,
     element::Element,
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Spec},
@@ -36,7 +36,7 @@ pub const ARRAY_DATA_AT: usize = 4096;
 
 const CLAIMS_AT: usize = HEADER_LEN;
 #[cfg(not(loom))]
-const _: () = assert!(CLAIMS_AT + size_of::<ClaimWords>() <= ARRAY_DATA_AT);
+const _: () = assert!(CLAIMS_AT + size_of::<crate::claims::ClaimWords>() <= ARRAY_DATA_AT);
 
 /// A shared array of up to eight dimensions, whose ranges are claimed for reading or writing.
 ///
