@@ -58,7 +58,10 @@ fn a_file_cut_off_anywhere_is_too_short() {
         let error = file.open().unwrap_err();
         let found = match error {
             Error::TooShort { found, .. } => found,
-            Error::Layout(LayoutError::TooShort { found, expected }) => {
+            Error::Unfit {
+                source: LayoutError::TooShort { found, expected },
+                ..
+            } => {
                 assert!(expected > found);
                 found
             }
@@ -99,7 +102,13 @@ fn a_foreign_file_is_not_a_layout() {
     fs::write(&file.0, b"\x93NUMPY\x01\x00".repeat(1000)).unwrap();
     let error = file.open().unwrap_err();
     assert!(
-        matches!(error, Error::Layout(LayoutError::NotALayout { .. })),
+        matches!(
+            error,
+            Error::Unfit {
+                source: LayoutError::NotALayout { .. },
+                ..
+            }
+        ),
         "{error}"
     );
 }
@@ -119,7 +128,7 @@ fn every_byte_of_the_header_counts() {
             put(offset, byte ^ flip);
             let error = file.open().err();
             assert!(
-                matches!(error, Some(Error::Layout(_))),
+                matches!(error, Some(Error::Unfit { .. })),
                 "byte {offset} flipped by {flip:#x}: {error:?}"
             );
         }

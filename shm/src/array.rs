@@ -174,7 +174,7 @@ impl<T: Element> Array<T> {
         let expected = Shape::new(shape.dims())?;
         let found = *self.0.view().shape();
         if found != expected {
-            return Err(LayoutError::Shape { expected, found }.into());
+            return Err(self.segment().unfit(LayoutError::Shape { expected, found }));
         }
         Ok(self)
     }

@@ -88,7 +88,11 @@ pub enum Error {
     #[error("{name} is kept busy by a process that is just opening it")]
     Busy { name: String },
 
-    /// The memory does not hold what was asked for, or cannot hold it.
+    /// The segment does not hold what was asked for.
+    #[error("{name}: {source}")]
+    Unfit { name: String, source: LayoutError },
+
+    /// No memory can hold what was asked for, or not this one.
     #[error(transparent)]
     Layout(#[from] LayoutError),
 
@@ -149,7 +153,8 @@ impl Error {
     #[must_use]
     pub fn is_not_ready(&self) -> bool {
         match self {
-            Error::Layout(LayoutError::NotReady) | Error::Busy { .. } => true,
+            Error::Layout(source) | Error::Unfit { source, .. } => *source == LayoutError::NotReady,
+            Error::Busy { .. } => true,
             Error::TooShort { found, .. } => *found == 0,
             _ => false,
         }

@@ -62,7 +62,7 @@ impl<V: View> Mapped<V> {
         // SAFETY: the same memory, which `segment` keeps mapped wherever it is moved; the view made of it stays
         // beside `segment` (the invariant of this type).
         let region = unsafe { Region::new(region.as_ptr(), region.len()) }?;
-        let view = V::attach(region, origin)?;
+        let view = V::attach(region, origin).map_err(|source| segment.unfit(source))?;
         Ok(Mapped(Arc::new(Inner { view, segment })))
     }
 }

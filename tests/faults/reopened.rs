@@ -181,7 +181,13 @@ pub fn a_segment_of_another_boot_that_somebody_has_is_refused() {
             reboot(&place.file(subject));
         }
         let error = place.try_open().map(drop).unwrap_err();
-        let own = matches!(error, Error::Layout(LayoutError::ForeignBoot));
+        let own = matches!(
+            error,
+            Error::Unfit {
+                source: LayoutError::ForeignBoot,
+                ..
+            }
+        );
         assert!(own, "{error}");
         drop(objects);
         for subject in SUBJECTS {

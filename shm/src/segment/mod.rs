@@ -147,6 +147,12 @@ impl Segment {
         Segment::of_received(&received, Access::ReadOnly)
     }
 
+    /// The error that this segment does not hold what was asked for.
+    pub(crate) fn unfit(&self, source: LayoutError) -> Error {
+        let name = self.flavour.label();
+        Error::Unfit { name, source }
+    }
+
     /// Its memory, as long as the segment is borrowed.
     pub(crate) fn region(&self) -> Region<'_> {
         region_of(&self.map)

@@ -128,6 +128,9 @@ where
 
     fn bury(&self, file: &File) -> Result<(), Error> {
         let map = map_whole(file, self.access, self.flavour)?;
-        (self.bury)(region_of(&map)).map_err(Error::Layout)
+        (self.bury)(region_of(&map)).map_err(|source| Error::Unfit {
+            name: self.flavour.label(),
+            source,
+        })
     }
 }

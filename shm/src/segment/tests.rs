@@ -372,7 +372,13 @@ fn files_of_other_programs_are_never_taken_away() {
     assert!(name.create().unwrap_err().is_already_exists());
     let error = Segment::remove(&name.0).unwrap_err();
     assert!(
-        matches!(error, Error::Layout(LayoutError::NotALayout { .. })),
+        matches!(
+            error,
+            Error::Unfit {
+                source: LayoutError::NotALayout { .. },
+                ..
+            }
+        ),
         "{error}"
     );
     assert_eq!(fs::read(name.path()).unwrap(), b"precious");

@@ -56,7 +56,10 @@ pub(super) fn remove(target: &Target) -> Result<(), Error> {
         file.read_exact_at(&mut magic, 0).map_err(refused)?;
         let found = u64::from_le_bytes(magic);
         if found != MAGIC {
-            return Err(LayoutError::NotALayout { found }.into());
+            return Err(Error::Unfit {
+                name: target.flavour.label(),
+                source: LayoutError::NotALayout { found },
+            });
         }
         if unname(&target.path, &file).map_err(refused)? {
             return Ok(());
