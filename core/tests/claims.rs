@@ -355,7 +355,6 @@ fn more_claims_than_rows_wait_unless_that_could_last_for_ever() {
     let waiting = thread::spawn(move || {
         drop(open(region, Fake::new(113)).write(500..501).unwrap());
     });
-    thread::sleep(Duration::from_millis(1)); // gives it the chance to fail; nothing waits for it
     held.pop();
     waiting.join().unwrap();
     // Rows of the dead make room.
