@@ -68,11 +68,10 @@ impl fmt::Display for Report<'_> {
 }
 
 fn table(figures: &Figures) -> Table {
-    let decimals = decimals(figures.std, 5);
     let counts = [("count", figures.count), ("nans", figures.nans)];
     let counts = counts.map(|(name, count)| (name, grouped(count as f64, 0)));
     let figures = figures.named.iter();
-    let figures = figures.map(|&(name, figure)| (name, grouped(figure, decimals)));
+    let figures = figures.map(|&(name, figure)| (name, exact(figure)));
     let (names, texts): (Vec<_>, Vec<_>) = counts.into_iter().chain(figures).unzip();
 
     let mut table = Table::new();
@@ -102,6 +101,21 @@ fn write_histogram(figures: &Figures, f: &mut fmt::Formatter<'_>) -> fmt::Result
         }
     }
     writeln!(f)
+}
+
+/// All digits that tell this number from its neighbours, those before the point in groups.
+fn exact(figure: f64) -> String {
+    let digits = format!("{figure:?}");
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    if !figure.is_finite() || figure.abs() >= 1e15 || digits.contains('e') {
+        return digits;
+    }
+    let sign = if whole.starts_with('-') { "-" } else { "" };
+    let whole = grouped(figure.abs().trunc(), 0);
+    match fraction {
+        "0" => format!("{sign}{whole}"),
+        fraction => format!("{sign}{whole}.{fraction}"),
+    }
 }
 
 /// The same texts, as wide as each other, with their decimal points in one column.
