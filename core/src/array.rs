@@ -402,7 +402,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         (index < self.len).then(|| self.at(index))
     }
 
-    /// The first element. Reading or writing through it needs a claim, or the promises of the `racy` calls.
+    /// The first element. Reading or writing through it needs a claim, or the promises of the `racy` calls; a panic poisons
+    /// only what was claimed by a guard that was dereferenced mutably.
     #[must_use]
     pub fn as_ptr(&self) -> NonNull<T> {
         self.data

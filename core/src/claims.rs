@@ -152,6 +152,12 @@ impl<'a, O: Os> Claimed<'a, O> {
         self.len
     }
 
+    /// Whether this process holds the claim; not so for an empty range, nor in a fork child of the holder.
+    pub fn is_mine(&self) -> bool {
+        self.held
+            .is_some_and(|held| self.claims.os.is_me(held.owner()))
+    }
+
     /// Poisons the range if the thread began to unwind since it was claimed; not in a fork child, which holds nothing.
     #[inline]
     pub fn poison_if_unwinding(&mut self) {
@@ -162,10 +168,7 @@ impl<'a, O: Os> Claimed<'a, O> {
 
     #[cold]
     fn poison(&mut self) {
-        if self
-            .held
-            .is_none_or(|held| held.owner() != self.claims.os.me())
-        {
+        if !self.is_mine() {
             return;
         }
         let range = self.start as u64..(self.start + self.len) as u64;

@@ -268,9 +268,11 @@ impl<'a, T: Element, O: Os> MutexGuard<'a, T, O> {
         }
     }
 
-    /// Declares the data sound again.
+    /// Declares the data sound again. By the guard that a fork child inherited, nothing is declared.
     pub fn clear_poison(&mut self) {
-        self.mutex.words.poison.clear();
+        if self.mutex.os.is_me(self.me) {
+            self.mutex.words.poison.clear();
+        }
     }
 }
 

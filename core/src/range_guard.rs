@@ -87,7 +87,11 @@ impl<'a, T: Element, O: Os> WriteGuard<'a, T, O> {
     }
 
     /// Declares sound again every poisoned range that lies wholly within this claim; how many there were.
+    /// By the guard that a fork child inherited, none is.
     pub fn clear_poison(&mut self) -> usize {
+        if !self.claimed.is_mine() {
+            return 0;
+        }
         let range = self.claimed.range();
         // Where foreign bytes say that poison goes on beyond the array, it ends with it.
         let end = if self.reaches_the_end {

@@ -15,7 +15,8 @@ use crate::{
 pub(crate) enum Next {
     Granted(Held),
     Refused(Refused),
-    /// Sleep on the owner word of `row` while it is `word`; `full`: not because of a conflict, but for lack of rows.
+    /// Sleep on the owner word of `row` while it is `word`; `full`: there was no row to stand in line, so nobody keeps a
+    /// place for the claim.
     Wait {
         row: usize,
         word: u64,
@@ -103,11 +104,8 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             }
             self.stand_in_line(&graph);
             if let Some(word) = self.mark(row, &graph) {
-                return Next::Wait {
-                    row,
-                    word,
-                    full: false,
-                };
+                let full = self.seat.is_none();
+                return Next::Wait { row, word, full };
             }
         }
     }
@@ -195,8 +193,15 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
         self.seat.is_none() && graph.used == RowSet::MAX && rows_of(graph.used).any(is_own)
     }
 
+    /// Takes a place in line, if there is room; in the place it has, whoever looks shows that it is not stopped.
     fn stand_in_line(&mut self, graph: &WaitGraph) {
-        if self.seat.is_none() && graph.used != RowSet::MAX {
+        if let Some((held, _)) = self.seat {
+            let exclusive = if self.want.exclusive { EXCLUSIVE } else { 0 };
+            // Relaxed: read and written under the table lock only.
+            self.table.rows[held.row]
+                .state
+                .store(WAITING | exclusive, Ordering::Relaxed);
+        } else if graph.used != RowSet::MAX {
             self.seat =
                 Some(
                     self.table

@@ -4,9 +4,16 @@
 
 mod common;
 
-use std::{sync::mpsc, thread, time::Duration};
+use std::{
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
 
-use common::{Fake, ORIGIN, memory};
+use common::{Fake, Gate, ORIGIN, memory};
 use multiproc_core::{Array, Cause, ClaimError, MAX_POISONED, Os, ROWS, Region};
 
 type Numbers = Array<'static, u32, Fake>;
@@ -221,6 +228,35 @@ fn many_short_waits_overtake_a_stopped_waiter_as_one_long_wait_does() {
     while claim.write_until(5..10, third.soon(10)).is_err() {
         assert!(third.now() < end, "never granted");
     }
+}
+
+#[test]
+fn a_waiter_that_was_delayed_keeps_its_place_once_it_is_back() {
+    let region = array(10);
+    let gate: &Gate = Box::leak(Box::default());
+    let granted: &AtomicBool = Box::leak(Box::default());
+    let (first, rival) = (open(region, Fake::new(261)), Fake::new(263));
+    let held = first.write(0..1).unwrap();
+    let delayed = thread::spawn(move || {
+        let claim = open(region, Fake::new(262).behind(gate));
+        let _guard = claim.write(0..7).unwrap();
+        granted.store(true, Ordering::SeqCst);
+    });
+    until_claims(&first, 2);
+    drop(held);
+    // It does not take its turn, so it is passed, and passed again.
+    let other = open(region, rival);
+    drop(other.write_until(5..10, rival.soon(60_000)).unwrap());
+    let again = other.write_until(5..10, rival.soon(60_000)).unwrap();
+    gate.open.store(true, Ordering::SeqCst);
+    while gate.sleeps.load(Ordering::SeqCst) < 2 {
+        thread::yield_now();
+    }
+    // It is back and has looked: from now on it has a slice again.
+    drop(again);
+    let passed = other.try_write(5..10).is_ok() && !granted.load(Ordering::SeqCst);
+    assert!(!passed, "passed at once");
+    delayed.join().unwrap();
 }
 
 #[test]

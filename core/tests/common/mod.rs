@@ -5,7 +5,7 @@ use std::{
     cell::Cell,
     num::NonZeroU32,
     ptr::NonNull,
-    sync::Mutex,
+    sync::{Mutex, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -43,6 +43,14 @@ pub struct Fake {
     pid: u32,
     thread: u64,
     asleep: bool,
+    gate: Option<&'static Gate>,
+}
+
+/// Keeps a process from waking up, and counts how often it falls asleep.
+#[derive(Debug, Default)]
+pub struct Gate {
+    pub open: AtomicBool,
+    pub sleeps: AtomicU64,
 }
 
 static DEAD: Mutex<Vec<Owner>> = Mutex::new(Vec::new());
@@ -63,6 +71,7 @@ impl Fake {
             pid,
             thread: 1,
             asleep: false,
+            gate: None,
         }
     }
 
@@ -77,6 +86,14 @@ impl Fake {
     /// Another thread of the same process.
     pub fn thread(self, thread: u64) -> Fake {
         Fake { thread, ..self }
+    }
+
+    /// The same process, whose sleeps do not end while the gate is closed.
+    pub fn behind(self, gate: &'static Gate) -> Fake {
+        Fake {
+            gate: Some(gate),
+            ..self
+        }
     }
 
     pub fn die(self) {
@@ -118,6 +135,12 @@ unsafe impl Os for Fake {
         if self.asleep {
             loop {
                 std::thread::park();
+            }
+        }
+        if let Some(gate) = self.gate {
+            gate.sleeps.fetch_add(1, Ordering::SeqCst);
+            while !gate.open.load(Ordering::SeqCst) {
+                std::thread::yield_now();
             }
         }
         while word.load(Ordering::Relaxed) as u32 == expected as u32 {
