@@ -18,7 +18,7 @@ use core::{
 
 use crate::{
     claim_error::{ClaimError, Poison, PoisonedClaim},
-    claims::Claims,
+    claims::{Claimed, Claims},
     element::Element,
     error::{LayoutError, Shape},
     header::{HEADER_LEN, Header, Kind, Spec},
@@ -239,15 +239,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         range: impl RangeBounds<usize>,
         until: u64,
     ) -> Result<ReadGuard<'_, T, O>, ClaimError<ReadGuard<'_, T, O>>> {
-        let range = self.bounds(range)?;
-        let claimed = match self.claims.claim(range.clone(), false, until) {
-            Ok(claimed) => claimed,
-            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
-        };
-        let poison = match self.poison_in(&range, until) {
-            Ok(poison) => poison,
-            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
-        };
+        let (claimed, poison) = self.claim(range, false, until)?;
+        let range = claimed.range();
         // Built here on both ways, and never handed to a call: so it stays in registers.
         let guard = ReadGuard::new(claimed, self.at(range.start));
         match poison {
@@ -267,21 +260,36 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         range: impl RangeBounds<usize>,
         until: u64,
     ) -> Result<WriteGuard<'_, T, O>, ClaimError<WriteGuard<'_, T, O>>> {
-        let range = self.bounds(range)?;
-        let claimed = match self.claims.claim(range.clone(), true, until) {
-            Ok(claimed) => claimed,
-            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
-        };
-        let poison = match self.poison_in(&range, until) {
-            Ok(poison) => poison,
-            Err(why) => return Err(ClaimError::refused(why, until != NOW)),
-        };
+        let (claimed, poison) = self.claim(range, true, until)?;
+        let range = claimed.range();
         // Built here on both ways, and never handed to a call: so it stays in registers.
         let guard = WriteGuard::new(claimed, self.at(range.start), range.end == self.len);
         match poison {
             None => Ok(guard),
             Some(poison) => Err(ClaimError::Poisoned(PoisonedClaim::new(guard, poison))),
         }
+    }
+
+    /// Claims a range and finds out whether it is poisoned, both before `until`.
+    #[inline]
+    fn claim<G>(
+        &self,
+        range: impl RangeBounds<usize>,
+        exclusive: bool,
+        until: u64,
+    ) -> Result<(Claimed<'_, O>, Option<Poison>), ClaimError<G>> {
+        let refused = |why| ClaimError::refused(why, until != NOW);
+        let range = self.bounds(range)?;
+        let claimed = self
+            .claims
+            .claim(range.clone(), exclusive, until)
+            .map_err(refused)?;
+        let mut poison = None;
+        if !self.claims.is_clean() {
+            let poisoned = self.claims.poisoned(range, until).map_err(refused)?;
+            poison = Poison::of(&poisoned);
+        }
+        Ok((claimed, poison))
     }
 
     /// The place of an element, or the end of the array.
@@ -313,16 +321,6 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
             });
         }
         Ok(start..end)
-    }
-
-    /// The poison in a claimed range, or why it could not be told before `until`.
-    #[inline]
-    fn poison_in(&self, range: &Range<usize>, until: u64) -> Result<Option<Poison>, Refused> {
-        if self.claims.is_clean() {
-            return Ok(None);
-        }
-        let poisoned = self.claims.poisoned(range.clone(), until)?;
-        Ok(Poison::of(&poisoned))
     }
 
     /// Which ranges are poisoned at this moment. Those of the dead appear once somebody has asked for them.

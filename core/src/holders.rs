@@ -63,6 +63,12 @@ impl Claim {
     pub fn conflicts(&self, other: &Claim) -> bool {
         (self.exclusive || other.exclusive) && self.start < other.end && other.start < self.end
     }
+
+    /// The state of a row that holds it.
+    #[inline]
+    pub(crate) fn mode(&self) -> u64 {
+        if self.exclusive { EXCLUSIVE } else { 0 }
+    }
 }
 
 /// What the claims of a table mean.
@@ -226,8 +232,7 @@ impl Holders {
             .store(ticket.wrapping_add(1), Ordering::Relaxed);
         row.thread.store(os.thread(), Ordering::Relaxed);
         row.ticket.store(ticket, Ordering::Relaxed);
-        let exclusive = if want.exclusive { EXCLUSIVE } else { 0 };
-        row.state.store(exclusive | waiting, Ordering::Relaxed);
+        row.state.store(want.mode() | waiting, Ordering::Relaxed);
         row.start.store(want.start, Ordering::Relaxed);
         row.end.store(want.end, Ordering::Relaxed);
         os.step("claim: row written");

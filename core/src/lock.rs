@@ -216,7 +216,7 @@ impl Lock {
         };
         let mut slices = Slices::new();
         loop {
-            // The orderings are those of the first try in `lock`: Acquire where the lock changes hands, else Relaxed.
+            // The orderings are those of `lock_free`: Acquire where the lock changes hands, else Relaxed.
             let mine = me.to_bits() | *slept;
             if word == 0 {
                 match self
@@ -284,7 +284,7 @@ impl Lock {
                 break;
             }
             if word == 0 {
-                // The orderings of the first try in `lock`.
+                // The orderings of `lock_free`.
                 match self
                     .word
                     .compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed)

@@ -136,10 +136,10 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             }
             // Relaxed: read and written under the table lock only.
             let state = &self.table.rows[row].state;
-            let now_state = state.load(Ordering::Relaxed);
-            let since = now_state >> TURN_SHIFT;
+            let found = state.load(Ordering::Relaxed);
+            let since = found >> TURN_SHIFT;
             if since == 0 {
-                let mode = now_state & (WAITING | EXCLUSIVE);
+                let mode = found & (WAITING | EXCLUSIVE);
                 state.store(mode | now << TURN_SHIFT, Ordering::Relaxed);
                 return false;
             }
@@ -150,11 +150,10 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
     /// Nothing is in the way: the claim becomes held, unless there is no row for it. `None`: look again.
     fn grant(&self, graph: &WaitGraph, late: bool, bury: bool) -> Option<Next> {
         if let Some((held, _)) = self.seat {
-            let exclusive = if self.want.exclusive { EXCLUSIVE } else { 0 };
             // Relaxed: read under the table lock only. This one store is the change.
             self.table.rows[held.row]
                 .state
-                .store(exclusive, Ordering::Relaxed);
+                .store(self.want.mode(), Ordering::Relaxed);
             self.os.step("claim: granted");
             return Some(Next::Granted(held));
         }
@@ -196,11 +195,10 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
     /// Takes a place in line, if there is room; in the place it has, whoever looks shows that it is not stopped.
     fn stand_in_line(&mut self, graph: &WaitGraph) {
         if let Some((held, _)) = self.seat {
-            let exclusive = if self.want.exclusive { EXCLUSIVE } else { 0 };
             // Relaxed: read and written under the table lock only.
             self.table.rows[held.row]
                 .state
-                .store(WAITING | exclusive, Ordering::Relaxed);
+                .store(self.want.mode() | WAITING, Ordering::Relaxed);
         } else if graph.used != RowSet::MAX {
             self.seat =
                 Some(
