@@ -419,6 +419,7 @@ pub(crate) fn data_spec<T: Element>(
     shape: Shape,
     offset: usize,
 ) -> Result<Spec, LayoutError> {
+    const { assert!(size_of::<T>() > 0, "an array of nothing cannot be shared") };
     let elements = shape.elements();
     let len = elements
         .and_then(|elements| usize::try_from(elements).ok())

@@ -13,7 +13,7 @@ use crate::text::Text;
 /// # Safety
 ///
 /// [`DTYPE`](Element::DTYPE) describes exactly the bytes of the type: `numpy.dtype(ast.literal_eval(DTYPE))` has the
-/// size of the type, the same fields at the same offsets, and the byte order of this machine. The size is not 0.
+/// size of the type, the same fields at the same offsets, and the byte order of this machine. The size is not 0, `()` apart.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot live in shared memory",
     note = "make a struct an element with `record!`; for a bool use u8, for text [u8; N]"
@@ -44,6 +44,11 @@ primitive! {
 #[cfg(target_pointer_width = "64")]
 primitive! { usize => "'<u8'", isize => "'<i8'" }
 
+primitive! {
+    // Nothing: for locks that guard something outside shared memory. Arrays of it are refused.
+    () => "'|V0'",
+}
+
 #[cfg(target_endian = "big")]
 compile_error!(
     "multiproc's layouts are little-endian; a big-endian machine needs the dtypes of core/src/element.rs"
@@ -52,7 +57,10 @@ compile_error!(
 // SAFETY: NumPy's sub-array dtype is N elements of T one behind the other, which is what [T; N] is.
 unsafe impl<T: Element, const N: usize> Element for [T; N] {
     const DTYPE: Text = {
-        assert!(N > 0, "an element of no bytes cannot be shared");
+        assert!(
+            N > 0 && size_of::<T>() > 0,
+            "an element of no bytes cannot be shared"
+        );
         Text::new()
             .with("(")
             .with_text(&T::DTYPE)

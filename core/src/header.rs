@@ -70,10 +70,24 @@ pub enum Kind {
     ShardedCounter = 5,
     /// A [`Mutex`](crate::Mutex).
     Mutex = 6,
+    /// A [`ReentrantMutex`](crate::ReentrantMutex).
+    ReentrantMutex = 7,
+    /// A [`RwLock`](crate::RwLock).
+    RwLock = 8,
+    /// A [`Semaphore`](crate::Semaphore).
+    Semaphore = 9,
+    /// A [`Condvar`](crate::Condvar).
+    Condvar = 10,
+    /// An [`Event`](crate::Event).
+    Event = 11,
+    /// A [`Barrier`](crate::Barrier).
+    Barrier = 12,
+    /// A [`OnceValue`](crate::OnceValue).
+    OnceValue = 13,
 }
 
 impl Kind {
-    const NAMES: [&'static str; 7] = [
+    const NAMES: [&'static str; 14] = [
         "nothing known",
         "a value",
         "an array",
@@ -81,6 +95,13 @@ impl Kind {
         "a counter",
         "a sharded counter",
         "a mutex",
+        "a reentrant mutex",
+        "a reader-writer lock",
+        "a semaphore",
+        "a condition variable",
+        "an event",
+        "a barrier",
+        "a value initialised once",
     ];
 
     /// What the number of a kind means, whoever wrote it.
@@ -114,7 +135,7 @@ pub(crate) struct Spec {
 impl Spec {
     /// A layout of `shape` elements of `T` whose data starts at `data_offset` and takes `data_len` bytes.
     pub fn new<T: Element>(kind: Kind, shape: Shape, data_offset: usize, data_len: usize) -> Spec {
-        const { assert!(size_of::<T>() > 0 && align_of::<T>() <= 128) };
+        const { assert!(align_of::<T>() <= 128) };
         Spec {
             kind,
             dtype: T::DTYPE,

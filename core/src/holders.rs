@@ -303,8 +303,27 @@ impl Holders {
         let word = &self.rows[row].owner;
         if lock::release(word, owner) {
             os.step("claim: freed, nobody woken yet");
-            wake_all(os, word);
+            lock::wake_all(os, word);
         }
+    }
+
+    /// Makes an exclusive claim that the caller holds a shared one and wakes all who sleep until it is freed: some
+    /// may share with it.
+    pub(crate) fn downgrade<O: Os>(&self, os: &O, held: Held) -> Result<(), Refused> {
+        let taken = self.lock_table(os, lock::FOREVER)?;
+        let row = &self.rows[held.row];
+        // Relaxed: read under the table lock only. This one store is the change.
+        row.state.store(0, Ordering::Relaxed);
+        os.step("claim: downgraded");
+        // Without the bit whoever is about to sleep looks again. Relaxed: the table lock orders what the holder wrote
+        // before those who are granted a share.
+        let word = row.owner.swap(held.me.to_bits(), Ordering::Relaxed);
+        self.unlock_table(os, taken);
+        if word & lock::WAITERS != 0 {
+            os.step("claim: downgraded, nobody woken yet");
+            lock::wake_all(os, &row.owner);
+        }
+        Ok(())
     }
 
     /// A private copy of the rows in `of` that are in use. The caller has the table lock.
@@ -333,11 +352,6 @@ impl Holders {
             .filter(|row| row.owner.load(Ordering::Relaxed) != 0)
             .count()
     }
-}
-
-#[cold]
-fn wake_all<O: Os>(os: &O, word: &AtomicU64) {
-    os.wake(word, u32::MAX);
 }
 
 impl Default for Holders {

@@ -36,6 +36,7 @@ mod mutex;
 mod origin;
 mod os;
 mod owner;
+mod placed;
 mod poison;
 mod poison_ranges;
 mod racy;

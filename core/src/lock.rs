@@ -3,6 +3,7 @@
 //! | word                | meaning                        | left by                                              |
 //! |---------------------|--------------------------------|------------------------------------------------------|
 //! | `0`                 | free                           | lock: `0 → me`                                       |
+//! | `WAITERS`           | free, but watched              | lock: `→ me + WAITERS`                               |
 //! | `owner`             | held, nobody sleeps            | unlock: `owner → 0`; a sleeper: `→ owner + WAITERS`  |
 //! | `owner + WAITERS`   | held, somebody may sleep       | unlock: `→ 0`, then wakes one                        |
 //! | `dead` (+ `WAITERS`)| its owner has ended            | any waiter that proves it: `→ me` (+ `WAITERS`)      |
@@ -12,7 +13,9 @@
 //! 1. Only the owner, or who proved it dead, takes a word from an owner to anything else but its `WAITERS` twin.
 //! 2. Whoever has slept takes the lock with `WAITERS`, or passes the wake-up on when it gives up: others may sleep that
 //!    nobody else knows of.
-//! 3. No sleep is longer than a slice. A wake-up that dies with whoever should have passed it on costs the others
+//! 3. The bit is also set by who [watches](Lock::watch) what the lock guards, without ever taking it: then the next unlock
+//!    takes the way on which sleepers are woken.
+//! 4. No sleep is longer than a slice. A wake-up that dies with whoever should have passed it on costs the others
 //!    at most one slice.
 //!
 //! The waiting follows the futex mutex of Rust's standard library (itself after Drepper, "Futexes Are Tricky"); the
@@ -41,7 +44,7 @@ const SLICE: u64 = 100_000_000;
 /// A sleep that nobody ends by a wake-up, in nanoseconds.
 const UNWOKEN_SLICE: u64 = 10_000_000;
 
-/// Why a lock, or a claim, was not given.
+/// Why a lock, a claim, a permit or a turn was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
@@ -73,6 +76,20 @@ impl fmt::Display for Refused {
 }
 
 impl core::error::Error for Refused {}
+
+impl Refused {
+    /// Whether the deadline passed.
+    #[must_use]
+    pub fn is_timeout(self) -> bool {
+        self == Refused::TimedOut
+    }
+
+    /// Whether the calling thread would wait for itself.
+    #[must_use]
+    pub fn is_deadlock(self) -> bool {
+        self == Refused::WouldDeadlock
+    }
+}
 
 /// A lock that has been taken.
 #[derive(Clone, Copy, Debug)]
@@ -218,18 +235,20 @@ impl Lock {
         loop {
             // The orderings are those of `lock_free`: Acquire where the lock changes hands, else Relaxed.
             let mine = me.to_bits() | *slept;
-            if word == 0 {
-                match self
-                    .word
-                    .compare_exchange(0, mine, Ordering::Acquire, Ordering::Relaxed)
-                {
+            let owner = Owner::from_bits(word);
+            if owner.is_none() {
+                match self.word.compare_exchange(
+                    word,
+                    mine | word,
+                    Ordering::Acquire,
+                    Ordering::Relaxed,
+                ) {
                     Ok(_) => return Ok(Owner::NONE),
                     Err(now) => word = now,
                 }
                 continue;
             }
-            let owner = Owner::from_bits(word);
-            if owner == me && self.thread.load(Ordering::Relaxed) == mark(os, me) {
+            if owner == me && self.has_mark_of(os, me) {
                 return Err(Refused::WouldDeadlock);
             }
             let now = os.now();
@@ -302,6 +321,26 @@ impl Lock {
         Err(word)
     }
 
+    /// Whether the calling thread holds the lock.
+    #[inline]
+    pub(crate) fn is_mine<O: Os>(&self, os: &O) -> bool {
+        let owner = self.owner();
+        !owner.is_none() && os.is_surely_me(owner) && self.has_mark_of(os, owner)
+    }
+
+    #[inline]
+    fn has_mark_of<O: Os>(&self, os: &O, me: Owner) -> bool {
+        // Relaxed: a thread looks for its own mark, which it alone writes.
+        self.thread.load(Ordering::Relaxed) == mark(os, me)
+    }
+
+    /// Makes whoever unlocks next [wake](Self::unlock_watched) those who sleep until what it guards has changed.
+    pub(crate) fn watch(&self) {
+        // Acquire: pairs with the Release of the last unlock. Either this comes before it in the order of the word, and
+        // it finds the bit; or what was changed under the lock is seen after this.
+        self.word.fetch_or(WAITERS, Ordering::Acquire);
+    }
+
     /// Gives the lock back that `me` has [taken](Taken::me), once. In a process that did not take it (a fork child with
     /// its parent's guard) this does nothing.
     #[inline(always)]
@@ -323,11 +362,29 @@ impl Lock {
             wake_one(os, &self.word);
         }
     }
+
+    /// As [`unlock_mine`](Self::unlock_mine), and wakes all who sleep on `watched` after a [`watch`](Self::watch).
+    #[inline(always)]
+    pub(crate) fn unlock_watched<O: Os>(&self, os: &O, me: Owner, watched: &AtomicU64) {
+        os.step("unlock: begun");
+        self.thread.store(0, Ordering::Relaxed);
+        os.step("unlock: thread cleared");
+        if release(&self.word, me) {
+            os.step("unlock: freed, nobody woken yet");
+            wake_one(os, &self.word);
+            wake_all(os, watched);
+        }
+    }
 }
 
 #[cold]
 fn wake_one<O: Os>(os: &O, word: &AtomicU64) {
     os.wake(word, 1);
+}
+
+#[cold]
+pub(crate) fn wake_all<O: Os>(os: &O, word: &AtomicU64) {
+    os.wake(word, u32::MAX);
 }
 
 impl Default for Lock {

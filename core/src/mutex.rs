@@ -9,12 +9,13 @@ use core::{
 
 use crate::{
     element::Element,
-    error::{LayoutError, Shape},
-    header::{HEADER_LEN, Header, Kind, Spec},
+    error::LayoutError,
+    header::Kind,
     lock::{FOREVER, Lock, NOW},
     origin::Origin,
     os::Os,
     owner::Owner,
+    placed::{self, Placed},
     poison::{Cause, PoisonWord},
     refusal::{LockError, Poisoned},
     region::Region,
@@ -30,7 +31,18 @@ struct Words {
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Words>() == 24);
 
-const WORDS_AT: usize = HEADER_LEN;
+// SAFETY: atomics alone.
+unsafe impl placed::Words for Words {
+    const KIND: Kind = Kind::Mutex;
+
+    fn bury(&self) {
+        let owner = self.lock.owner();
+        if !owner.is_none() {
+            self.poison.set(Cause::died(owner));
+        }
+        self.lock.reset();
+    }
+}
 
 /// A `T` that one thread of all processes at a time may change.
 ///
@@ -50,17 +62,10 @@ unsafe impl<T: Element, O: Send> Send for Mutex<'_, T, O> {}
 unsafe impl<T: Element, O: Sync> Sync for Mutex<'_, T, O> {}
 
 impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
-    const DATA_AT: usize = (WORDS_AT + size_of::<Words>()).next_multiple_of(align_of::<T>());
-
-    fn spec() -> Spec {
-        let shape = Shape::default();
-        Spec::new::<T>(Kind::Mutex, shape, Self::DATA_AT, size_of::<T>())
-    }
-
     /// How many bytes it takes.
     #[must_use]
     pub fn required_len() -> usize {
-        Self::spec().total()
+        Placed::<Words, T>::required_len()
     }
 
     /// Places a mutex around `value` in fresh memory.
@@ -78,14 +83,12 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
         origin: Origin,
         value: T,
     ) -> Result<Mutex<'m, T, O>, LayoutError> {
-        let header = Header::write(&region, &Self::spec(), origin)?;
-        let mutex = Mutex::view(&region, os)?;
-        mutex.words.lock.reset();
-        mutex.words.poison.clear();
-        // SAFETY: in the region and aligned (checked by `view`); nobody else looks before `publish`.
-        unsafe { mutex.data.write(value) };
-        header.publish();
-        Ok(mutex)
+        let init = |words: &Words| {
+            words.lock.reset();
+            words.poison.clear();
+        };
+        // SAFETY: promised by the caller.
+        unsafe { Placed::place(&region, origin, value, init) }.map(|placed| Mutex::view(placed, os))
     }
 
     /// The mutex that somebody placed in `region`.
@@ -94,8 +97,7 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
     ///
     /// [`LayoutError`] when the bytes do not hold a mutex around a `T` of this `origin`.
     pub fn attach(region: Region<'m>, os: O, origin: Origin) -> Result<Self, LayoutError> {
-        Header::check::<T>(&region, Kind::Mutex, Some(origin), |_| Ok(Self::spec()))?;
-        Mutex::view(&region, os)
+        Placed::attach(&region, origin).map(|placed| Mutex::view(placed, os))
     }
 
     /// Declares every process that ever had it open dead: a held lock becomes free and poisoned.
@@ -107,27 +109,14 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
     /// # Safety
     ///
     /// Nobody else has the memory open.
-    pub unsafe fn bury(region: Region<'m>, os: O, origin: Origin) -> Result<(), LayoutError> {
-        let (header, _) = Header::check::<T>(&region, Kind::Mutex, None, |_| Ok(Self::spec()))?;
-        let mutex = Mutex::<T, O>::view(&region, os)?;
-        let owner = mutex.words.lock.owner();
-        if !owner.is_none() {
-            mutex.words.poison.set(Cause::died(owner));
-        }
-        mutex.words.lock.reset();
-        header.adopt(origin);
-        Ok(())
+    pub unsafe fn bury(region: Region<'m>, _: O, origin: Origin) -> Result<(), LayoutError> {
+        // SAFETY: promised by the caller.
+        unsafe { Placed::<Words, T>::bury(&region, origin) }
     }
 
-    fn view(region: &Region<'m>, os: O) -> Result<Self, LayoutError> {
-        let too_short = LayoutError::TooShort {
-            expected: Self::required_len() as u64,
-            found: region.len() as u64,
-        };
-        // SAFETY: `Words` is atomics alone.
-        let words = unsafe { region.words(WORDS_AT) }.ok_or(too_short)?;
-        let data = region.at(Self::DATA_AT, size_of::<T>()).ok_or(too_short)?;
-        Ok(Mutex { words, data, os })
+    fn view(placed: Placed<'m, Words, T>, os: O) -> Self {
+        let Placed { words, data, .. } = placed;
+        Mutex { words, data, os }
     }
 
     /// Waits for the lock.

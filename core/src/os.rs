@@ -67,8 +67,9 @@ pub unsafe trait Os: Copy {
     /// have in common.
     fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait;
 
-    /// Wakes up to `count` of those who [wait](Os::wait) on `word`.
-    fn wake(&self, word: &AtomicU64, count: u32);
+    /// Wakes up to `count` of those who [wait](Os::wait) on `word`; returns how many it has woken, or more when it
+    /// cannot tell. Fewer than `count` says that nobody is asleep there any more.
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32;
 
     /// Whether the calling thread is unwinding from a panic. A guard dropped by an unwinding thread that was made
     /// before the panic began poisons, or publishes nothing.

@@ -16,6 +16,8 @@ pub enum LockError<G> {
     WouldBlock,
     /// The calling thread holds it already and would wait for itself.
     WouldDeadlock,
+    /// Every place for a holder is taken, and the calling thread has one of them: to wait could last for ever.
+    TooManyClaims,
     /// The system cannot tell who the calling process is: `/proc` cannot be read, or shows another PID namespace.
     NoIdentity,
 }
@@ -57,20 +59,27 @@ impl<G> LockError<G> {
         match why {
             Refused::TimedOut if waited => LockError::TimedOut,
             Refused::TimedOut => LockError::WouldBlock,
-            Refused::WouldDeadlock | Refused::TooManyClaims => LockError::WouldDeadlock,
+            Refused::WouldDeadlock => LockError::WouldDeadlock,
+            Refused::TooManyClaims => LockError::TooManyClaims,
             Refused::NoIdentity => LockError::NoIdentity,
         }
     }
 
     /// The same error without the guard, which is dropped: an error that can be passed on.
     pub fn without_guard(self) -> LockError<()> {
+        self.map(drop)
+    }
+
+    /// The same error around what `change` makes of the guard.
+    pub fn map<H>(self, change: impl FnOnce(G) -> H) -> LockError<H> {
         match self {
-            LockError::Poisoned(Poisoned { cause, .. }) => {
-                LockError::Poisoned(Poisoned { guard: (), cause })
+            LockError::Poisoned(Poisoned { guard, cause }) => {
+                LockError::Poisoned(Poisoned::new(change(guard), cause))
             }
             LockError::TimedOut => LockError::TimedOut,
             LockError::WouldBlock => LockError::WouldBlock,
             LockError::WouldDeadlock => LockError::WouldDeadlock,
+            LockError::TooManyClaims => LockError::TooManyClaims,
             LockError::NoIdentity => LockError::NoIdentity,
         }
     }
@@ -117,6 +126,7 @@ impl<G> fmt::Display for LockError<G> {
             LockError::TimedOut => f.write_str("the lock was not free before the deadline"),
             LockError::WouldBlock => f.write_str("somebody else holds the lock"),
             LockError::WouldDeadlock => f.write_str("this thread holds the lock already"),
+            LockError::TooManyClaims => fmt::Display::fmt(&Refused::TooManyClaims, f),
             LockError::NoIdentity => fmt::Display::fmt(&Refused::NoIdentity, f),
         }
     }
@@ -129,6 +139,7 @@ impl<G> fmt::Debug for LockError<G> {
             LockError::TimedOut => f.write_str("TimedOut"),
             LockError::WouldBlock => f.write_str("WouldBlock"),
             LockError::WouldDeadlock => f.write_str("WouldDeadlock"),
+            LockError::TooManyClaims => f.write_str("TooManyClaims"),
             LockError::NoIdentity => f.write_str("NoIdentity"),
         }
     }

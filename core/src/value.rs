@@ -191,7 +191,8 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
                 && let Ok(taken) = self.words.lock.lock(&self.os, until)
             {
                 let value = self.read_locked();
-                self.words.lock.unlock(&self.os, taken.me);
+                let Words { lock, sequence } = self.words;
+                lock.unlock_watched(&self.os, taken.me, sequence);
                 return value;
             }
         }
@@ -358,7 +359,7 @@ impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
                 .protocol()
                 .write(|at| os.step(at), |i| word_of(&self.copy, i));
         }
-        words.lock.unlock_mine(os, self.me);
+        words.lock.unlock_watched(os, self.me, &words.sequence);
     }
 }
 

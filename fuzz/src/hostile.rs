@@ -202,10 +202,11 @@ unsafe impl Os for Hostile<'_> {
         Wait::TimedOut
     }
 
-    fn wake(&self, word: &AtomicU64, _: u32) {
+    fn wake(&self, word: &AtomicU64, _: u32) -> u32 {
         // A waker looks at the address only, but it must be one.
         word.load(Ordering::SeqCst);
         self.0.question();
+        0
     }
 
     fn panicking(&self) -> bool {

@@ -7,14 +7,14 @@ use std::{
 };
 
 use multiproc_core::{
-    self as core_, ClaimError, Element, LayoutError, Origin, PoisonedRanges, Refused, Region, Shape,
+    self as core_, ClaimError, Element, LayoutError, PoisonedRanges, Refused, Shape,
 };
 
 use crate::{
     deadline,
     dimensions::Dimensions,
     error::Error,
-    mapped::{Mapped, View, shared_object},
+    mapped::{Mapped, shared_object, view},
     segment::{Access, Create, Open},
     sys::Linux,
 };
@@ -75,17 +75,7 @@ type Write<'a, T> = Result<WriteGuard<'a, T>, ClaimError<WriteGuard<'a, T>>>;
 /// ```
 pub struct Array<T: Element>(Mapped<Inner<T>>);
 
-impl<T: Element> View for Inner<T> {
-    fn attach(region: Region<'static>, origin: Origin) -> Result<Self, LayoutError> {
-        core_::Array::attach(region, Linux, origin)
-    }
-
-    fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError> {
-        // SAFETY: `View::bury` is called while nobody else has the segment.
-        unsafe { core_::Array::<T, Linux>::bury(region, Linux, origin) }
-    }
-}
-
+view!(Array<T: Element>);
 shared_object!(Array<T: Element>);
 
 impl<T: Element> Array<T> {

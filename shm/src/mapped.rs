@@ -18,6 +18,32 @@ pub(crate) trait View: Sized {
     fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError>;
 }
 
+/// Makes a layout of the core a [`View`]: `view!(Mutex<T: Element>)`.
+macro_rules! view {
+    ($layout:ident $(< $t:ident : $bound:path >)?) => {
+        impl $(<$t: $bound>)? $crate::mapped::View
+            for multiproc_core::$layout<'static, $($t,)? $crate::sys::Linux>
+        {
+            fn attach(
+                region: multiproc_core::Region<'static>,
+                origin: multiproc_core::Origin,
+            ) -> Result<Self, multiproc_core::LayoutError> {
+                multiproc_core::$layout::attach(region, $crate::sys::Linux, origin)
+            }
+
+            fn bury(
+                region: multiproc_core::Region<'_>,
+                origin: multiproc_core::Origin,
+            ) -> Result<(), multiproc_core::LayoutError> {
+                use $crate::sys::Linux;
+                // SAFETY: `View::bury` is called while nobody else has the segment.
+                unsafe { multiproc_core::$layout::<$($t,)? Linux>::bury(region, Linux, origin) }
+            }
+        }
+    };
+}
+pub(crate) use view;
+
 /// The view of a layout in a segment.
 ///
 /// Invariant: the view says `'static` but lives on memory of `segment`. It never leaves this type except behind a
@@ -93,7 +119,7 @@ impl<V> Clone for Mapped<V> {
 
 /// What every shared object does alike: cloned cheaply, sent to other processes as a handle, asked for its segment.
 ///
-/// A macro because the traits are std's and serde's, and the types are six.
+/// A macro because the traits are std's and serde's, and the types are many.
 macro_rules! shared_object {
     ($type:ident $(< $t:ident : $bound:path >)?) => {
         impl $(<$t: $bound>)? $type $(<$t>)? {

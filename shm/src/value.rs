@@ -2,12 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use multiproc_core::{self as core_, Element, LayoutError, LockError, Origin, Refused, Region};
+use multiproc_core::{self as core_, Element, LockError, Refused};
 
 use crate::{
     deadline,
     error::Error,
-    mapped::{Mapped, View, shared_object},
+    mapped::{Mapped, shared_object, view},
     read_only::ReadOnly,
     segment::{Access, Create, Open},
     sys::Linux,
@@ -36,17 +36,7 @@ type Locked<'a, T> = Result<ValueGuard<'a, T>, LockError<ValueGuard<'a, T>>>;
 /// ```
 pub struct Value<T: Element>(Mapped<Inner<T>>);
 
-impl<T: Element> View for Inner<T> {
-    fn attach(region: Region<'static>, origin: Origin) -> Result<Self, LayoutError> {
-        core_::Value::attach(region, Linux, origin)
-    }
-
-    fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError> {
-        // SAFETY: `View::bury` is called while nobody else has the segment.
-        unsafe { core_::Value::<T, Linux>::bury(region, Linux, origin) }
-    }
-}
-
+view!(Value<T: Element>);
 shared_object!(Value<T: Element>);
 
 impl<T: Element> Value<T> {

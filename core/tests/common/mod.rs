@@ -152,8 +152,10 @@ unsafe impl Os for Fake {
         Wait::Woken
     }
 
-    fn wake(&self, _: &AtomicU64, _: u32) {
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
         WAKES.set(WAKES.get() + 1);
+        // Sleepers look for themselves: how many there are is not known.
+        u32::MAX
     }
 
     fn panicking(&self) -> bool {

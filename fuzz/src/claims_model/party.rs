@@ -43,7 +43,9 @@ unsafe impl Os for Party {
         STAGE.with(|stage| stage.wait(*self, word, expected, until))
     }
 
-    fn wake(&self, _: &AtomicU64, _: u32) {}
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
+        0
+    }
 
     fn panicking(&self) -> bool {
         STAGE.with(|stage| stage.panicking.get())

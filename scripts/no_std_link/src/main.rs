@@ -44,7 +44,9 @@ unsafe impl Os for Alone {
         Wait::TimedOut
     }
 
-    fn wake(&self, _: &AtomicU64, _: u32) {}
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
+        0
+    }
 }
 
 #[repr(C, align(128))]

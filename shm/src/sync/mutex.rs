@@ -2,12 +2,12 @@
 
 use std::{fmt, time::Duration};
 
-use multiproc_core::{self as core_, Cause, Element, LayoutError, LockError, Origin, Region};
+use multiproc_core::{self as core_, Cause, Element, LockError};
 
 use crate::{
     deadline,
     error::Error,
-    mapped::{Mapped, View, shared_object},
+    mapped::{Mapped, shared_object, view},
     segment::{Access, Create, Open},
     sys::Linux,
 };
@@ -51,17 +51,7 @@ type Locked<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
 /// ```
 pub struct Mutex<T: Element>(Mapped<Inner<T>>);
 
-impl<T: Element> View for Inner<T> {
-    fn attach(region: Region<'static>, origin: Origin) -> Result<Self, LayoutError> {
-        core_::Mutex::attach(region, Linux, origin)
-    }
-
-    fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError> {
-        // SAFETY: `View::bury` is called while nobody else has the segment.
-        unsafe { core_::Mutex::<T, Linux>::bury(region, Linux, origin) }
-    }
-}
-
+view!(Mutex<T: Element>);
 shared_object!(Mutex<T: Element>);
 
 impl<T: Element> Mutex<T> {

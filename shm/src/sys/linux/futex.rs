@@ -45,11 +45,13 @@ pub fn wait(word: &AtomicU64, expected: u64, until: u64) -> Wait {
     }
 }
 
-/// Wakes up to `count` of those who sleep on `word`.
-pub fn wake(word: &AtomicU64, count: u32) {
+/// Wakes up to `count` of those who sleep on `word`; how many it has woken.
+pub fn wake(word: &AtomicU64, count: u32) -> u32 {
     let count = count.min(i32::MAX as u32);
     // SAFETY: the kernel uses the address of a live word as a name and touches nothing.
-    unsafe { libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAKE, count) };
+    let woken = unsafe { libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAKE, count) };
+    // Refused, which a live word never is: then it is not known whether somebody sleeps.
+    u32::try_from(woken).unwrap_or(u32::MAX)
 }
 
 /// The half that the kernel compares. Little-endian: it has the address of the whole.

@@ -40,8 +40,8 @@ unsafe impl Os for Linux {
         futex::wait(word, expected, until)
     }
 
-    fn wake(&self, word: &AtomicU64, count: u32) {
-        futex::wake(word, count);
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
+        futex::wake(word, count)
     }
 
     #[inline]

@@ -1,0 +1,145 @@
+//! Processes that are only numbers, and a kernel that is a few condition variables.
+
+use std::{collections::HashMap, num::NonZeroU32};
+
+use loom::{
+    cell::UnsafeCell,
+    sync::{Condvar, Mutex},
+    thread,
+};
+use multiproc_core::{
+    Liveness, Os, Owner, Wait,
+    atomic::{AtomicU64, Ordering},
+};
+
+/// What all processes of a model share with the kernel.
+pub struct World(Mutex<Kernel>);
+
+#[derive(Default)]
+struct Kernel {
+    dead: Vec<Owner>,
+    /// Who sleeps on which word.
+    queues: HashMap<*const AtomicU64, Queue>,
+}
+
+/// Those who sleep on a word.
+#[derive(Clone, Default)]
+struct Queue {
+    condvar: std::sync::Arc<Condvar>,
+    sleepers: u32,
+}
+
+/// One process of a model, with one thread.
+#[derive(Clone, Copy)]
+pub struct Process {
+    pub me: Owner,
+    world: &'static World,
+}
+
+/// `N` processes in a world of their own, which is never freed: a model is run many times, but it is small.
+pub fn processes<const N: usize>() -> [Process; N] {
+    let world = Box::leak(Box::new(World(Mutex::new(Kernel::default()))));
+    std::array::from_fn(|i| Process {
+        me: Owner::new(NonZeroU32::new(i as u32 + 1).unwrap(), 7).unwrap(),
+        world,
+    })
+}
+
+impl Process {
+    pub fn die(self) {
+        let mut kernel = self.world.0.lock().unwrap();
+        kernel.dead.push(self.me);
+        for queue in kernel.queues.values_mut() {
+            queue.sleepers = 0;
+            queue.condvar.notify_all();
+        }
+    }
+}
+
+// SAFETY: the processes of a model have different numbers, and are called dead only by `die`, their last call.
+unsafe impl Os for Process {
+    fn me(&self) -> Owner {
+        self.me
+    }
+
+    fn thread(&self) -> u64 {
+        self.me.to_bits()
+    }
+
+    fn liveness(&self, owner: Owner) -> Liveness {
+        if self.world.0.lock().unwrap().dead.contains(&owner) {
+            Liveness::Dead
+        } else {
+            Liveness::Alive
+        }
+    }
+
+    fn now(&self) -> u64 {
+        1
+    }
+
+    fn wait(&self, word: &AtomicU64, expected: u64, _until: u64) -> Wait {
+        let mut kernel = self.world.0.lock().unwrap();
+        if word.load(Ordering::SeqCst) as u32 != expected as u32 {
+            return Wait::Woken;
+        }
+        if !kernel.dead.is_empty() {
+            drop(kernel);
+            // Others must run before this sleep ends, or the model never would.
+            thread::yield_now();
+            return Wait::TimedOut;
+        }
+        let queue = kernel.queues.entry(&raw const *word).or_default();
+        queue.sleepers += 1;
+        let condvar = std::sync::Arc::clone(&queue.condvar);
+        drop(condvar.wait(kernel).unwrap());
+        Wait::Woken
+    }
+
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
+        let mut kernel = self.world.0.lock().unwrap();
+        let Some(queue) = kernel.queues.get_mut(&(&raw const *word)) else {
+            return 0;
+        };
+        let woken = count.min(queue.sleepers);
+        queue.sleepers -= woken;
+        for _ in 0..woken {
+            queue.condvar.notify_one();
+        }
+        woken
+    }
+}
+
+// SAFETY: the addresses are only compared.
+unsafe impl Send for Kernel {}
+
+/// Runs a model over all interleavings with at most `preemptions` forced switches.
+pub fn model(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(body);
+}
+
+/// Plain memory, whose unordered use loom reports.
+pub struct Plain(UnsafeCell<u64>);
+
+// SAFETY: the point of the models: loom reports every use that is not ordered.
+unsafe impl Sync for Plain {}
+// SAFETY: a number.
+unsafe impl Send for Plain {}
+
+impl Plain {
+    pub fn new() -> Plain {
+        Plain(UnsafeCell::new(0))
+    }
+
+    pub fn add_one(&self) {
+        // SAFETY: loom checks that nobody else is at it.
+        self.0.with_mut(|n| unsafe { *n += 1 });
+    }
+
+    pub fn get(&self) -> u64 {
+        // SAFETY: loom checks that nobody writes.
+        self.0.with(|n| unsafe { *n })
+    }
+}
