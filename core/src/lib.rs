@@ -47,6 +47,7 @@ mod slots;
 mod text;
 mod value;
 mod wait_graph;
+mod wait_timeout;
 mod waiter;
 
 pub use array::{ARRAY_DATA_AT, Array};
@@ -72,3 +73,4 @@ pub use region::{ALIGN, Region};
 pub use slots::Slots;
 pub use text::{Excerpt, TEXT_ROOM, Text};
 pub use value::{Value, ValueGuard};
+pub use wait_timeout::WaitTimeoutResult;

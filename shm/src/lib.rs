@@ -75,7 +75,8 @@ pub use dimensions::Dimensions;
 pub use error::Error;
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, Cause, ClaimError, Element, Excerpt, Kind, LayoutError,
-    LockError, Poisoned, PoisonedClaim, PoisonedRange, PoisonedRanges, Refused, Shape, record,
+    LockError, Poisoned, PoisonedClaim, PoisonedRange, PoisonedRanges, Refused, Shape,
+    WaitTimeoutResult, record,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
