@@ -6,6 +6,8 @@ mod parties;
 
 #[path = "methods/arrays.rs"]
 mod arrays;
+#[path = "methods/barriers.rs"]
+mod barriers;
 #[path = "methods/counts.rs"]
 mod counts;
 #[path = "methods/locks.rs"]
@@ -43,6 +45,15 @@ fn main() -> ExitCode {
             readers_share,
             a_reader_never_sees_half_a_write,
             single_elements_are_got_and_set;
+        barriers:
+            nobody_leaves_a_barrier_before_all_have_come,
+            the_action_of_a_barrier_runs_once_before_anybody_is_let_through,
+            more_than_the_parties_share_a_barrier,
+            a_party_that_gives_up_breaks_the_barrier,
+            an_abort_is_told_to_all_who_wait_and_all_who_come,
+            a_reset_is_told_to_all_who_wait,
+            an_action_that_panics_breaks_the_barrier,
+            trying_to_pass_a_barrier_works_for_the_last_alone;
         counts:
             counters_count_everything,
             what_is_taken_out_of_a_sharded_counter_is_neither_lost_nor_taken_twice,

@@ -41,10 +41,6 @@ pub(crate) const EXCLUSIVE: u64 = 2;
 /// In a waiting row's state, above this bit: since when it has been this claim's turn, as others saw it; 0 is not yet.
 pub(crate) const TURN_SHIFT: u32 = 2;
 
-/// How long a call that must not wait puts up with somebody else's work on the table, in nanoseconds. That work takes
-/// tens of nanoseconds, and when many stand in line a fraction of a millisecond, unless whoever does it is stopped.
-const TABLE_GRACE: u64 = 10_000_000;
-
 /// What is asked for: a range, shared or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -164,13 +160,10 @@ impl Holders {
         self.lock.reset();
     }
 
-    /// Takes the table lock; also gives who must not wait the moment that others need to finish with it.
+    /// Takes the table lock.
     #[inline]
     pub(crate) fn lock_table<O: Os>(&self, os: &O, until: u64) -> Result<Taken, Refused> {
-        match self.lock.lock(os, until) {
-            Err(Refused::TimedOut) => self.lock.lock(os, os.now().saturating_add(TABLE_GRACE)),
-            result => result,
-        }
+        self.lock.lock_table(os, until)
     }
 
     #[inline]

@@ -14,6 +14,7 @@
 //! | data changed in place under a lock | [`Mutex`] |
 //! | an array, changed in place by many, each in its own range | [`Array`] |
 //! | an array of atomics | [`AtomicArray`] |
+//! | waiting until all have come | [`Barrier`] |
 //! | counting | [`Counter`], [`ShardedCounter`] |
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
@@ -24,6 +25,7 @@
 mod array;
 pub mod atomic;
 mod atomic_array;
+mod barrier;
 mod claim_error;
 mod claims;
 mod counter;
@@ -43,6 +45,7 @@ mod racy;
 mod range_guard;
 mod refusal;
 mod region;
+mod rendezvous;
 mod slots;
 mod text;
 mod value;
@@ -52,6 +55,7 @@ mod waiter;
 
 pub use array::{ARRAY_DATA_AT, Array};
 pub use atomic_array::{AtomicArray, AtomicElement, AtomicF32, AtomicF64};
+pub use barrier::{Barrier, BarrierWaitResult};
 pub use claim_error::{ClaimError, PoisonedClaim};
 pub use counter::{Counter, MAX_SHARDS, ShardedCounter};
 #[doc(hidden)]
@@ -70,6 +74,7 @@ pub use poison_ranges::{MAX_POISONED, PoisonedRange, PoisonedRanges};
 pub use range_guard::{ReadGuard, WriteGuard};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
+pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
 pub use slots::Slots;
 pub use text::{Excerpt, TEXT_ROOM, Text};
 pub use value::{Value, ValueGuard};

@@ -44,6 +44,10 @@ const SLICE: u64 = 100_000_000;
 /// A sleep that nobody ends by a wake-up, in nanoseconds.
 const UNWOKEN_SLICE: u64 = 10_000_000;
 
+/// How long a call that must not wait puts up with somebody else's work on the table, in nanoseconds. That work takes
+/// tens of nanoseconds, and when many stand in line a fraction of a millisecond, unless whoever does it is stopped.
+const TABLE_GRACE: u64 = 10_000_000;
+
 /// Why a lock, a claim, a permit or a turn was not given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -168,6 +172,15 @@ impl Lock {
         match self.lock_free(os) {
             Some(taken) => Ok(taken),
             None => self.lock_contended(os, until),
+        }
+    }
+
+    /// Takes the lock of a table; also gives who must not wait the moment that others need to finish with it.
+    #[inline]
+    pub(crate) fn lock_table<O: Os>(&self, os: &O, until: u64) -> Result<Taken, Refused> {
+        match self.lock(os, until) {
+            Err(Refused::TimedOut) => self.lock(os, os.now().saturating_add(TABLE_GRACE)),
+            result => result,
         }
     }
 

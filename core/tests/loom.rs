@@ -6,6 +6,8 @@
 //! [`Wait::TimedOut`]: multiproc_core::Wait::TimedOut
 #![cfg(loom)]
 
+#[path = "loom_models/barrier.rs"]
+mod barrier;
 #[path = "loom_models/claims.rs"]
 mod claims;
 #[path = "loom_models/lock.rs"]

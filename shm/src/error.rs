@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use multiproc_core::{ClaimError, LayoutError, LockError, Refused};
+use multiproc_core::{BarrierError, ClaimError, LayoutError, LockError, Refused};
 
 /// Why shared memory could not be made, opened, sent or used.
 ///
@@ -107,6 +107,14 @@ pub enum Error {
     /// A value could not be changed.
     #[error(transparent)]
     Refused(#[from] Refused),
+
+    /// A barrier could not be passed.
+    #[error(transparent)]
+    Barrier(#[from] BarrierError),
+
+    /// A barrier for nobody was asked for.
+    #[error("a barrier needs at least one party")]
+    NoParties,
 
     /// A process could not be started, signalled, or did not end well.
     #[error(transparent)]

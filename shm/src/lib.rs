@@ -33,6 +33,7 @@
 //! | an array, changed in place by many at once | [`Array`] | the ranges that it had claimed are poisoned, no others |
 //! | a value, read often, changed as a whole | [`Value`] | the old value stays, whole |
 //! | data changed in place under a lock | [`Mutex`] | poisoned: the next to lock it is told |
+//! | a place where all wait for one another | [`Barrier`] | broken: all who wait are told |
 //! | a count | [`Counter`], [`ShardedCounter`] | nothing to recover |
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
 //! | structs of your own, in any of these | [`record!`], [`Element`] | |
@@ -74,9 +75,9 @@ pub use counter::{Counter, ShardedCounter};
 pub use dimensions::Dimensions;
 pub use error::Error;
 pub use multiproc_core::{
-    AtomicElement, AtomicF32, AtomicF64, Cause, ClaimError, Element, Excerpt, Kind, LayoutError,
-    LockError, Poisoned, PoisonedClaim, PoisonedRange, PoisonedRanges, Refused, Shape,
-    WaitTimeoutResult, record,
+    AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
+    ClaimError, Element, Excerpt, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
+    PoisonedRange, PoisonedRanges, Refused, Shape, WaitTimeoutResult, record,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
@@ -84,7 +85,7 @@ pub use process::{
 };
 pub use read_only::ReadOnly;
 pub use segment::{Access, Create, Open, Segment};
-pub use sync::{Mutex, MutexGuard};
+pub use sync::{Barrier, Mutex, MutexGuard};
 pub use value::{Value, ValueGuard};
 
 #[doc(hidden)]

@@ -1,6 +1,10 @@
 //! Processes that are only numbers, and a kernel that is a few condition variables.
 
-use std::{collections::HashMap, num::NonZeroU32};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    panic::{self, AssertUnwindSafe},
+};
 
 use loom::{
     cell::UnsafeCell,
@@ -29,11 +33,15 @@ struct Queue {
     sleepers: u32,
 }
 
+/// What a process that is killed unwinds with. Nothing of what it does then may touch what others share.
+struct Killed;
+
 /// One process of a model, with one thread.
 #[derive(Clone, Copy)]
 pub struct Process {
     pub me: Owner,
     world: &'static World,
+    dies_at: Option<&'static str>,
 }
 
 /// `N` processes in a world of their own, which is never freed: a model is run many times, but it is small.
@@ -42,10 +50,25 @@ pub fn processes<const N: usize>() -> [Process; N] {
     std::array::from_fn(|i| Process {
         me: Owner::new(NonZeroU32::new(i as u32 + 1).unwrap(), 7).unwrap(),
         world,
+        dies_at: None,
     })
 }
 
 impl Process {
+    /// Runs `body` as this process, which is killed at the step `at`; whether it was.
+    pub fn killed_at(self, at: &'static str, body: impl FnOnce(&Process)) -> bool {
+        let doomed = Process {
+            dies_at: Some(at),
+            ..self
+        };
+        panic::catch_unwind(AssertUnwindSafe(|| body(&doomed))).is_err_and(|why| {
+            match why.downcast::<Killed>() {
+                Ok(_) => true,
+                Err(why) => panic::resume_unwind(why),
+            }
+        })
+    }
+
     pub fn die(self) {
         let mut kernel = self.world.0.lock().unwrap();
         kernel.dead.push(self.me);
@@ -107,6 +130,13 @@ unsafe impl Os for Process {
             queue.condvar.notify_one();
         }
         woken
+    }
+
+    fn step(&self, at: &'static str) {
+        if self.dies_at == Some(at) {
+            self.die();
+            panic::resume_unwind(Box::new(Killed));
+        }
     }
 }
 
