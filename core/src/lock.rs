@@ -347,11 +347,17 @@ impl Lock {
         self.thread.load(Ordering::Relaxed) == mark(os, me)
     }
 
-    /// Makes whoever unlocks next [wake](Self::unlock_watched) those who sleep until what it guards has changed.
-    pub(crate) fn watch(&self) {
-        // Acquire: pairs with the Release of the last unlock. Either this comes before it in the order of the word, and
-        // it finds the bit; or what was changed under the lock is seen after this.
-        self.word.fetch_or(WAITERS, Ordering::Acquire);
+    /// Makes whoever [unlocks](Self::unlock_watched) next wake those who sleep on `turn`; returns what to compare it with.
+    ///
+    /// What is waited for is looked at again after this. If it is unchanged then, the change that comes is made by one who
+    /// unlocks after this: he, or one who unlocked in between, found the bit and has moved, or will move, `turn`.
+    pub(crate) fn watch(&self, turn: &AtomicU64) -> u64 {
+        // Relaxed: read before the bit is set, because of the Acquire below at the latest by `wait`, which compares.
+        let seen = turn.load(Ordering::Relaxed);
+        // AcqRel: pairs with the Release of the last unlock, so that what was changed under the lock is seen after this
+        // unless that unlock comes later in the order of the word, and finds the bit; and keeps the load above before it.
+        self.word.fetch_or(WAITERS, Ordering::AcqRel);
+        seen
     }
 
     /// Gives the lock back that `me` has [taken](Taken::me), once. In a process that did not take it (a fork child with
@@ -376,18 +382,29 @@ impl Lock {
         }
     }
 
-    /// As [`unlock_mine`](Self::unlock_mine), and wakes all who sleep on `watched` after a [`watch`](Self::watch).
+    /// As [`unlock_mine`](Self::unlock_mine), and wakes `count` of those who sleep on `turn` after a
+    /// [`watch`](Self::watch).
     #[inline(always)]
-    pub(crate) fn unlock_watched<O: Os>(&self, os: &O, me: Owner, watched: &AtomicU64) {
+    pub(crate) fn unlock_watched<O: Os>(&self, os: &O, me: Owner, turn: &AtomicU64, count: u32) {
         os.step("unlock: begun");
         self.thread.store(0, Ordering::Relaxed);
         os.step("unlock: thread cleared");
         if release(&self.word, me) {
             os.step("unlock: freed, nobody woken yet");
-            wake_one(os, &self.word);
-            wake_all(os, watched);
+            wake_watchers(os, &self.word, turn, count);
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn wake_watchers<O: Os>(os: &O, word: &AtomicU64, turn: &AtomicU64, count: u32) {
+    os.wake(word, 1);
+    // Relaxed: the kernel compares it with what was read before the bit was set. Whoever is not asleep yet, and whose
+    // bit is gone, finds it changed.
+    turn.fetch_add(1, Ordering::Relaxed);
+    os.step("unlock: turn moved, no watcher woken yet");
+    os.wake(turn, count);
 }
 
 #[cold]

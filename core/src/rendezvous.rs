@@ -221,7 +221,7 @@ fn released(state: u64) -> u64 {
 fn next(state: u64, by_reset: bool) -> u64 {
     let generation = u64::from(generation(state).wrapping_add(1)) << GENERATION_SHIFT;
     let history = state >> HISTORY_SHIFT << 1 | u64::from(by_reset);
-    let history = history % (1 << HISTORY_LEN) << HISTORY_SHIFT;
+    let history = (history % (1 << HISTORY_LEN)) << HISTORY_SHIFT;
     let released = match by_reset {
         true => 0,
         false => RELEASED_MAX.min(released(state) + 1),

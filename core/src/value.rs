@@ -27,10 +27,12 @@ use crate::{
 struct Words {
     lock: Lock,
     sequence: AtomicU64,
+    /// What those sleep on who wait for a change.
+    turn: AtomicU64,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Words>() == 24);
+const _: () = assert!(size_of::<Words>() == 32);
 
 const WORDS_AT: usize = HEADER_LEN;
 const SLOTS_AT: usize = WORDS_AT + size_of::<Words>();
@@ -82,6 +84,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
         let place = Value::view(&region, os)?;
         place.words.lock.reset();
         place.words.sequence.store(0, Ordering::Relaxed);
+        place.words.turn.store(0, Ordering::Relaxed);
         for (i, word) in place.slots[0].iter().enumerate() {
             word.store(word_of(&value, i), Ordering::Relaxed);
         }
@@ -191,8 +194,8 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
                 && let Ok(taken) = self.words.lock.lock(&self.os, until)
             {
                 let value = self.read_locked();
-                let Words { lock, sequence } = self.words;
-                lock.unlock_watched(&self.os, taken.me, sequence);
+                let Words { lock, turn, .. } = self.words;
+                lock.unlock_watched(&self.os, taken.me, turn, u32::MAX);
                 return value;
             }
         }
@@ -359,7 +362,9 @@ impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
                 .protocol()
                 .write(|at| os.step(at), |i| word_of(&self.copy, i));
         }
-        words.lock.unlock_watched(os, self.me, &words.sequence);
+        words
+            .lock
+            .unlock_watched(os, self.me, &words.turn, u32::MAX);
     }
 }
 
