@@ -21,13 +21,49 @@ pub const STUCK: Duration = Duration::from_secs(30);
 /// Runs tests one after the other, those whose name contains the first argument that is not an option, and says what
 /// came of them as cargo's own harness does.
 pub fn run(tests: &[(&str, fn())]) -> ExitCode {
+    let Some(chosen) = chosen(tests) else {
+        return ExitCode::SUCCESS;
+    };
+    let mut verdict = Verdict::new();
+    for (name, test) in chosen {
+        verdict.add(name, panic::catch_unwind(test).is_ok());
+    }
+    verdict.tell()
+}
+
+/// As [`run`], up to so many tests at once, each in a copy of this process.
+pub fn run_at_once(at_once: usize, tests: &[(&str, fn())]) -> ExitCode {
+    let Some(mut chosen) = chosen(tests) else {
+        return ExitCode::SUCCESS;
+    };
+    let mut verdict = Verdict::new();
+    let mut running = Vec::new();
+    loop {
+        let free = at_once - running.len();
+        let next = chosen.drain(..free.min(chosen.len()));
+        running.extend(next.map(|(name, test)| (name, raw::start(test))));
+        if running.is_empty() {
+            return verdict.tell();
+        }
+        let (ended, status) = raw::wait_for_any();
+        running.retain(|(name, child)| {
+            if *child == ended {
+                verdict.add(name, status.success());
+            }
+            *child != ended
+        });
+    }
+}
+
+/// The tests that were asked for; `None` when they are only to be listed, which is done.
+fn chosen<'a>(tests: &[(&'a str, fn())]) -> Option<Vec<(&'a str, fn())>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let given = |option: &str| arguments.iter().any(|argument| argument == option);
     // Asked by cargo-nextest, which then runs each test in a process of its own. None is ever ignored.
     if given("--list") {
         let listed = if given("--ignored") { &[] } else { tests };
         listed.iter().for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
+        return None;
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
     let chosen = tests.iter().filter(|(name, _)| match filter {
@@ -35,29 +71,46 @@ pub fn run(tests: &[(&str, fn())]) -> ExitCode {
         Some(filter) => name.contains(filter.as_str()),
         None => true,
     });
-    let (mut passed, mut failed) = (0, 0);
-    let start = Instant::now();
-    for (name, test) in chosen {
-        let result = panic::catch_unwind(test);
-        println!(
-            "test {name} ... {}",
-            if result.is_ok() { "ok" } else { "FAILED" }
-        );
-        *(if result.is_ok() {
-            &mut passed
+    Some(chosen.copied().collect())
+}
+
+/// What came of the tests so far.
+struct Verdict {
+    passed: usize,
+    failed: usize,
+    begun: Instant,
+}
+
+impl Verdict {
+    fn new() -> Verdict {
+        Verdict {
+            passed: 0,
+            failed: 0,
+            begun: Instant::now(),
+        }
+    }
+
+    fn add(&mut self, name: &str, passed: bool) {
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+        *(if passed {
+            &mut self.passed
         } else {
-            &mut failed
+            &mut self.failed
         }) += 1;
     }
-    let verdict = if failed == 0 { "ok" } else { "FAILED" };
-    let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished in {seconds:.2}s\n"
-    );
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+
+    fn tell(self) -> ExitCode {
+        let Verdict { passed, failed, .. } = self;
+        let verdict = if failed == 0 { "ok" } else { "FAILED" };
+        let seconds = self.begun.elapsed().as_secs_f64();
+        println!(
+            "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; 0 filtered out; finished in {seconds:.2}s\n"
+        );
+        if failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 

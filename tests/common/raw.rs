@@ -48,11 +48,22 @@ pub fn start(body: impl FnOnce()) -> libc::pid_t {
 
 /// Waits for the end of a child.
 pub fn wait(child: libc::pid_t) -> ExitStatus {
+    let (ended, status) = wait_for(child);
+    assert_eq!(ended, child);
+    status
+}
+
+/// Waits for the end of whichever child is first.
+pub fn wait_for_any() -> (libc::pid_t, ExitStatus) {
+    wait_for(-1)
+}
+
+fn wait_for(child: libc::pid_t) -> (libc::pid_t, ExitStatus) {
     let mut status = 0;
     // SAFETY: `status` is writable.
     let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    assert_eq!(ended, child, "{}", io::Error::last_os_error());
-    ExitStatus::from_raw(status)
+    assert!(ended > 0, "{}", io::Error::last_os_error());
+    (ended, ExitStatus::from_raw(status))
 }
 
 fn end(code: i32) -> ! {
