@@ -12,6 +12,8 @@
 //! |---|---|
 //! | a value, read without waiting, never half-written | [`Value`] |
 //! | data changed in place under a lock | [`Mutex`] |
+//! | the same, locked again by whoever holds it | [`ReentrantMutex`] |
+//! | a value made by the first who asks for it | [`OnceValue`] |
 //! | an array, changed in place by many, each in its own range | [`Array`] |
 //! | an array of atomics | [`AtomicArray`] |
 //! | waiting until all have come | [`Barrier`] |
@@ -33,8 +35,11 @@ mod element;
 mod error;
 mod header;
 mod holders;
+mod init_error;
 mod lock;
 mod mutex;
+mod once_value;
+mod once_words;
 mod origin;
 mod os;
 mod owner;
@@ -43,6 +48,8 @@ mod poison;
 mod poison_ranges;
 mod racy;
 mod range_guard;
+mod reentrant_lock;
+mod reentrant_mutex;
 mod refusal;
 mod region;
 mod rendezvous;
@@ -64,14 +71,19 @@ pub use element::Element;
 pub use error::{LayoutError, Shape};
 pub use header::{HEADER_LEN, Kind, LAYOUT_VERSION, MAGIC, MAX_DIMS};
 pub use holders::{Claim, Held, Holders, ROWS, Rule};
+pub use init_error::InitError;
 pub use lock::{FOREVER, Lock, NOW, Refused, Taken};
 pub use mutex::{Mutex, MutexGuard};
+pub use once_value::OnceValue;
+pub use once_words::OnceWords;
 pub use origin::Origin;
 pub use os::{Liveness, Os, Wait};
 pub use owner::Owner;
 pub use poison::Cause;
 pub use poison_ranges::{MAX_POISONED, PoisonedRange, PoisonedRanges};
 pub use range_guard::{ReadGuard, WriteGuard};
+pub use reentrant_lock::ReentrantLock;
+pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
 pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};

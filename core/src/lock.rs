@@ -338,7 +338,7 @@ impl Lock {
     #[inline]
     pub(crate) fn is_mine<O: Os>(&self, os: &O) -> bool {
         let owner = self.owner();
-        !owner.is_none() && os.is_surely_me(owner) && self.has_mark_of(os, owner)
+        !owner.is_none() && os.is_me(owner) && self.has_mark_of(os, owner)
     }
 
     #[inline]

@@ -12,6 +12,10 @@ mod barrier;
 mod claims;
 #[path = "loom_models/lock.rs"]
 mod lock;
+#[path = "loom_models/once.rs"]
+mod once;
+#[path = "loom_models/reentrant.rs"]
+mod reentrant;
 #[path = "loom_models/value.rs"]
 mod value;
 #[path = "loom_models/world.rs"]

@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use multiproc_core::{BarrierError, ClaimError, LayoutError, LockError, Refused};
+use multiproc_core::{BarrierError, ClaimError, InitError, LayoutError, LockError, Refused};
 
 /// Why shared memory could not be made, opened, sent or used.
 ///
@@ -104,7 +104,7 @@ pub enum Error {
     #[error(transparent)]
     Claim(ClaimError<()>),
 
-    /// A value could not be changed.
+    /// A value could not be changed or made.
     #[error(transparent)]
     Refused(#[from] Refused),
 
@@ -186,6 +186,16 @@ impl<G> From<LockError<G>> for Error {
 impl<G> From<ClaimError<G>> for Error {
     fn from(error: ClaimError<G>) -> Error {
         Error::Claim(error.without_guard())
+    }
+}
+
+/// What the initialiser failed with, or why it did not run.
+impl<E: Into<Error>> From<InitError<E>> for Error {
+    fn from(error: InitError<E>) -> Error {
+        match error {
+            InitError::Failed(error) => error.into(),
+            InitError::Refused(why) => why.into(),
+        }
     }
 }
 

@@ -33,6 +33,8 @@
 //! | an array, changed in place by many at once | [`Array`] | the ranges that it had claimed are poisoned, no others |
 //! | a value, read often, changed as a whole | [`Value`] | the old value stays, whole |
 //! | data changed in place under a lock | [`Mutex`] | poisoned: the next to lock it is told |
+//! | the same, locked again by whoever holds it | [`ReentrantMutex`] | poisoned: the next to lock it is told |
+//! | what the first who asks makes, or does, for all | [`OnceValue`], [`Once`] | the next who asks begins anew |
 //! | a place where all wait for one another | [`Barrier`] | broken: all who wait are told |
 //! | a count | [`Counter`], [`ShardedCounter`] | nothing to recover |
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
@@ -76,7 +78,7 @@ pub use dimensions::Dimensions;
 pub use error::Error;
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
-    ClaimError, Element, Excerpt, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
+    ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
     PoisonedRange, PoisonedRanges, Refused, Shape, WaitTimeoutResult, record,
 };
 pub use process::{
@@ -85,7 +87,7 @@ pub use process::{
 };
 pub use read_only::ReadOnly;
 pub use segment::{Access, Create, Open, Segment};
-pub use sync::{Barrier, Mutex, MutexGuard};
+pub use sync::{Barrier, Mutex, MutexGuard, Once, OnceValue, ReentrantMutex, ReentrantMutexGuard};
 pub use value::{Value, ValueGuard};
 
 #[doc(hidden)]

@@ -2,6 +2,12 @@
 
 mod barrier;
 mod mutex;
+mod once;
+mod once_value;
+mod reentrant_mutex;
 
 pub use barrier::Barrier;
 pub use mutex::{Mutex, MutexGuard};
+pub use once::Once;
+pub use once_value::OnceValue;
+pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
