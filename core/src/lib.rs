@@ -12,8 +12,10 @@
 //! |---|---|
 //! | a value, read without waiting, never half-written | [`Value`] |
 //! | data changed in place under a lock | [`Mutex`] |
+//! | waiting for that data to change | [`Condvar`] |
 //! | the same, locked again by whoever holds it | [`ReentrantMutex`] |
 //! | a value made by the first who asks for it | [`OnceValue`] |
+//! | something that happens, and waiting for it | [`Event`] |
 //! | an array, changed in place by many, each in its own range | [`Array`] |
 //! | an array of atomics | [`AtomicArray`] |
 //! | waiting until all have come | [`Barrier`] |
@@ -30,9 +32,13 @@ mod atomic_array;
 mod barrier;
 mod claim_error;
 mod claims;
+mod condvar;
+mod condvar_word;
 mod counter;
 mod element;
 mod error;
+mod event;
+mod event_word;
 mod header;
 mod holders;
 mod init_error;
@@ -64,11 +70,15 @@ pub use array::{ARRAY_DATA_AT, Array};
 pub use atomic_array::{AtomicArray, AtomicElement, AtomicF32, AtomicF64};
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use claim_error::{ClaimError, PoisonedClaim};
+pub use condvar::Condvar;
+pub use condvar_word::CondvarWord;
 pub use counter::{Counter, MAX_SHARDS, ShardedCounter};
 #[doc(hidden)]
 pub use element::__private;
 pub use element::Element;
 pub use error::{LayoutError, Shape};
+pub use event::Event;
+pub use event_word::EventWord;
 pub use header::{HEADER_LEN, Kind, LAYOUT_VERSION, MAGIC, MAX_DIMS};
 pub use holders::{Claim, Held, Holders, ROWS, Rule};
 pub use init_error::InitError;

@@ -257,9 +257,19 @@ impl<'a, T: Element, O: Os> MutexGuard<'a, T, O> {
         }
     }
 
+    /// What it locks, for as long as the guard could.
+    pub(crate) fn mutex(&self) -> &'a Mutex<'a, T, O> {
+        self.mutex
+    }
+
+    /// Whether this process has made it, and not one that this is a fork child of.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.mutex.os.is_me(self.me)
+    }
+
     /// Declares the data sound again. By the guard that a fork child inherited, nothing is declared.
     pub fn clear_poison(&mut self) {
-        if self.mutex.os.is_me(self.me) {
+        if self.is_mine() {
             self.mutex.words.poison.clear();
         }
     }

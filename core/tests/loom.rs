@@ -10,6 +10,10 @@
 mod barrier;
 #[path = "loom_models/claims.rs"]
 mod claims;
+#[path = "loom_models/condvar.rs"]
+mod condvar;
+#[path = "loom_models/event.rs"]
+mod event;
 #[path = "loom_models/lock.rs"]
 mod lock;
 #[path = "loom_models/once.rs"]

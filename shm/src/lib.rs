@@ -33,8 +33,10 @@
 //! | an array, changed in place by many at once | [`Array`] | the ranges that it had claimed are poisoned, no others |
 //! | a value, read often, changed as a whole | [`Value`] | the old value stays, whole |
 //! | data changed in place under a lock | [`Mutex`] | poisoned: the next to lock it is told |
+//! | waiting for such data to change | [`Condvar`] | nothing: other waiters are woken as well |
 //! | the same, locked again by whoever holds it | [`ReentrantMutex`] | poisoned: the next to lock it is told |
 //! | what the first who asks makes, or does, for all | [`OnceValue`], [`Once`] | the next who asks begins anew |
+//! | something that happens, and waiting for it | [`Event`] | nothing to recover |
 //! | a place where all wait for one another | [`Barrier`] | broken: all who wait are told |
 //! | a count | [`Counter`], [`ShardedCounter`] | nothing to recover |
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
@@ -87,7 +89,10 @@ pub use process::{
 };
 pub use read_only::ReadOnly;
 pub use segment::{Access, Create, Open, Segment};
-pub use sync::{Barrier, Mutex, MutexGuard, Once, OnceValue, ReentrantMutex, ReentrantMutexGuard};
+pub use sync::{
+    Barrier, Condvar, Event, Mutex, MutexGuard, Once, OnceValue, ReentrantMutex,
+    ReentrantMutexGuard,
+};
 pub use value::{Value, ValueGuard};
 
 #[doc(hidden)]

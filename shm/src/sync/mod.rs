@@ -1,12 +1,16 @@
 //! Locks between processes.
 
 mod barrier;
+mod condvar;
+mod event;
 mod mutex;
 mod once;
 mod once_value;
 mod reentrant_mutex;
 
 pub use barrier::Barrier;
+pub use condvar::Condvar;
+pub use event::Event;
 pub use mutex::{Mutex, MutexGuard};
 pub use once::Once;
 pub use once_value::OnceValue;

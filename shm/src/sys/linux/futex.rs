@@ -45,13 +45,22 @@ pub fn wait(word: &AtomicU64, expected: u64, until: u64) -> Wait {
     }
 }
 
-/// Wakes up to `count` of those who sleep on `word`; how many it has woken.
+/// Wakes up to `count` of those who sleep on `word`; how many it has woken. Leaves `errno` as it is: signal handlers that
+/// set an event come here.
 pub fn wake(word: &AtomicU64, count: u32) -> u32 {
     let count = count.min(i32::MAX as u32);
+    // SAFETY: takes nothing.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: it is this thread's own.
+    let before = unsafe { *errno };
     // SAFETY: the kernel uses the address of a live word as a name and touches nothing.
     let woken = unsafe { libc::syscall(libc::SYS_futex, low_half(word), libc::FUTEX_WAKE, count) };
-    // Refused, which a live word never is: then it is not known whether somebody sleeps.
-    u32::try_from(woken).unwrap_or(u32::MAX)
+    u32::try_from(woken).unwrap_or_else(|_| {
+        // Refused, which a live word never is, except by a filter of system calls: it is not known whether somebody sleeps.
+        // SAFETY: as above.
+        unsafe { *errno = before };
+        u32::MAX
+    })
 }
 
 /// The half that the kernel compares. Little-endian: it has the address of the whole.
