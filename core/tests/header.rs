@@ -43,7 +43,7 @@ fn the_bytes_of_values_and_counters_lie_where_the_documentation_says() {
     assert_eq!(bytes(region)[544..552], 1.5f64.to_le_bytes());
     value.set(2.5).unwrap();
     assert_eq!(bytes(region)[528..536], 1u64.to_le_bytes());
-    assert_eq!(bytes(region)[544..552], 2.5f64.to_le_bytes());
+    assert_eq!(bytes(region)[552..560], 2.5f64.to_le_bytes());
 
     let region = memory(Counter::required_len());
     // SAFETY: memory that nobody else has.
