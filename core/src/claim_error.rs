@@ -96,7 +96,8 @@ impl<G> ClaimError<G> {
             Refused::TimedOut if waited => ClaimError::TimedOut,
             Refused::TimedOut => ClaimError::WouldBlock,
             Refused::WouldDeadlock => ClaimError::WouldDeadlock,
-            Refused::TooManyClaims => ClaimError::TooManyClaims,
+            // No lock and no range has permits.
+            Refused::TooManyClaims | Refused::TooManyPermits => ClaimError::TooManyClaims,
             Refused::NoIdentity => ClaimError::NoIdentity,
         }
     }

@@ -84,10 +84,12 @@ pub enum Kind {
     Barrier = 12,
     /// A [`OnceValue`](crate::OnceValue).
     OnceValue = 13,
+    /// A [`BoundedSemaphore`](crate::BoundedSemaphore).
+    BoundedSemaphore = 14,
 }
 
 impl Kind {
-    const NAMES: [&'static str; 14] = [
+    const NAMES: [&'static str; 15] = [
         "nothing known",
         "a value",
         "an array",
@@ -102,6 +104,7 @@ impl Kind {
         "an event",
         "a barrier",
         "a value initialised once",
+        "a bounded semaphore",
     ];
 
     /// What the number of a kind means, whoever wrote it.

@@ -19,6 +19,7 @@
 //! | an array, changed in place by many, each in its own range | [`Array`] |
 //! | an array of atomics | [`AtomicArray`] |
 //! | waiting until all have come | [`Barrier`] |
+//! | a limit on how many are at work at once | [`Semaphore`], [`BoundedSemaphore`] |
 //! | counting | [`Counter`], [`ShardedCounter`] |
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
@@ -49,6 +50,7 @@ mod once_words;
 mod origin;
 mod os;
 mod owner;
+mod permits;
 mod placed;
 mod poison;
 mod poison_ranges;
@@ -59,7 +61,9 @@ mod reentrant_mutex;
 mod refusal;
 mod region;
 mod rendezvous;
+mod semaphore;
 mod slots;
+mod tally;
 mod text;
 mod value;
 mod wait_graph;
@@ -89,6 +93,7 @@ pub use once_words::OnceWords;
 pub use origin::Origin;
 pub use os::{Liveness, Os, Wait};
 pub use owner::Owner;
+pub use permits::{HeldPermits, Permits, TooManyPermits};
 pub use poison::Cause;
 pub use poison_ranges::{MAX_POISONED, PoisonedRange, PoisonedRanges};
 pub use range_guard::{ReadGuard, WriteGuard};
@@ -97,6 +102,7 @@ pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
 pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use slots::Slots;
 pub use text::{Excerpt, TEXT_ROOM, Text};
 pub use value::{Value, ValueGuard};

@@ -58,6 +58,8 @@ pub enum Refused {
     WouldDeadlock,
     /// The calling thread holds claims, and no row is free to enter another one.
     TooManyClaims,
+    /// More permits were asked for than there can be.
+    TooManyPermits,
     /// The system cannot tell who the calling process is.
     NoIdentity,
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Refused {
             Refused::TooManyClaims => {
                 "this thread holds claims and every row is taken: to wait for one could last for ever"
             }
+            Refused::TooManyPermits => "more permits were asked for than there can be",
             Refused::NoIdentity => {
                 "the system cannot tell who this process is: /proc is not readable, or of another PID namespace"
             }

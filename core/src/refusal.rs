@@ -60,7 +60,8 @@ impl<G> LockError<G> {
             Refused::TimedOut if waited => LockError::TimedOut,
             Refused::TimedOut => LockError::WouldBlock,
             Refused::WouldDeadlock => LockError::WouldDeadlock,
-            Refused::TooManyClaims => LockError::TooManyClaims,
+            // No lock and no range has permits.
+            Refused::TooManyClaims | Refused::TooManyPermits => LockError::TooManyClaims,
             Refused::NoIdentity => LockError::NoIdentity,
         }
     }

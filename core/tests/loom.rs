@@ -18,6 +18,8 @@ mod event;
 mod lock;
 #[path = "loom_models/once.rs"]
 mod once;
+#[path = "loom_models/permits.rs"]
+mod permits;
 #[path = "loom_models/reentrant.rs"]
 mod reentrant;
 #[path = "loom_models/value.rs"]

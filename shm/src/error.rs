@@ -2,7 +2,9 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use multiproc_core::{BarrierError, ClaimError, InitError, LayoutError, LockError, Refused};
+use multiproc_core::{
+    BarrierError, ClaimError, InitError, LayoutError, LockError, Refused, TooManyPermits,
+};
 
 /// Why shared memory could not be made, opened, sent or used.
 ///
@@ -104,7 +106,7 @@ pub enum Error {
     #[error(transparent)]
     Claim(ClaimError<()>),
 
-    /// A value could not be changed or made.
+    /// A value could not be changed or made, or permits could not be had.
     #[error(transparent)]
     Refused(#[from] Refused),
 
@@ -115,6 +117,10 @@ pub enum Error {
     /// A barrier for nobody was asked for.
     #[error("a barrier needs at least one party")]
     NoParties,
+
+    /// A semaphore was released too often.
+    #[error(transparent)]
+    TooManyPermits(#[from] TooManyPermits),
 
     /// A process could not be started, signalled, or did not end well.
     #[error(transparent)]

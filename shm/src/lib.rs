@@ -38,6 +38,7 @@
 //! | what the first who asks makes, or does, for all | [`OnceValue`], [`Once`] | the next who asks begins anew |
 //! | something that happens, and waiting for it | [`Event`] | nothing to recover |
 //! | a place where all wait for one another | [`Barrier`] | broken: all who wait are told |
+//! | a limit on how many are at work at once | [`Semaphore`], [`BoundedSemaphore`] | its permits come back |
 //! | a count | [`Counter`], [`ShardedCounter`] | nothing to recover |
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
 //! | structs of your own, in any of these | [`record!`], [`Element`] | |
@@ -81,7 +82,7 @@ pub use error::Error;
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
     ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
-    PoisonedRange, PoisonedRanges, Refused, Shape, WaitTimeoutResult, record,
+    PoisonedRange, PoisonedRanges, Refused, Shape, TooManyPermits, WaitTimeoutResult, record,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
@@ -90,8 +91,8 @@ pub use process::{
 pub use read_only::ReadOnly;
 pub use segment::{Access, Create, Open, Segment};
 pub use sync::{
-    Barrier, Condvar, Event, Mutex, MutexGuard, Once, OnceValue, ReentrantMutex,
-    ReentrantMutexGuard,
+    Barrier, BoundedSemaphore, Condvar, Event, Mutex, MutexGuard, Once, OnceValue, Permit,
+    ReentrantMutex, ReentrantMutexGuard, Semaphore,
 };
 pub use value::{Value, ValueGuard};
 

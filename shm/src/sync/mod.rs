@@ -7,6 +7,7 @@ mod mutex;
 mod once;
 mod once_value;
 mod reentrant_mutex;
+mod semaphore;
 
 pub use barrier::Barrier;
 pub use condvar::Condvar;
@@ -15,3 +16,4 @@ pub use mutex::{Mutex, MutexGuard};
 pub use once::Once;
 pub use once_value::OnceValue;
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
+pub use semaphore::{BoundedSemaphore, Permit, Semaphore};

@@ -1,0 +1,215 @@
+//! Who has how many: a row for each process, and a number in it.
+//!
+//! | change                | by one exchange of | made by                                  |
+//! |-----------------------|--------------------|------------------------------------------|
+//! | free → in use, more   | count              | whoever takes, under the table lock      |
+//! | fewer, in use → free  | count              | whoever gives back, without any lock     |
+//! | of the dead → free    | count              | who finds it dead, under the table lock  |
+//!
+//! Invariants:
+//!
+//! 1. A row is in use while its number is not 0. Its owner is written before that and not changed meanwhile.
+//! 2. All rows in use lie below `high`, which only grows, and is stored before a row above it comes into use.
+//! 3. A process has one row at most: who takes more adds to it.
+//! 4. Numbers grow only under the table lock, so a sum of them taken under it is never less than what is held.
+//! 5. Whoever dies with the table lock leaves nothing to repair: each change is one exchange.
+
+use crate::{
+    atomic::{AtomicU64, Ordering},
+    lock::Lock,
+    os::{Os, is_dead},
+    owner::Owner,
+};
+
+/// How many processes can hold permits of one semaphore at a time.
+pub(crate) const HOLDERS: usize = if cfg!(loom) { 4 } else { 256 };
+
+/// Below a number: somebody may sleep until it changes.
+pub(crate) const WAITERS: u64 = 1;
+/// Below a number: somebody may sleep for whom one more is not enough.
+pub(crate) const MANY: u64 = 2;
+const MARKS: u64 = WAITERS | MANY;
+const SHIFT: u32 = 2;
+
+/// A number and, below it, the marks of those who sleep: a word that tells who changes the one about the other.
+///
+/// ```text
+///  63                     2      1       0
+/// ┌────────────────────────┬──────┬─────────┐
+/// │ number                 │ MANY │ WAITERS │
+/// └────────────────────────┴──────┴─────────┘
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Marked(u64);
+
+impl Marked {
+    pub const fn new(number: u64, marks: u64) -> Marked {
+        Marked(number << SHIFT | marks)
+    }
+
+    pub const fn from_bits(bits: u64) -> Marked {
+        Marked(bits)
+    }
+
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub const fn number(self) -> u64 {
+        self.0 >> SHIFT
+    }
+
+    pub const fn marks(self) -> u64 {
+        self.0 & MARKS
+    }
+
+    /// Sets `marks` in a word, if there are any, and returns what was there.
+    #[inline]
+    pub fn mark(word: &AtomicU64, marks: u64) -> Marked {
+        // Acquire: pairs with the Release of who gives back, and of who adds to the total.
+        Marked(if marks == 0 {
+            word.load(Ordering::Acquire)
+        } else {
+            word.fetch_or(marks, Ordering::Acquire)
+        })
+    }
+
+    /// Removes all marks from a word and returns those that were there. Relaxed: whoever does this wakes the marked, by
+    /// a Release of another word.
+    pub fn unmark(word: &AtomicU64) -> u64 {
+        Marked(word.fetch_and(!MARKS, Ordering::Relaxed)).marks()
+    }
+}
+
+/// One row as it lies in shared memory.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Row {
+    owner: AtomicU64,
+    /// A [`Marked`].
+    count: AtomicU64,
+}
+
+/// The table as it lies in shared memory.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Tally {
+    pub lock: Lock,
+    high: AtomicU64,
+    rows: [Row; HOLDERS],
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Tally>() == 24 + 16 * HOLDERS);
+
+/// What a look at the whole table shows.
+pub(crate) struct Sum {
+    /// How many all have together.
+    pub held: u64,
+    /// The row of whoever looks. There is none while each is in use by another.
+    pub row: Option<usize>,
+}
+
+impl Tally {
+    pub fn new() -> Tally {
+        Tally {
+            lock: Lock::new(),
+            high: AtomicU64::new(0),
+            rows: core::array::from_fn(|_| Row::default()),
+        }
+    }
+
+    /// Empties the table while nobody else sees it, or when all owners are known to be dead. Every row, so that none is
+    /// left to somebody when `high` is damaged.
+    pub fn reset(&self) {
+        for row in &self.rows {
+            row.count.store(0, Ordering::Relaxed);
+        }
+        self.high.store(0, Ordering::Relaxed);
+        self.lock.reset();
+    }
+
+    /// The rows that may be in use.
+    fn known(&self) -> impl Iterator<Item = (usize, &Row)> {
+        // Relaxed: written under the table lock; who looks without it gets a rough answer. Foreign bytes may say anything.
+        let high = self.high.load(Ordering::Relaxed).min(HOLDERS as u64);
+        self.rows.iter().enumerate().take(high as usize)
+    }
+
+    /// Adds up all rows and leaves `marks` in them; finds the row of `me`. The caller has the table lock.
+    #[inline]
+    pub fn sum(&self, me: Owner, marks: u64) -> Sum {
+        let (mut held, mut own, mut free, mut high) = (0u64, None, None, 0);
+        for (at, row) in self.known() {
+            high = at + 1;
+            let number = Marked::mark(&row.count, marks).number();
+            held = held.saturating_add(number);
+            // Relaxed: written under the table lock.
+            if row.owner.load(Ordering::Relaxed) == me.to_bits() {
+                own = Some(at);
+            } else if number == 0 && free.is_none() {
+                free = Some(at);
+            }
+        }
+        let unknown = (high < HOLDERS).then_some(high);
+        Sum {
+            held,
+            row: own.or(free).or(unknown),
+        }
+    }
+
+    /// Gives `me` `number` more, in the row that the last [`sum`](Self::sum) under this same lock has found.
+    #[inline]
+    pub fn add<O: Os>(&self, os: &O, at: usize, me: Owner, number: u64) {
+        let row = &self.rows[at];
+        // Relaxed throughout: read under the table lock, which orders them.
+        if self.high.load(Ordering::Relaxed) <= at as u64 {
+            self.high.store(at as u64 + 1, Ordering::Relaxed);
+            os.step("tally: row made known");
+        }
+        row.owner.store(me.to_bits(), Ordering::Relaxed);
+        os.step("tally: row has its owner");
+        // Marks that were left in the row stay.
+        let number = Marked::new(number, 0).to_bits();
+        row.count.fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// Takes `number` out of a row again, without any lock; whether the row is marked.
+    #[inline]
+    pub fn subtract(&self, at: usize, number: u64) -> bool {
+        let number = Marked::new(number, 0).to_bits();
+        // Release: pairs with the Acquire of `mark`; what was done with a permit is seen by the next to get it.
+        Marked(self.rows[at].count.fetch_sub(number, Ordering::Release)).marks() != 0
+    }
+
+    /// Removes the marks from a row, which may be somebody else's by now. Whoever does this wakes the marked.
+    pub fn unmark(&self, at: usize) {
+        Marked::unmark(&self.rows[at].count);
+    }
+
+    /// Frees the rows of the dead; whether there were any. The caller, who is `me`, has the table lock.
+    pub fn sweep<O: Os>(&self, os: &O, me: Owner) -> bool {
+        let mut any = false;
+        for (_, row) in self.known() {
+            // Relaxed throughout: what the dead have done is seen by who knows that they are dead.
+            if Marked(row.count.load(Ordering::Relaxed)).number() == 0 {
+                continue;
+            }
+            let owner = Owner::from_bits(row.owner.load(Ordering::Relaxed));
+            if owner != me && is_dead(os, owner) {
+                os.step("tally: owner found dead");
+                row.count.fetch_and(MARKS, Ordering::Relaxed);
+                os.step("tally: row of the dead freed");
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// How many all have together, roughly: without the table lock, while others take and give back.
+    pub fn glance(&self) -> u64 {
+        self.known()
+            .map(|(_, row)| Marked(row.count.load(Ordering::Relaxed)).number())
+            .fold(0, u64::saturating_add)
+    }
+}
