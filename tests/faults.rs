@@ -17,6 +17,8 @@ mod deadlocks;
 mod identity;
 #[path = "faults/namespaces.rs"]
 mod namespaces;
+#[path = "faults/once.rs"]
+mod once;
 #[path = "faults/reopened.rs"]
 mod reopened;
 #[path = "faults/roles.rs"]
@@ -71,6 +73,13 @@ fn main() -> ExitCode {
             another_time_namespace_is_refused_by_name,
             a_child_in_another_namespace_can_take_no_lock_that_it_inherited,
             timed_waits_are_exact_where_the_clock_is_shifted;
+        once:
+            a_fork_child_that_comes_out_of_an_initialiser_takes_what_its_parent_makes,
+            a_fork_child_gives_what_it_has_made_when_its_parent_dies_over_it,
+            a_panic_in_a_fork_child_gives_up_nothing_of_its_parent,
+            who_makes_a_value_is_not_forked,
+            a_stopped_maker_is_waited_for_and_holds_up_no_one_who_comes_later,
+            what_was_made_stays_and_what_was_not_is_begun_anew_when_nobody_was_left;
         reopened:
             what_the_last_to_leave_held_is_poisoned_and_values_are_kept,
             every_owner_counts_as_dead_when_nobody_was_left,
@@ -81,7 +90,7 @@ fn main() -> ExitCode {
             a_thousand_signals_a_second_move_no_deadline,
             a_thousand_signals_a_second_hide_no_death;
         deadlocks:
-            asking_for_what_one_holds_would_deadlock,
+            asking_for_what_one_holds_would_deadlock_unless_it_is_reentrant,
             updating_a_value_while_holding_it_would_deadlock,
             claims_that_overlap_ones_own_would_deadlock_unless_they_share,
             processes_that_wait_for_each_other_in_a_ring_are_told,

@@ -197,11 +197,7 @@ pub fn a_process_whose_leading_thread_has_ended_still_holds() {
             let (held, release) = (Flag::new(), Flag::new());
             let owner = raw::start(|| {
                 // The other thread cannot borrow from a frame of this one, which ends first.
-                let objects: &'static Objects = Box::leak(Box::new(Objects {
-                    mutex: objects.mutex.clone(),
-                    value: objects.value.clone(),
-                    array: objects.array.clone(),
-                }));
+                let objects: &'static Objects = Box::leak(Box::new(objects.clone()));
                 thread::spawn(move || {
                     let mut guard = objects.hold(subject);
                     held.raise();

@@ -63,7 +63,7 @@ impl Place {
     fn remove(self) {
         match self {
             Place::Named(name) => {
-                for what in ["mutex", "value", "array"] {
+                for what in ["mutex", "reentrant", "value", "array"] {
                     Segment::remove(&format!("{name}-{what}")).unwrap();
                 }
             }
@@ -104,7 +104,7 @@ fn for_each_place(test: impl Fn(&Place, Subject)) {
 /// What there is when one was added, and another one by him who died.
 fn assert_kept(objects: &Objects, subject: Subject) {
     let expected = match subject {
-        Subject::Mutex | Subject::Array => 2,
+        Subject::Mutex | Subject::Reentrant | Subject::Array => 2,
         // The second was not published.
         Subject::Value => 1,
     };

@@ -8,8 +8,8 @@ use std::{
 };
 
 use multiproc::{
-    Array, Cause, ClaimError, Create, Error, LockError, Mutex, MutexGuard, Open, Segment, Value,
-    ValueGuard, WriteGuard,
+    Array, Cause, ClaimError, Create, Error, LockError, Mutex, MutexGuard, Open, ReentrantMutex,
+    ReentrantMutexGuard, Segment, Value, ValueGuard, WriteGuard,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,11 +23,17 @@ pub const SOON: Duration = Duration::from_secs(10);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Subject {
     Mutex,
+    Reentrant,
     Value,
     Array,
 }
 
-pub const SUBJECTS: [Subject; 3] = [Subject::Mutex, Subject::Value, Subject::Array];
+pub const SUBJECTS: [Subject; 4] = [
+    Subject::Mutex,
+    Subject::Reentrant,
+    Subject::Value,
+    Subject::Array,
+];
 
 /// The range that is claimed of the array.
 pub const RANGE: std::ops::Range<usize> = 3..7;
@@ -49,14 +55,23 @@ impl Subject {
     /// What the next to take it is told after the death of process `pid`, which held it.
     pub fn after_death(self, pid: u32) -> Told {
         match self {
-            Subject::Mutex | Subject::Array => Told::Died(pid),
+            Subject::Mutex | Subject::Reentrant | Subject::Array => Told::Died(pid),
             Subject::Value => Told::Sound,
+        }
+    }
+
+    /// What a thread is told that asks for what it holds.
+    pub fn when_held_already(self) -> Told {
+        match self {
+            Subject::Reentrant => Told::Sound,
+            _ => Told::WouldDeadlock,
         }
     }
 }
 
 pub enum Guard<'a> {
     Mutex(MutexGuard<'a, u64>),
+    Reentrant(ReentrantMutexGuard<'a, u64>),
     Value(ValueGuard<'a, u64>),
     Array(WriteGuard<'a, u64>),
 }
@@ -65,6 +80,7 @@ impl Guard<'_> {
     pub fn add_one(&mut self) {
         match self {
             Guard::Mutex(guard) => **guard += 1,
+            Guard::Reentrant(guard) => guard.set(guard.get() + 1),
             Guard::Value(guard) => **guard += 1,
             Guard::Array(guard) => guard[0] += 1,
         }
@@ -73,6 +89,7 @@ impl Guard<'_> {
     pub fn count(&self) -> u64 {
         match self {
             Guard::Mutex(guard) => **guard,
+            Guard::Reentrant(guard) => guard.get(),
             Guard::Value(guard) => **guard,
             Guard::Array(guard) => guard[0],
         }
@@ -80,8 +97,10 @@ impl Guard<'_> {
 }
 
 /// One of each.
+#[derive(Clone)]
 pub struct Objects {
     pub mutex: Mutex<u64>,
+    pub reentrant: ReentrantMutex<u64>,
     pub value: Value<u64>,
     pub array: Array<u64>,
 }
@@ -95,6 +114,7 @@ impl Objects {
     pub fn create(place: impl Fn(&str) -> Create) -> Result<Objects, Error> {
         Ok(Objects {
             mutex: Mutex::create(place("mutex"), 0)?,
+            reentrant: ReentrantMutex::create(place("reentrant"), 0)?,
             value: Value::create(place("value"), 0)?,
             array: Array::create(place("array"), 10)?,
         })
@@ -103,6 +123,7 @@ impl Objects {
     pub fn open(place: impl Fn(&str) -> Open) -> Result<Objects, Error> {
         Ok(Objects {
             mutex: Mutex::open(place("mutex"))?,
+            reentrant: ReentrantMutex::open(place("reentrant"))?,
             value: Value::open(place("value"))?,
             array: Array::open(place("array"))?,
         })
@@ -114,6 +135,10 @@ impl Objects {
             Subject::Mutex => {
                 let (guard, told) = of_lock(self.mutex.lock_timeout(timeout));
                 (guard.map(Guard::Mutex), told)
+            }
+            Subject::Reentrant => {
+                let (guard, told) = of_lock(self.reentrant.lock_timeout(timeout));
+                (guard.map(Guard::Reentrant), told)
             }
             Subject::Value => {
                 let (guard, told) = of_lock(self.value.lock_timeout(timeout));
@@ -160,6 +185,7 @@ impl Objects {
     pub fn segment(&self, subject: Subject) -> &Segment {
         match subject {
             Subject::Mutex => self.mutex.segment(),
+            Subject::Reentrant => self.reentrant.segment(),
             Subject::Value => self.value.segment(),
             Subject::Array => self.array.segment(),
         }

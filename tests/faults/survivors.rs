@@ -69,6 +69,7 @@ pub fn who_does_not_wait_takes_over_from_the_dead() {
         kill(&owner);
         let told = match subject {
             Subject::Mutex => of_lock(objects.mutex.try_lock()).1,
+            Subject::Reentrant => of_lock(objects.reentrant.try_lock()).1,
             Subject::Value => of_lock(objects.value.try_lock()).1,
             Subject::Array => of_claim(objects.array.try_write(5..)).1,
         };
