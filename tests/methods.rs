@@ -12,6 +12,10 @@ mod barriers;
 mod counts;
 #[path = "methods/locks.rs"]
 mod locks;
+#[path = "methods/once.rs"]
+mod once;
+#[path = "methods/reentrant.rs"]
+mod reentrant;
 #[path = "methods/travel.rs"]
 mod travel;
 
@@ -58,6 +62,19 @@ fn main() -> ExitCode {
             counters_count_everything,
             what_is_taken_out_of_a_sharded_counter_is_neither_lost_nor_taken_twice,
             atomic_elements_add_up;
+        once:
+            exactly_one_makes_a_value_and_all_get_it,
+            who_only_waits_for_a_value_is_woken,
+            who_fails_or_panics_over_a_value_leaves_it_to_another,
+            who_dies_over_a_value_leaves_it_to_another,
+            who_makes_a_value_does_not_wait_for_itself_and_others_can_give_up,
+            what_is_to_be_done_once_is_done_by_one_and_seen_by_all;
+        reentrant:
+            a_lock_is_taken_again_by_whoever_holds_it_and_excludes_others,
+            guards_are_dropped_in_any_order_and_the_last_one_unlocks,
+            who_dies_deep_inside_poisons_until_that_is_cleared,
+            those_who_wait_for_one_who_dies_deep_inside_are_all_told,
+            mutexes_around_nothing_guard_what_lies_elsewhere;
         travel:
             objects_are_found_by_name_and_in_files,
             objects_travel_however_deep_in_arguments,

@@ -1,11 +1,14 @@
 //! One test body for every way to have several parties: threads of this process, copies of it, and new processes.
 
-use std::thread::{self, JoinHandle};
+use std::{
+    panic,
+    thread::{self, JoinHandle},
+};
 
 use multiproc::{Child, Counter, Process};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::common::{STUCK, wait_until};
+use crate::common::{STUCK, kill_self, wait_until};
 
 /// What a party is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,6 +68,30 @@ where
     R: Serialize + DeserializeOwned + Send + 'static,
 {
     start(method, body, arguments).join()
+}
+
+/// Runs `body`, which calls [`die`], in a party of its own; returns once that is dead.
+pub fn run_to_death<A>(method: Method, body: fn(A), arguments: A)
+where
+    A: Serialize + DeserializeOwned + Send + 'static,
+{
+    match start(method, body, [arguments]).0.pop() {
+        Some(Party::Thread(thread)) => assert!(thread.join().is_err(), "it lives"),
+        Some(Party::Process(mut child)) => {
+            let error = child.join_timeout(STUCK).unwrap_err();
+            assert!(error.is_killed(), "{error}");
+        }
+        None => (),
+    }
+}
+
+/// Ends the calling party: a process is killed, a thread panics.
+pub fn die() {
+    if thread::current().name() == Some("main") {
+        kill_self();
+    }
+    // Without the hook, which would print it.
+    panic::resume_unwind(Box::new(()));
 }
 
 /// Waits until as many as `parties` have come here.
