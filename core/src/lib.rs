@@ -24,7 +24,8 @@
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
 //! Each is a header of 512 bytes and a body; [`Region`] says where. The building blocks are public too: the
-//! [`Lock`] word, the [`Holders`] table of who holds or waits for what, and the [`Slots`] of a value.
+//! [`Lock`] word and how it is [`Watched`], the [`Holders`] table of who holds or waits for what, and the [`Slots`] of
+//! a value.
 #![no_std]
 
 mod array;
@@ -66,9 +67,11 @@ mod slots;
 mod tally;
 mod text;
 mod value;
+mod value_guard;
 mod wait_graph;
 mod wait_timeout;
 mod waiter;
+mod watch;
 
 pub use array::{ARRAY_DATA_AT, Array};
 pub use atomic_array::{AtomicArray, AtomicElement, AtomicF32, AtomicF64};
@@ -105,5 +108,7 @@ pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use slots::Slots;
 pub use text::{Excerpt, TEXT_ROOM, Text};
-pub use value::{Value, ValueGuard};
+pub use value::Value;
+pub use value_guard::ValueGuard;
 pub use wait_timeout::WaitTimeoutResult;
+pub use watch::Watched;

@@ -13,7 +13,7 @@
 //! 1. Only the owner, or who proved it dead, takes a word from an owner to anything else but its `WAITERS` twin.
 //! 2. Whoever has slept takes the lock with `WAITERS`, or passes the wake-up on when it gives up: others may sleep that
 //!    nobody else knows of.
-//! 3. The bit is also set by who [watches](Lock::watch) what the lock guards, without ever taking it: then the next unlock
+//! 3. The bit is also set by who [watches](crate::Watched) what the lock guards, without ever taking it: then the next unlock
 //!    takes the way on which sleepers are woken.
 //! 4. No sleep is longer than a slice. A wake-up that dies with whoever should have passed it on costs the others
 //!    at most one slice.
@@ -24,7 +24,7 @@
 use core::fmt;
 
 use crate::{
-    atomic::{AtomicU64, Ordering, spin_loop},
+    atomic::{AtomicU64, Ordering, fence, spin_loop},
     os::{Os, Wait, is_dead},
     owner::Owner,
 };
@@ -355,10 +355,12 @@ impl Lock {
     /// What is waited for is looked at again after this. If it is unchanged then, the change that comes is made by one who
     /// unlocks after this: he, or one who unlocked in between, found the bit and has moved, or will move, `turn`.
     pub(crate) fn watch(&self, turn: &AtomicU64) -> u64 {
-        // Relaxed: read before the bit is set, because of the Acquire below at the latest by `wait`, which compares.
+        // Relaxed: whoever finds the bit moves it after this load, because of the Release below.
         let seen = turn.load(Ordering::Relaxed);
-        // AcqRel: pairs with the Release of the last unlock, so that what was changed under the lock is seen after this
-        // unless that unlock comes later in the order of the word, and finds the bit; and keeps the load above before it.
+        // Acquire: pairs with the Release of `release`. If that unlock comes first in the order of the word, what was
+        // changed before it is seen after this, also when the lock has been taken again since: every later change of
+        // the word is an exchange, which goes on what the Release began.
+        // Release: pairs with the Acquire fence of `wake_watchers`. If the unlock comes second, it finds the bit.
         self.word.fetch_or(WAITERS, Ordering::AcqRel);
         seen
     }
@@ -403,6 +405,8 @@ impl Lock {
 #[inline(never)]
 fn wake_watchers<O: Os>(os: &O, word: &AtomicU64, turn: &AtomicU64, count: u32) {
     os.wake(word, 1);
+    // Acquire: pairs with the Release of `watch`, whose load of `turn` is therefore older than the next line.
+    fence(Ordering::Acquire);
     // Relaxed: the kernel compares it with what was read before the bit was set. Whoever is not asleep yet, and whose
     // bit is gone, finds it changed.
     turn.fetch_add(1, Ordering::Relaxed);

@@ -2,11 +2,7 @@
 //!
 //! A lock, a sequence number and two [slots](crate::Slots): the lock keeps writers apart, readers need none.
 
-use core::{
-    fmt,
-    marker::PhantomData,
-    ops::{Deref, DerefMut},
-};
+use core::{fmt, marker::PhantomData};
 
 use crate::{
     atomic::{AtomicU64, Ordering, fence, spin_loop},
@@ -16,10 +12,12 @@ use crate::{
     lock::{FOREVER, Lock, NOW, Refused},
     origin::Origin,
     os::Os,
-    owner::Owner,
     refusal::LockError,
     region::Region,
     slots::Slots,
+    value_guard::ValueGuard,
+    wait_timeout::WaitTimeoutResult,
+    watch::Watched,
 };
 
 #[repr(C)]
@@ -43,10 +41,11 @@ const SLOTS_AT: usize = WORDS_AT + size_of::<Words>();
 ///   row came between.
 /// * [`lock`](Self::lock) gives a private copy to change; dropping the guard publishes it with one store. Whoever is
 ///   killed, or panics, before that store leaves the old value, whole. A value is therefore never poisoned.
+/// * [`wait_while`](Self::wait_while) sleeps until the value is another one. Changes cost no more while nobody does.
 pub struct Value<'m, T, O> {
     words: &'m Words,
     slots: [&'m [AtomicU64]; 2],
-    os: O,
+    pub(crate) os: O,
     _element: PhantomData<T>,
 }
 
@@ -139,11 +138,25 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     }
 
     #[inline]
-    fn protocol(&self) -> Slots<'_> {
+    pub(crate) fn protocol(&self) -> Slots<'_> {
         Slots {
             sequence: &self.words.sequence,
             // Taken anew, with a length known at compile time, so that the copies are unrolled.
             slots: self.slots.map(|slot| &slot[..Self::SLOT_WORDS]),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn watched(&self) -> Watched<'_> {
+        let Words {
+            lock,
+            sequence,
+            turn,
+        } = self.words;
+        Watched {
+            lock,
+            sequence,
+            turn,
         }
     }
 
@@ -194,15 +207,14 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
                 && let Ok(taken) = self.words.lock.lock(&self.os, until)
             {
                 let value = self.read_locked();
-                let Words { lock, turn, .. } = self.words;
-                lock.unlock_watched(&self.os, taken.me, turn, u32::MAX);
+                self.watched().unlock_mine(&self.os, taken.me);
                 return value;
             }
         }
     }
 
     #[inline]
-    fn read_locked(&self) -> T {
+    pub(crate) fn read_locked(&self) -> T {
         let mut copy = T::zeroed();
         self.protocol()
             .read_locked(|i, word| put_word(&mut copy, i, word));
@@ -277,6 +289,32 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
         self.update(|now| core::mem::replace(now, value))
     }
 
+    /// Waits while `pred` holds of the value, and returns the first for which it does not.
+    ///
+    /// It takes no lock and needs no identity. `pred` is called with a snapshot at once, after changes, and now and then in
+    /// between; of several changes in quick succession it may see the last alone. Who waits costs those who change
+    /// the value two system calls each time, wakes itself after a millisecond and then every 100 ms to look, and so finds out
+    /// what somebody changed who was killed before he woke anybody. While the calling thread holds a guard of this value
+    /// nobody can change it: it would wait for ever.
+    pub fn wait_while(&self, pred: impl FnMut(&T) -> bool) -> T {
+        self.wait_while_until(FOREVER, pred).0
+    }
+
+    /// As [`wait_while`](Self::wait_while), until `until` on the clock of [`Os::now`]. The result has timed out if `pred`
+    /// still held of the value that is returned.
+    pub fn wait_while_until(
+        &self,
+        until: u64,
+        mut pred: impl FnMut(&T) -> bool,
+    ) -> (T, WaitTimeoutResult) {
+        let mut value = T::zeroed();
+        let ready = self.watched().wait(&self.os, until, || {
+            value = self.get();
+            !pred(&value)
+        });
+        (value, WaitTimeoutResult::new(!ready))
+    }
+
     /// How often the value has changed so far.
     #[must_use]
     pub fn sequence(&self) -> u64 {
@@ -297,86 +335,9 @@ impl<T, O> fmt::Debug for Value<'_, T, O> {
     }
 }
 
-/// A private copy of a [`Value`], under its lock; dropping it publishes the copy and unlocks.
-///
-/// Dropped by a panic that began after it was made, or in a fork child that inherited it, it publishes nothing.
-#[must_use = "the copy is published when the guard is dropped"]
-pub struct ValueGuard<'a, T: Element, O: Os> {
-    value: &'a Value<'a, T, O>,
-    copy: T,
-    me: Owner,
-    panicking: bool,
-    publish: bool,
-    _one_thread: PhantomData<*mut ()>,
-}
-
-// SAFETY: `&ValueGuard` gives `&T` alone, and elements are `Sync`.
-unsafe impl<T: Element, O: Os + Sync> Sync for ValueGuard<'_, T, O> {}
-
-impl<'a, T: Element, O: Os> ValueGuard<'a, T, O> {
-    #[inline]
-    fn new(value: &'a Value<'a, T, O>, me: Owner) -> ValueGuard<'a, T, O> {
-        value.os.guard_made();
-        ValueGuard {
-            copy: value.read_locked(),
-            value,
-            me,
-            panicking: value.os.panicking(),
-            publish: true,
-            _one_thread: PhantomData,
-        }
-    }
-
-    /// Unlocks and leaves the value as it was.
-    pub fn discard(mut self) {
-        self.publish = false;
-    }
-}
-
-impl<T: Element, O: Os> Deref for ValueGuard<'_, T, O> {
-    type Target = T;
-
-    #[inline]
-    fn deref(&self) -> &T {
-        &self.copy
-    }
-}
-
-impl<T: Element, O: Os> DerefMut for ValueGuard<'_, T, O> {
-    #[inline]
-    fn deref_mut(&mut self) -> &mut T {
-        &mut self.copy
-    }
-}
-
-impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
-    #[inline]
-    fn drop(&mut self) {
-        let Value { words, os, .. } = self.value;
-        if !os.is_me(self.me) {
-            return;
-        }
-        os.guard_dropped();
-        if self.publish && (self.panicking || !os.panicking()) {
-            self.value
-                .protocol()
-                .write(|at| os.step(at), |i| word_of(&self.copy, i));
-        }
-        words
-            .lock
-            .unlock_watched(os, self.me, &words.turn, u32::MAX);
-    }
-}
-
-impl<T: Element + fmt::Debug, O: Os> fmt::Debug for ValueGuard<'_, T, O> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.copy, f)
-    }
-}
-
 /// The `i`-th 8 bytes of `value`, zeros behind its end.
 #[inline]
-fn word_of<T: Element>(value: &T, i: usize) -> u64 {
+pub(crate) fn word_of<T: Element>(value: &T, i: usize) -> u64 {
     let rest = &bytemuck::bytes_of(value)[i * 8..];
     match rest.first_chunk() {
         Some(bytes) => u64::from_le_bytes(*bytes),

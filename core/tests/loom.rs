@@ -24,5 +24,7 @@ mod permits;
 mod reentrant;
 #[path = "loom_models/value.rs"]
 mod value;
+#[path = "loom_models/watch.rs"]
+mod watch;
 #[path = "loom_models/world.rs"]
 mod world;

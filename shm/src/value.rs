@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use multiproc_core::{self as core_, Element, LockError, Refused};
+use multiproc_core::{self as core_, Element, LockError, Refused, WaitTimeoutResult};
 
 use crate::{
     deadline,
@@ -26,6 +26,7 @@ type Locked<'a, T> = Result<ValueGuard<'a, T>, LockError<ValueGuard<'a, T>>>;
 /// * [`get`](Self::get) is a snapshot: it takes no lock and never returns a mixture of two values.
 /// * [`lock`](Self::lock) gives a private copy to change; dropping the guard publishes it with one store. Whoever is
 ///   killed, or panics, before that store leaves the old value, whole. A value is therefore never poisoned.
+/// * [`wait_while`](Self::wait_while) sleeps until the value is another one.
 ///
 /// ```
 /// # multiproc::init();
@@ -156,6 +157,57 @@ impl<T: Element> Value<T> {
     /// As [`lock`](Self::lock), and [`LockError::TimedOut`].
     pub fn lock_timeout(&self, timeout: Duration) -> Locked<'_, T> {
         self.0.view().lock_until(deadline::after(timeout))
+    }
+
+    /// Waits while `pred` holds of the value, and returns the first for which it does not.
+    ///
+    /// It takes no lock and no process can hold it up. `pred` is called with a snapshot at once, after changes, and now
+    /// and then in between; of several changes in quick succession it may see the last alone.
+    ///
+    /// Who waits sleeps, but wakes itself after a millisecond and then every 100 ms to look: so it also finds out what
+    /// somebody changed who was killed before he woke anybody. Changes cost two system calls more while somebody waits,
+    /// and nothing otherwise. While the calling thread holds a guard of this value nobody can change it: it would wait for
+    /// ever.
+    ///
+    /// ```
+    /// # multiproc::init();
+    /// use multiproc::{Process, Value};
+    ///
+    /// fn work(progress: Value<u64>) {
+    ///     for percent in 1..=100 {
+    ///         progress.set(percent).unwrap();
+    ///     }
+    /// }
+    ///
+    /// let progress = Value::new(0)?;
+    /// let child = Process::spawn(work, progress.clone())?;
+    /// assert!(progress.wait_while(|percent| *percent < 50) >= 50);
+    /// child.join()?;
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn wait_while(&self, pred: impl FnMut(&T) -> bool) -> T {
+        self.0.view().wait_while(pred)
+    }
+
+    /// As [`wait_while`](Self::wait_while), but waits no longer than `timeout`. The result has timed out if `pred` still
+    /// held of the value that is returned.
+    ///
+    /// ```
+    /// # multiproc::init();
+    /// use std::time::Duration;
+    ///
+    /// let ready = multiproc::Value::new(0u8)?;
+    /// let (value, result) = ready.wait_timeout_while(Duration::from_millis(10), |ready| *ready == 0);
+    /// assert!(value == 0 && result.timed_out());
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn wait_timeout_while(
+        &self,
+        timeout: Duration,
+        pred: impl FnMut(&T) -> bool,
+    ) -> (T, WaitTimeoutResult) {
+        let until = deadline::after(timeout);
+        self.0.view().wait_while_until(until, pred)
     }
 
     /// How often the value has changed so far.
