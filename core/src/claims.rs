@@ -1,9 +1,10 @@
 //! The claims on one array: who has which range, and which ranges were left half-changed. Knows nothing of elements.
 
-use core::{marker::PhantomData, ops::Range};
+use core::ops::Range;
 
 use crate::{
-    holders::{Claim, Held, Holders, Rule},
+    hold::{Hold, Table},
+    holders::{Claim, Holders, Rule},
     lock::{FOREVER, Refused},
     os::Os,
     owner::Owner,
@@ -59,25 +60,21 @@ impl<O: Os> Claims<'_, O> {
         exclusive: bool,
         until: u64,
     ) -> Result<Claimed<'_, O>, Refused> {
-        let mut held = None;
-        // An empty range conflicts with nothing.
-        if !range.is_empty() {
+        let hold = if range.is_empty() {
+            // An empty range conflicts with nothing.
+            Hold::nothing(self)
+        } else {
             let want = Claim {
                 exclusive,
                 start: range.start as u64,
                 end: range.end as u64,
             };
-            let holders = &self.words.holders;
-            held = Some(holders.acquire(&self.os, want, &NotePoison(self), until)?);
-            self.os.guard_made();
-        }
+            Hold::acquire(self, want, &NotePoison(self), until)?
+        };
         Ok(Claimed {
-            claims: self,
             start: range.start,
             len: range.len(),
-            held,
-            panicking: self.os.panicking(),
-            _one_thread: PhantomData,
+            hold,
         })
     }
 
@@ -127,20 +124,30 @@ impl<O> Claims<'_, O> {
     }
 }
 
+impl<O: Os> Table for Claims<'_, O> {
+    type Os = O;
+
+    #[inline]
+    fn holders(&self) -> &Holders {
+        &self.words.holders
+    }
+
+    #[inline]
+    fn os(&self) -> &O {
+        &self.os
+    }
+}
+
 /// A claimed range; what the guards are made of. Dropping it gives the range back.
 pub(crate) struct Claimed<'a, O: Os> {
-    claims: &'a Claims<'a, O>,
     start: usize,
     len: usize,
-    /// `None` for an empty range.
-    held: Option<Held>,
-    panicking: bool,
-    _one_thread: PhantomData<*mut ()>,
+    hold: Hold<'a, Claims<'a, O>>,
 }
 
 impl<'a, O: Os> Claimed<'a, O> {
     pub fn claims(&self) -> &'a Claims<'a, O> {
-        self.claims
+        self.hold.table()
     }
 
     pub fn range(&self) -> Range<usize> {
@@ -154,14 +161,13 @@ impl<'a, O: Os> Claimed<'a, O> {
 
     /// Whether this process holds the claim; not so for an empty range, nor in a fork child of the holder.
     pub fn is_mine(&self) -> bool {
-        self.held
-            .is_some_and(|held| self.claims.os.is_me(held.owner()))
+        self.hold.is_mine()
     }
 
     /// Poisons the range if the thread began to unwind since it was claimed; not in a fork child, which holds nothing.
     #[inline]
     pub fn poison_if_unwinding(&mut self) {
-        if self.claims.os.panicking() && !self.panicking {
+        if self.hold.is_unwinding() {
             self.poison();
         }
     }
@@ -172,24 +178,11 @@ impl<'a, O: Os> Claimed<'a, O> {
             return;
         }
         let range = self.start as u64..(self.start + self.len) as u64;
-        let noted = self
-            .claims
-            .with_table(FOREVER, || self.claims.note(range, Cause::panicked()));
+        let claims = self.claims();
+        let noted = claims.with_table(FOREVER, || claims.note(range, Cause::panicked()));
         if noted.is_err() {
-            // What could not be noted must not be given back: it stays claimed until this process ends.
-            self.held = None;
-        }
-    }
-}
-
-impl<O: Os> Drop for Claimed<'_, O> {
-    #[inline]
-    fn drop(&mut self) {
-        let Claims { words, os } = self.claims;
-        if let Some(held) = self.held
-            && words.holders.release(os, held)
-        {
-            os.guard_dropped();
+            // What could not be noted must not be given back.
+            self.hold.keep();
         }
     }
 }

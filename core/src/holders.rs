@@ -7,6 +7,7 @@
 //! |----------------------------|-----------------|--------------------------------------------|
 //! | free → waiting, or held    | owner           | the claimant, under the table lock         |
 //! | waiting → held             | state           | the claimant, under the table lock         |
+//! | held alone → held shared   | state           | the claimant, under the table lock         |
 //! | waiting, or held → free    | owner           | the claimant, without any lock             |
 //! | dead → free                | owner           | who finds it dead, under the table lock    |
 //!
@@ -21,6 +22,8 @@
 //! 4. Claims are served in the order of their tickets, except that nobody waits for the place in line of one who
 //!    waits for him, or of one who has not taken his turn for a whole slice (he may be stopped). A sleeper finds out
 //!    about either when his own slice ends.
+//! 5. Shared claims with tickets below `door` come before all exclusive ones in line. It is opened to those in line when
+//!    an exclusive claim is made a shared one, and never closed: tickets only grow.
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -99,10 +102,12 @@ pub struct Holders {
     used: AtomicU64,
     tickets: AtomicU64,
     pub(crate) rows: [Row; ROWS],
+    /// See invariant 5.
+    door: AtomicU64,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Row>() == 48 && size_of::<Holders>() == 32 + 48 * ROWS);
+const _: () = assert!(size_of::<Row>() == 48 && size_of::<Holders>() == 40 + 48 * ROWS);
 
 /// A row that the caller has.
 #[derive(Clone, Copy, Debug)]
@@ -130,6 +135,7 @@ impl Holders {
             used: AtomicU64::new(0),
             tickets: AtomicU64::new(1),
             rows: core::array::from_fn(|_| Row::default()),
+            door: AtomicU64::new(0),
         }
     }
 
@@ -138,6 +144,7 @@ impl Holders {
         self.lock.reset();
         self.used.store(0, Ordering::Relaxed);
         self.tickets.store(1, Ordering::Relaxed);
+        self.door.store(0, Ordering::Relaxed);
         for row in &self.rows {
             row.owner.store(0, Ordering::Relaxed);
         }
@@ -300,20 +307,35 @@ impl Holders {
         }
     }
 
-    /// Makes an exclusive claim that the caller holds a shared one and wakes all who sleep until it is freed: some
-    /// may share with it.
-    pub(crate) fn downgrade<O: Os>(&self, os: &O, held: Held) -> Result<(), Refused> {
+    /// Makes an exclusive claim that the caller holds a shared one, lets in whoever waits for a shared one at this moment,
+    /// before those who wait for an exclusive one, and wakes all. In a process that did not make the claim (a fork
+    /// child) it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], never unless foreign bytes have got into the table lock. The claim then stays exclusive.
+    pub fn downgrade<O: Os>(&self, os: &O, held: Held) -> Result<(), Refused> {
+        if !os.is_me(held.me) {
+            return Ok(());
+        }
         let taken = self.lock_table(os, lock::FOREVER)?;
+        // Relaxed throughout: read under the table lock only, which also orders what the holder wrote before those who
+        // are granted a share.
         let row = &self.rows[held.row];
-        // Relaxed: read under the table lock only. This one store is the change.
+        // Whoever is killed behind this has only changed the order of those in line.
+        self.door
+            .store(self.tickets.load(Ordering::Relaxed), Ordering::Relaxed);
+        os.step("downgrade: door open");
+        // 0: held, shared. This one store is the change.
         row.state.store(0, Ordering::Relaxed);
-        os.step("claim: downgraded");
-        // Without the bit whoever is about to sleep looks again. Relaxed: the table lock orders what the holder wrote
-        // before those who are granted a share.
+        os.step("downgrade: shared");
+        // Without the bit, whoever has set it and is about to sleep looks again. Nobody sets it meanwhile: that is done
+        // under the table lock. Nobody sets it afterwards before those let in have looked: see `Waiter::look`.
         let word = row.owner.swap(held.me.to_bits(), Ordering::Relaxed);
+        os.step("downgrade: about to let go of the table");
         self.unlock_table(os, taken);
         if word & lock::WAITERS != 0 {
-            os.step("claim: downgraded, nobody woken yet");
+            os.step("downgrade: nobody woken yet");
             lock::wake_all(os, &row.owner);
         }
         Ok(())
@@ -324,6 +346,7 @@ impl Holders {
         let mut graph = WaitGraph {
             entries: [Entry::EMPTY; ROWS],
             used: 0,
+            door: self.door.load(Ordering::Relaxed),
         };
         for row in rows_of(self.used.load(Ordering::Relaxed) & of) {
             // Acquire: pairs with the Release of `release` and `enter`.
@@ -343,6 +366,28 @@ impl Holders {
         self.rows
             .iter()
             .filter(|row| row.owner.load(Ordering::Relaxed) != 0)
+            .count()
+    }
+
+    /// How many claims are held at this moment: exclusive ones, or shared ones.
+    #[must_use]
+    pub fn held(&self, exclusive: bool) -> usize {
+        self.count(if exclusive { EXCLUSIVE } else { 0 }, WAITING | EXCLUSIVE)
+    }
+
+    /// How many claims are waited for at this moment, not counting those for which there is no row.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.count(WAITING, WAITING)
+    }
+
+    /// How many rows in use have this `mode` in the bits `of` their state.
+    fn count(&self, mode: u64, of: u64) -> usize {
+        // Relaxed: only shown.
+        rows_of(self.used.load(Ordering::Relaxed))
+            .map(|row| &self.rows[row])
+            .filter(|row| row.owner.load(Ordering::Relaxed) != 0)
+            .filter(|row| row.state.load(Ordering::Relaxed) & of == mode)
             .count()
     }
 }

@@ -14,6 +14,7 @@
 //! | data changed in place under a lock | [`Mutex`] |
 //! | waiting for that data to change | [`Condvar`] |
 //! | the same, locked again by whoever holds it | [`ReentrantMutex`] |
+//! | data read by many at once, changed in place by one | [`RwLock`] |
 //! | a value made by the first who asks for it | [`OnceValue`] |
 //! | something that happens, and waiting for it | [`Event`] |
 //! | an array, changed in place by many, each in its own range | [`Array`] |
@@ -42,6 +43,7 @@ mod error;
 mod event;
 mod event_word;
 mod header;
+mod hold;
 mod holders;
 mod init_error;
 mod lock;
@@ -62,6 +64,8 @@ mod reentrant_mutex;
 mod refusal;
 mod region;
 mod rendezvous;
+mod rwlock;
+mod rwlock_guard;
 mod semaphore;
 mod slots;
 mod tally;
@@ -105,6 +109,8 @@ pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
 pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
+pub use rwlock::RwLock;
+pub use rwlock_guard::{RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use slots::Slots;
 pub use text::{Excerpt, TEXT_ROOM, Text};

@@ -58,6 +58,8 @@ impl Entry {
 pub(crate) struct WaitGraph {
     pub entries: [Entry; ROWS],
     pub used: RowSet,
+    /// Shared claims with lower tickets come before all exclusive ones in line.
+    pub door: u64,
 }
 
 impl WaitGraph {
@@ -68,11 +70,25 @@ impl WaitGraph {
             .fold(0, |rows, row| rows | 1 << row)
     }
 
+    /// The place in line of a claim with `ticket`, lowest first: the ticket, or 0 for one that was let in.
+    fn place(&self, claim: &Claim, ticket: u64) -> u64 {
+        let let_in = !claim.exclusive && ticket < self.door;
+        if let_in { 0 } else { ticket }
+    }
+
+    /// The place in line of a waiting row.
+    pub fn place_of(&self, row: usize) -> u64 {
+        let entry = &self.entries[row];
+        self.place(&entry.claim, entry.ticket)
+    }
+
     /// The rows that keep `claim` waiting when it stands in line with `ticket`: whatever conflicts and is held, or
-    /// waits with an earlier ticket.
+    /// waits in an earlier place.
     pub fn blockers(&self, rule: &impl Rule, claim: &Claim, ticket: u64) -> RowSet {
+        let place = self.place(claim, ticket);
         self.select(self.used, |entry| {
-            (!entry.waiting || entry.ticket < ticket) && rule.conflict(&entry.claim, claim)
+            (!entry.waiting || self.place(&entry.claim, entry.ticket) < place)
+                && rule.conflict(&entry.claim, claim)
         })
     }
 

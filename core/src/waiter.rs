@@ -89,8 +89,12 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 self.passed[row] = graph.entries[row].ticket;
                 continue;
             }
-            let first_in_line = || rows_of(in_line).min_by_key(|&row| graph.entries[row].ticket);
-            let Some(row) = rows_of(held).next().or_else(first_in_line) else {
+            let first_in_line = rows_of(in_line).min_by_key(|&row| graph.place_of(row));
+            // Behind one who was let in it is his row that is slept on: he may not have slept yet on the row of whoever let
+            // him in, and would if its word became again what it was when he marked it.
+            let let_in = first_in_line.filter(|&row| graph.place_of(row) == 0);
+            let held = rows_of(held).next();
+            let Some(row) = let_in.or(held).or(first_in_line) else {
                 continue;
             };
             if late {

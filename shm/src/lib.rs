@@ -35,6 +35,7 @@
 //! | data changed in place under a lock | [`Mutex`] | poisoned: the next to lock it is told |
 //! | waiting for such data to change | [`Condvar`] | nothing: other waiters are woken as well |
 //! | the same, locked again by whoever holds it | [`ReentrantMutex`] | poisoned: the next to lock it is told |
+//! | data read by many at once, changed in place by one | [`RwLock`] | poisoned if it wrote; readers leave nothing behind |
 //! | what the first who asks makes, or does, for all | [`OnceValue`], [`Once`] | the next who asks begins anew |
 //! | something that happens, and waiting for it | [`Event`] | nothing to recover |
 //! | a place where all wait for one another | [`Barrier`] | broken: all who wait are told |
@@ -92,7 +93,7 @@ pub use read_only::ReadOnly;
 pub use segment::{Access, Create, Open, Segment};
 pub use sync::{
     Barrier, BoundedSemaphore, Condvar, Event, Mutex, MutexGuard, Once, OnceValue, Permit,
-    ReentrantMutex, ReentrantMutexGuard, Semaphore,
+    ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
 };
 pub use value::{Value, ValueGuard};
 
