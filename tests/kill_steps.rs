@@ -11,6 +11,10 @@ mod barriers;
 mod engine;
 #[path = "kill_steps/locks.rs"]
 mod locks;
+#[path = "kill_steps/onces.rs"]
+mod onces;
+#[path = "kill_steps/reentrant.rs"]
+mod reentrant;
 
 use std::process::ExitCode;
 
@@ -36,6 +40,14 @@ fn main() -> ExitCode {
                 a_killed_recovery_of_a_value,
                 a_killed_recovery_of_a_claim,
                 a_kill_while_poison_is_merged_loses_none;
+            reentrant:
+                a_kill_at_any_step_of_a_reentrant_mutex_frees_it_however_deep_it_was_held,
+                a_killed_recovery_of_a_reentrant_mutex;
+            onces:
+                a_kill_at_any_step_of_making_a_value_once_leaves_it_to_the_next,
+                a_kill_at_any_step_of_failing_to_make_a_value_leaves_it_to_the_next,
+                a_killed_recovery_of_a_value_made_once,
+                a_kill_at_any_step_of_doing_something_once_leaves_it_to_the_next;
             barriers:
                 a_kill_at_any_step_of_who_waits_at_a_barrier_is_told_to_all_or_to_nobody,
                 a_kill_at_any_step_of_the_last_at_a_barrier_is_told_to_all_or_to_nobody,
