@@ -7,6 +7,8 @@ mod common;
 
 #[path = "kill_steps/barriers.rs"]
 mod barriers;
+#[path = "kill_steps/conditions.rs"]
+mod conditions;
 #[path = "kill_steps/engine.rs"]
 mod engine;
 #[path = "kill_steps/locks.rs"]
@@ -43,6 +45,12 @@ fn main() -> ExitCode {
             reentrant:
                 a_kill_at_any_step_of_a_reentrant_mutex_frees_it_however_deep_it_was_held,
                 a_killed_recovery_of_a_reentrant_mutex;
+            conditions:
+                a_kill_at_any_step_of_a_consumer_loses_no_item_but_its_own,
+                a_kill_at_any_step_of_a_producer_loses_no_item,
+                a_kill_at_any_step_of_notifying_leaves_nobody_asleep,
+                a_kill_at_any_step_of_setting_an_event_leaves_nobody_asleep,
+                a_kill_at_any_step_of_waiting_for_an_event_keeps_nobody_from_it;
             onces:
                 a_kill_at_any_step_of_making_a_value_once_leaves_it_to_the_next,
                 a_kill_at_any_step_of_failing_to_make_a_value_leaves_it_to_the_next,

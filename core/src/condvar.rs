@@ -41,12 +41,14 @@ type WaitedUntil<'a, T, O> = Result<
 /// [`wait_while`](Self::wait_while). Notifying takes no lock, never waits, and is a load when nobody waits. What is waited
 /// for must change under the mutex; the notification can come after that, before or after it is unlocked.
 ///
-/// Who waits sleeps, and wakes itself every 100 ms (at first after 1 ms) to look whether a notification went
-/// astray with somebody who was killed. So one notification wakes as many as it says at once, the longest sleepers first,
-/// and the others, for nothing, within 100 ms. A waiter that was killed costs the next notification a system call.
+/// Who waits sleeps, but each wait ends, for nothing if need be, after a tenth of a second, and the data is looked at
+/// again. So nobody is lost to whom a notification did not come because somebody was killed: before he could act on
+/// it, or between changing the data and notifying. One notification wakes as many as it says at once, the longest sleepers
+/// first. A waiter that was killed costs the next notification a system call.
 ///
-/// A waiter does not know who will notify it, and so not that nobody is left to do so: who cannot rely on that waits with
-/// a deadline. A guard that a fork child has inherited is not waited with: the child takes the lock for itself, and looks.
+/// A waiter does not know who will change the data, and so not that nobody is left to do so: who cannot rely on that waits
+/// with a deadline. A guard that a fork child has inherited is not waited with: the child takes the lock for itself, and
+/// looks.
 pub struct Condvar<'m, O> {
     word: &'m CondvarWord,
     os: O,

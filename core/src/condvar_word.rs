@@ -12,8 +12,9 @@
 //! 1. A waiter sets `WAITERS` while it holds the mutex, and sleeps only while the word is what it left there.
 //! 2. `WAITERS` is cleared only together with a step of the sequence. So a word that a waiter has left never comes
 //!    back once the bit was off, and whoever finds the bit off knows that all who set it before find the word changed.
-//! 3. No sleep is longer than a slice. A wake-up that went to one who was killed before he could act costs the others at
-//!    most one slice: to them the word has changed as well.
+//! 3. No wait is longer than a slice or two: whoever has slept for one returns as if he had been woken, and his caller
+//!    looks. So it costs the others no more than that when one is killed between the change that they wait for and its
+//!    notification, or with a wake-up that he has not acted upon yet.
 //!
 //! Relaxed throughout: the word orders nothing, the mutex does. What is waited for changes under the mutex, and that
 //! section comes either after the one in which the waiter left its mark, and then the notifier finds the mark or what
@@ -65,22 +66,28 @@ impl CondvarWord {
         self.0.fetch_or(WAITERS, Ordering::Relaxed) | WAITERS
     }
 
-    /// Sleeps until somebody has notified since the [`mark`](Self::mark) that returned `marked`, or until `until` on the
-    /// clock of [`Os::now`]: [`Wait::TimedOut`] says that nobody had until then.
+    /// Sleeps until somebody has notified since the [`mark`](Self::mark) that returned `marked`, but no longer than a tenth
+    /// of a second, and not beyond `until` on the clock of [`Os::now`]: [`Wait::TimedOut`] says that nobody had
+    /// until then.
     pub fn sleep<O: Os>(&self, os: &O, marked: u64, until: u64) -> Wait {
+        let begun = os.now();
+        let mut now = begun;
         let mut slices = Slices::new();
         loop {
-            // Before the look, so that what came in time is seen, however long the caller was kept from looking.
-            let now = os.now();
             if self.0.load(Ordering::Relaxed) != marked {
                 return Wait::Woken;
             }
             if now >= until {
                 return Wait::TimedOut;
             }
+            if Slices::is_long_ago(begun, now) {
+                return Wait::Woken;
+            }
             os.step("condvar: about to sleep");
             slices.sleep(os, &self.0, marked, now, until);
             os.step("condvar: awake");
+            // Before the look, so that what came in time is seen, however long the caller was kept from looking.
+            now = os.now();
         }
     }
 

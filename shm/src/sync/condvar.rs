@@ -50,13 +50,14 @@ type WaitedTimeout<'a, T> = Result<
 ///
 /// # Cost and fairness
 ///
-/// To notify is a load when nobody waits, otherwise a system call. Who waits sleeps, and wakes itself every 100 ms
-/// (at first after 1 ms) to look whether a notification went astray with a process that was killed. So one notification
-/// wakes as many as it says at once, the longest sleepers first, and the others, for nothing, within 100 ms. A waiter that
-/// was killed costs the next notification a system call or two.
+/// To notify is a load when nobody waits, otherwise a system call. Who waits sleeps, but each wait ends, for nothing if
+/// need be, after a tenth of a second, and the data is looked at again: that is a lock and an unlock ten times a
+/// second. So nobody is lost to whom a notification did not come because somebody was killed: before he could act on it,
+/// or between changing the data and notifying. One notification wakes as many as it says at once, the longest sleepers
+/// first. A waiter that was killed costs the next notification a system call or two.
 ///
-/// A waiter does not know who will notify it, and so not that nobody is left to do so: who cannot rely on that waits with
-/// a timeout.
+/// A waiter does not know who will change the data, and so not that nobody is left to do so: who cannot rely on that waits
+/// with a timeout.
 pub struct Condvar(Mapped<Inner>);
 
 view!(Condvar);
