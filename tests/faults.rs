@@ -48,6 +48,7 @@ fn main() -> ExitCode {
             what_an_ended_thread_has_leaked_stays_held_until_its_process_ends,
             a_leaked_read_claim_keeps_writers_out_and_poisons_nothing,
             a_fork_child_drops_an_inherited_guard_and_its_parent_still_holds,
+            a_fork_child_that_waits_with_an_inherited_guard_locks_for_itself,
             a_panic_in_a_fork_child_poisons_nothing_of_its_parent,
             a_fork_child_waits_for_what_its_parent_holds,
             a_fork_child_drops_inherited_handles_and_the_name_stays,

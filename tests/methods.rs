@@ -8,8 +8,12 @@ mod parties;
 mod arrays;
 #[path = "methods/barriers.rs"]
 mod barriers;
+#[path = "methods/condvars.rs"]
+mod condvars;
 #[path = "methods/counts.rs"]
 mod counts;
+#[path = "methods/events.rs"]
+mod events;
 #[path = "methods/locks.rs"]
 mod locks;
 #[path = "methods/once.rs"]
@@ -58,6 +62,23 @@ fn main() -> ExitCode {
             a_reset_is_told_to_all_who_wait,
             an_action_that_panics_breaks_the_barrier,
             trying_to_pass_a_barrier_works_for_the_last_alone;
+        condvars:
+            a_bounded_buffer_hands_everything_over_once,
+            all_who_wait_are_woken_by_one_notification,
+            each_notification_of_one_lets_one_through,
+            a_wait_with_a_timeout_unlocks_meanwhile_and_ends_in_time,
+            a_waiter_that_is_killed_holds_up_neither_notifiers_nor_waiters,
+            who_waits_is_told_that_who_changed_it_did_not_finish;
+        events:
+            one_set_wakes_all_who_wait_and_lets_through_all_who_come,
+            a_set_that_is_cleared_at_once_is_missed_by_nobody_who_waited,
+            a_wait_with_a_timeout_says_whether_it_was_set,
+            each_set_is_given_to_one_of_those_who_clear_it,
+            what_was_done_before_a_set_is_seen_by_who_clears_it,
+            a_waiter_that_is_killed_holds_up_neither_setters_nor_waiters,
+            an_event_is_found_by_name,
+            a_signal_handler_sets_what_its_own_thread_waits_for,
+            a_signal_handler_wakes_other_processes_and_leaves_errno_alone;
         counts:
             counters_count_everything,
             what_is_taken_out_of_a_sharded_counter_is_neither_lost_nor_taken_twice,

@@ -2,13 +2,14 @@
 
 use std::{
     panic,
+    sync::atomic::Ordering,
     thread::{self, JoinHandle},
 };
 
-use multiproc::{Child, Counter, Process};
-use serde::{Serialize, de::DeserializeOwned};
+use multiproc::{AtomicArray, Child, Counter, Process};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::common::{STUCK, kill_self, wait_until};
+use crate::common::{STUCK, asleep, kill_self, wait_until};
 
 /// What a party is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,4 +99,55 @@ pub fn die() {
 pub fn meet(counter: &Counter, parties: usize) {
     counter.add(1);
     wait_until(|| counter.get() >= parties as u64);
+}
+
+/// Where parties say which thread they are before they wait, so that others see when they sleep.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Sleepers(AtomicArray<u64>);
+
+impl Sleepers {
+    pub fn new(parties: usize) -> Sleepers {
+        Sleepers(AtomicArray::zeroed(parties).unwrap())
+    }
+
+    /// The calling thread is the `i`-th party, and about to wait.
+    pub fn enter(&self, i: usize) {
+        // SAFETY: takes and returns a number.
+        let thread = unsafe { libc::gettid() };
+        self.0[i].store(thread as u64, Ordering::Relaxed);
+    }
+
+    /// The thread of the `i`-th party, once it sleeps.
+    pub fn asleep(&self, i: usize) -> libc::pid_t {
+        let thread = || self.0[i].load(Ordering::Relaxed);
+        wait_until(|| thread() != 0 && asleep(thread() as u32));
+        thread() as libc::pid_t
+    }
+
+    /// Waits until every party has slept.
+    pub fn all_asleep(&self) {
+        for i in 0..self.0.len() {
+            self.asleep(i);
+        }
+    }
+}
+
+/// A party that will be killed: none where parties are threads, which cannot be.
+pub fn victim<A>(method: Method, body: fn(A), arguments: A) -> Option<Child<()>>
+where
+    A: Serialize + DeserializeOwned,
+{
+    match method {
+        Method::Threads => None,
+        Method::Fork => Some(Process::fork(body, arguments).unwrap()),
+        Method::Spawn => Some(Process::spawn(body, arguments).unwrap()),
+    }
+}
+
+/// Kills a victim, and returns once the kernel shows it dead.
+pub fn kill(victim: Option<Child<()>>) {
+    if let Some(victim) = victim {
+        victim.kill().unwrap();
+        assert!(victim.join().unwrap_err().is_killed());
+    }
 }

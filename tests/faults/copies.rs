@@ -10,7 +10,7 @@ use std::{
     ptr, thread,
 };
 
-use multiproc::{Array, Counter, Create, Mutex, Open, Process, StartError};
+use multiproc::{Array, Condvar, Counter, Create, Mutex, Open, Process, StartError};
 
 use crate::{
     common::{asleep, forked, named, raw::new_name, wait_until},
@@ -103,6 +103,35 @@ pub fn a_fork_child_drops_an_inherited_guard_and_its_parent_still_holds() {
         assert_eq!(objects.told(subject, MOMENT), Told::Sound);
         assert_eq!(objects.count(subject), 2);
     });
+}
+
+/// Fault 5.
+pub fn a_fork_child_that_waits_with_an_inherited_guard_locks_for_itself() {
+    let (mutex, changed) = (Mutex::new(0u64).unwrap(), Condvar::new().unwrap());
+    let mut guard = mutex.lock().unwrap();
+    let (looked, notified) = (Flag::new(), Flag::new());
+    let child = forked(|| {
+        // SAFETY: in a copy of the process that holds it.
+        let copy = unsafe { ptr::read(&raw const guard) };
+        let is_zero = |number: &mut u64| {
+            let is_zero = *number == 0;
+            // Whoever held the lock could not miss a notification here.
+            looked.raise();
+            notified.wait();
+            is_zero
+        };
+        *changed.wait_while(copy, is_zero).unwrap()
+    });
+    looked.wait();
+    *guard += 1;
+    changed.notify_all();
+    notified.raise();
+    // It waits for the lock, which this process still has.
+    wait_until(|| asleep(child.pid()));
+    *guard += 1;
+    drop(guard);
+    assert_eq!(child.join().unwrap(), 2);
+    assert_eq!(*mutex.lock().unwrap(), 2);
 }
 
 /// Fault 5.
