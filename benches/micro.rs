@@ -1,12 +1,15 @@
 //! What each protocol costs by itself: `cargo bench`. Over private memory and with an `Os` that never waits, so that
 //! nothing but the instructions of the protocol is measured. Against peers, and between processes: `benches/peers`.
 
-use std::{num::NonZeroU32, ptr::NonNull};
+use std::{
+    num::{NonZeroU32, NonZeroUsize},
+    ptr::NonNull,
+};
 
 use divan::{Bencher, black_box};
 use multiproc_core::{
-    ALIGN, Array, Counter, Element, Liveness, Mutex, Origin, Os, Owner, ROWS, Region, Value, Wait,
-    atomic::AtomicU64,
+    ALIGN, Array, Barrier, Condvar, Counter, Element, Event, Liveness, Mutex, OnceValue, Origin,
+    Os, Owner, ROWS, ReentrantMutex, Region, Semaphore, Value, Wait, atomic::AtomicU64,
 };
 
 fn main() {
@@ -63,6 +66,66 @@ fn mutex_lock_add_unlock(bencher: Bencher<'_, '_>) {
     // SAFETY: memory that nobody else has.
     let mutex = unsafe { Mutex::place(region, Alone(1), Origin::default(), 0u64) }.expect("room");
     bencher.bench_local(|| *mutex.lock().expect("free") += 1);
+}
+
+/// `held`: by who has the lock already.
+#[divan::bench(args = [false, true])]
+fn reentrant_lock_unlock(bencher: Bencher<'_, '_>, held: bool) {
+    let region = memory(ReentrantMutex::<(), Alone>::required_len());
+    // SAFETY: memory that nobody else has.
+    let mutex = unsafe { ReentrantMutex::place(region, Alone(1), Origin::default(), ()) };
+    let mutex = mutex.expect("room");
+    let _guard = held.then(|| mutex.lock().expect("free"));
+    bencher.bench_local(|| drop(black_box(mutex.lock())));
+}
+
+#[divan::bench]
+fn semaphore_acquire_release(bencher: Bencher<'_, '_>) {
+    let region = memory(Semaphore::<Alone>::required_len());
+    // SAFETY: memory that nobody else has.
+    let semaphore = unsafe { Semaphore::<Alone>::place(region, Alone(1), Origin::default(), 1) };
+    let semaphore = semaphore.expect("room");
+    bencher.bench_local(|| drop(black_box(semaphore.acquire())));
+}
+
+#[divan::bench]
+fn event_set_clear(bencher: Bencher<'_, '_>) {
+    let region = memory(Event::<Alone>::required_len());
+    // SAFETY: memory that nobody else has.
+    let event = unsafe { Event::place(region, Alone(1), Origin::default()) }.expect("room");
+    bencher.bench_local(|| {
+        event.set();
+        event.clear()
+    });
+}
+
+#[divan::bench]
+fn condvar_notify_nobody(bencher: Bencher<'_, '_>) {
+    let region = memory(Condvar::<Alone>::required_len());
+    // SAFETY: memory that nobody else has.
+    let condvar = unsafe { Condvar::place(region, Alone(1), Origin::default()) }.expect("room");
+    bencher.bench_local(|| black_box(&condvar).notify_one());
+}
+
+/// One party, which is always the last.
+#[divan::bench]
+fn barrier_wait_alone(bencher: Bencher<'_, '_>) {
+    let parties = NonZeroUsize::MIN;
+    let region = memory(Barrier::<Alone>::required_len(parties).expect("small"));
+    // SAFETY: memory that nobody else has.
+    let barrier = unsafe { Barrier::place(region, Alone(1), Origin::default(), parties) };
+    let barrier = barrier.expect("room");
+    bencher.bench_local(|| barrier.wait());
+}
+
+#[divan::bench]
+fn once_value_get(bencher: Bencher<'_, '_>) {
+    let region = memory(OnceValue::<u64, Alone>::required_len());
+    // SAFETY: memory that nobody else has.
+    let once = unsafe { OnceValue::<u64, _>::place(region, Alone(1), Origin::default()) };
+    let once = once.expect("room");
+    once.set(1).expect("free");
+    bencher.bench_local(|| black_box(&once).get().copied());
 }
 
 fn value<T: Element>(value: T) -> Value<'static, T, Alone> {

@@ -6,6 +6,7 @@ Standard library only. The processors are those that the caller allows.
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from multiprocessing import shared_memory
 from time import perf_counter_ns
@@ -68,6 +69,87 @@ def segment():
     return per_operation(operation, 500)
 
 
+def round_trips(lead, follow):
+    """Two processes: nanoseconds for each time that `lead` is done in this one and `follow` in the other."""
+    times = 1000
+    processors = sorted(os.sched_getaffinity(0))
+
+    def go_round(processor, turn):
+        signal.alarm(10)  # Whoever hangs is ended.
+        os.sched_setaffinity(0, {processor})
+        return per_operation(turn, times)
+
+    context = multiprocessing.get_context("fork")
+    follower = context.Process(target=go_round, args=(processors[-1], follow))
+    follower.start()
+    time = go_round(processors[0], lead)
+    follower.join()
+    return time
+
+
+def semaphore():
+    there, back = multiprocessing.Semaphore(0), multiprocessing.Semaphore(0)
+
+    def lead():
+        there.release()
+        back.acquire()
+
+    def follow():
+        there.acquire()
+        back.release()
+
+    return round_trips(lead, follow)
+
+
+def event():
+    there, back = multiprocessing.Event(), multiprocessing.Event()
+
+    def lead():
+        there.set()
+        back.wait()
+        back.clear()
+
+    def follow():
+        there.wait()
+        there.clear()
+        back.set()
+
+    return round_trips(lead, follow)
+
+
+def condition():
+    turn, changed = multiprocessing.RawValue("q", 0), multiprocessing.Condition()
+
+    def give(to):
+        with changed:
+            turn.value = to
+            changed.notify()
+
+    def take(me):
+        with changed:
+            changed.wait_for(lambda: turn.value == me)
+
+    def lead():
+        give(1)
+        take(0)
+
+    def follow():
+        take(1)
+        give(0)
+
+    return round_trips(lead, follow)
+
+
+def barrier():
+    both = multiprocessing.Barrier(2)
+
+    def twice():
+        both.wait()
+        both.wait()
+
+    return round_trips(twice, twice)
+
+
 def nothing():
     pass
 
@@ -87,6 +169,10 @@ ROWS = {
     "value get": value_get,
     "value update": value_update,
     "array double": array_double,
+    "semaphore": semaphore,
+    "event": event,
+    "condition": condition,
+    "barrier": barrier,
     "segment": segment,
     "fork": lambda: start_and_join("fork", 20),
     "spawn": lambda: start_and_join("spawn", 3),

@@ -1,56 +1,49 @@
-//! glibc's process-shared mutexes, called as C calls them.
+//! glibc's process-shared primitives, called as C calls them: the peers from POSIX.
 
-use std::{cell::UnsafeCell, io, mem::MaybeUninit};
+mod barrier;
+mod condvar;
+mod event;
+mod mutex;
+mod semaphore;
+
+use std::{io, mem::MaybeUninit};
+
+pub use barrier::Barrier;
+pub use condvar::Condvar;
+pub use event::Event;
+pub use mutex::{Guard, Mutex};
+pub use semaphore::Semaphore;
 
 use crate::sys::Mapping;
 
-/// A process-shared `pthread_mutex_t` with a number beside it.
-#[repr(C, align(128))]
-pub struct Shared {
-    mutex: UnsafeCell<libc::pthread_mutex_t>,
-    number: UnsafeCell<u64>,
+/// A `T` of zeros in a plain shared mapping, for the rest of the program.
+///
+/// # Safety
+///
+/// Zeros are a valid `T`.
+unsafe fn zeroed<T>() -> io::Result<&'static T> {
+    const { assert!(size_of::<T>() <= 4096 && align_of::<T>() <= 4096) };
+    let words = Mapping::new(4096)?.leak_words();
+    // SAFETY: the page is large enough, aligned and mapped for ever; the rest is promised by the caller.
+    Ok(unsafe { &*words.as_ptr().cast() })
 }
 
-// SAFETY: the number is only touched under the mutex.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// In a plain shared mapping, for the rest of the program.
-    pub fn new(robust: bool) -> io::Result<&'static Shared> {
-        let words = Mapping::new(4096)?.leak_words();
-        // SAFETY: the page is large enough, aligned, and zeros are valid for both fields.
-        let shared: &'static Shared = unsafe { &*words.as_ptr().cast() };
-        let mut attributes = MaybeUninit::uninit();
-        // SAFETY: initialises the attributes.
-        checked(unsafe { libc::pthread_mutexattr_init(attributes.as_mut_ptr()) })?;
-        // SAFETY: initialised by the call above, which succeeded.
-        let mut attributes = unsafe { attributes.assume_init() };
-        // SAFETY: the attributes are initialised.
-        checked(unsafe {
-            libc::pthread_mutexattr_setpshared(&mut attributes, libc::PTHREAD_PROCESS_SHARED)
-        })?;
-        if robust {
-            // SAFETY: the attributes are initialised.
-            checked(unsafe {
-                libc::pthread_mutexattr_setrobust(&mut attributes, libc::PTHREAD_MUTEX_ROBUST)
-            })?;
-        }
-        // SAFETY: the place is mapped for ever and nobody else knows of it yet.
-        checked(unsafe { libc::pthread_mutex_init(shared.mutex.get(), &attributes) })?;
-        Ok(shared)
-    }
-
-    /// Locks, adds one, unlocks.
-    #[inline]
-    pub fn increment(&self) {
-        // SAFETY: initialised by `new`.
-        let locked = unsafe { libc::pthread_mutex_lock(self.mutex.get()) };
-        assert_eq!(locked, 0);
-        // SAFETY: under the mutex nobody else touches the number.
-        unsafe { *self.number.get() += 1 };
-        // SAFETY: locked by this thread.
-        unsafe { libc::pthread_mutex_unlock(self.mutex.get()) };
-    }
+/// Attributes that make a primitive one between processes.
+///
+/// # Safety
+///
+/// `init` initialises attributes of type `A`, and `set_shared` sets whether those are shared.
+unsafe fn shared<A>(
+    init: unsafe extern "C" fn(*mut A) -> i32,
+    set_shared: unsafe extern "C" fn(*mut A, i32) -> i32,
+) -> io::Result<A> {
+    let mut attributes = MaybeUninit::uninit();
+    // SAFETY: initialises the attributes.
+    checked(unsafe { init(attributes.as_mut_ptr()) })?;
+    // SAFETY: the attributes are initialised.
+    checked(unsafe { set_shared(attributes.as_mut_ptr(), libc::PTHREAD_PROCESS_SHARED) })?;
+    // SAFETY: initialised by the first call, which succeeded.
+    Ok(unsafe { attributes.assume_init() })
 }
 
 fn checked(error: i32) -> io::Result<()> {

@@ -43,7 +43,7 @@ fn repeat(times: u32, mut operation: impl FnMut()) {
 
 #[derive(Serialize)]
 struct Row {
-    row: &'static str,
+    row: String,
     beside: &'static str,
     ours_ns: f64,
     peer_ns: f64,
@@ -82,7 +82,8 @@ impl Report {
     }
 
     /// Begins a row of this name, unless it was not asked for. Until it runs, all processors may be used.
-    pub fn bench<'a>(&mut self, name: &'static str, place: Place) -> Option<Bench<'a>> {
+    pub fn bench<'a>(&mut self, name: impl Into<String>, place: Place) -> Option<Bench<'a>> {
+        let name = name.into();
         if !name.contains(&self.filter) {
             return None;
         }
@@ -103,7 +104,7 @@ impl Report {
     fn add(&mut self, row: Row) {
         if !self.json {
             print_line([
-                row.row,
+                &row.row,
                 row.beside,
                 &duration(row.ours_ns),
                 &duration(row.peer_ns),
@@ -141,7 +142,7 @@ struct Party<'a> {
 
 /// One piece of work, done by us and by peers. The first party is ours.
 pub struct Bench<'a> {
-    name: &'static str,
+    name: String,
     place: Place,
     parties: Vec<Party<'a>>,
 }
@@ -233,7 +234,7 @@ impl<'a> Bench<'a> {
         for (party, peer_ns) in self.parties.iter().skip(1).zip(peers) {
             let ratio = ours_ns / peer_ns;
             report.add(Row {
-                row: self.name,
+                row: self.name.clone(),
                 beside: party.name,
                 ours_ns,
                 peer_ns,

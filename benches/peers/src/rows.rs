@@ -1,9 +1,15 @@
 //! What is measured.
 
 mod array;
+mod barrier;
+mod condvar;
 mod counter;
+mod event;
 mod lock;
+mod once;
+mod reentrant;
 mod segment;
+mod semaphore;
 mod start;
 mod value;
 
@@ -11,7 +17,10 @@ use std::error::Error;
 
 use crate::report::Report;
 
-type Measure = fn(&mut Report) -> Result<(), Box<dyn Error>>;
+/// Rows are measured and reported, or cannot be measured.
+pub type Outcome = Result<(), Box<dyn Error>>;
+
+type Measure = fn(&mut Report) -> Outcome;
 
 /// Every row, in the order of the table of targets.
 pub const ALL: &[Measure] = &[
@@ -24,6 +33,17 @@ pub const ALL: &[Measure] = &[
     value::get_beside_a_busy_writer,
     array::claim,
     array::double,
+    reentrant::uncontended,
+    reentrant::nested,
+    once::get,
+    semaphore::uncontended,
+    semaphore::round_trip,
+    event::set,
+    event::is_set,
+    event::round_trip,
+    condvar::notify,
+    condvar::round_trip,
+    barrier::round_trip,
     segment::anonymous,
     start::fork,
     start::spawn,

@@ -3,8 +3,10 @@
 use std::{
     ffi::{CString, c_char},
     io, mem,
-    os::unix::ffi::OsStrExt,
+    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
+    panic::{self, AssertUnwindSafe},
     path::Path,
+    process::ExitStatus,
     ptr::{self, NonNull},
     sync::{OnceLock, atomic::AtomicU64},
     time::Duration,
@@ -66,6 +68,12 @@ pub fn pin(place: Place) {
         "sched_setaffinity: {}",
         io::Error::last_os_error()
     );
+}
+
+/// Ends the calling process by a signal if it still runs after so many whole seconds.
+pub fn die_in(patience: Duration) {
+    // SAFETY: sets a timer; nobody catches its signal.
+    unsafe { libc::alarm(patience.as_secs() as u32) };
 }
 
 /// How long the calling thread has run so far.
@@ -134,13 +142,17 @@ impl Mapping {
         unsafe { self.as_ptr().write_volatile(1) };
     }
 
-    /// The whole mapping as words, for the rest of the program.
-    pub fn leak_words(self) -> &'static [AtomicU64] {
+    /// The whole mapping as words.
+    pub fn words(&self) -> &[AtomicU64] {
         let len = self.len / size_of::<AtomicU64>();
         let start = self.as_ptr().cast_const().cast();
-        mem::forget(self);
-        // SAFETY: page aligned, mapped for ever from here on, and any bytes are valid atomics.
+        // SAFETY: page aligned, mapped as long as the borrow, and any bytes are valid atomics.
         unsafe { std::slice::from_raw_parts(start, len) }
+    }
+
+    /// The whole mapping as words, for the rest of the program.
+    pub fn leak_words(self) -> &'static [AtomicU64] {
+        Box::leak(Box::new(self)).words()
     }
 }
 
@@ -160,9 +172,10 @@ impl Child {
         // SAFETY: the program has one thread here, so the child may do all that the parent may.
         match checked(unsafe { libc::fork() })? {
             0 => {
-                body();
+                // The rest of the program, to which a panic would unwind, is the parent's.
+                let panicked = panic::catch_unwind(AssertUnwindSafe(body)).is_err();
                 // SAFETY: ends the process, as is meant.
-                unsafe { libc::_exit(0) }
+                unsafe { libc::_exit(panicked.into()) }
             }
             pid => Ok(Child(pid)),
         }
@@ -206,9 +219,8 @@ impl Child {
         // SAFETY: the status outlives the call.
         checked(unsafe { libc::waitpid(self.0, &mut status, 0) })?;
         if status != 0 {
-            return Err(io::Error::other(format!(
-                "a child ended with status {status:#x}"
-            )));
+            let status = ExitStatus::from_raw(status);
+            return Err(io::Error::other(format!("a child ended with {status}")));
         }
         Ok(())
     }

@@ -30,8 +30,8 @@ pub fn uncontended(report: &mut Report) -> Result<(), Box<dyn Error>> {
     };
     let ours = multiproc::Mutex::new(0u64)?;
     let std = Mutex::new(0u64);
-    let robust = pthread::Shared::new(true)?;
-    let shared = pthread::Shared::new(false)?;
+    let robust = pthread::Mutex::robust()?;
+    let shared = pthread::Mutex::new()?;
     let words = Mapping::new(4096)?.leak_words();
     let raw_sync = RawSyncCounter::new()?;
     bench
@@ -43,10 +43,10 @@ pub fn uncontended(report: &mut Report) -> Result<(), Box<dyn Error>> {
             work_per_call(TIMES, || *black_box(&std).lock().unwrap() += 1)
         })
         .target("glibc pshared robust", 0.7, || {
-            work_per_call(TIMES, || black_box(robust).increment())
+            work_per_call(TIMES, || *black_box(robust).lock() += 1)
         })
         .peer("glibc pshared", || {
-            work_per_call(TIMES, || black_box(shared).increment())
+            work_per_call(TIMES, || *black_box(shared).lock() += 1)
         })
         .peer("raw_sync", || {
             work_per_call(TIMES, || black_box(&raw_sync).increment())
@@ -61,8 +61,8 @@ pub fn contended(report: &mut Report) -> Result<(), Box<dyn Error>> {
     };
     let ours = multiproc::Mutex::new(0u64)?;
     let std = Mutex::new(0u64);
-    let robust = pthread::Shared::new(true)?;
-    let shared = pthread::Shared::new(false)?;
+    let robust = pthread::Mutex::robust()?;
+    let shared = pthread::Mutex::new()?;
     let words = Mapping::new(4096)?.leak_words();
     let add_one = || *std.lock().unwrap() += 1;
     let add = || {
@@ -78,10 +78,10 @@ pub fn contended(report: &mut Report) -> Result<(), Box<dyn Error>> {
         })
         .peer("one atomic (limit)", || Ok(gate().beside_fork(add, add)?))
         .target("glibc pshared", 0.6, || {
-            Ok(gate().beside_fork(|| shared.increment(), || shared.increment())?)
+            Ok(gate().beside_fork(|| *shared.lock() += 1, || *shared.lock() += 1)?)
         })
         .peer("glibc pshared robust", || {
-            Ok(gate().beside_fork(|| robust.increment(), || robust.increment())?)
+            Ok(gate().beside_fork(|| *robust.lock() += 1, || *robust.lock() += 1)?)
         })
         .peer("std::sync::Mutex (two threads)", || {
             thread::scope(|scope| {
