@@ -34,6 +34,8 @@ pub enum Wait {
 /// * [`me`](Os::me) gives every thread of a process the same value, and two processes that exist, or ever existed,
 ///   on this memory never the same one, except [`Owner::NONE`] for "cannot tell". Once it has told who the process is, it
 ///   does not cease to.
+/// * [`thread`](Os::thread) gives every thread of a process, also one that begins after another has ended, a number of its
+///   own.
 /// * [`liveness`](Os::liveness) answers [`Liveness::Dead`] only for processes of which no thread will ever run again, and
 ///   everything that they stored is then visible to the caller.
 pub unsafe trait Os: Copy {
@@ -52,8 +54,8 @@ pub unsafe trait Os: Copy {
         self.is_surely_me(owner) || is_me_after_all(self, owner)
     }
 
-    /// A number, not 0, that no other thread of this program image ever has. It serves only to tell a thread that
-    /// it waits for itself.
+    /// A number, not 0, that no other thread of this program image ever has. By it a thread knows what it holds: to
+    /// lock it again, or not to wait for itself.
     fn thread(&self) -> u64;
 
     /// Whether the process behind `owner` still lives.

@@ -12,8 +12,8 @@ use core::{
 };
 
 use multiproc_core::{
-    Array, AtomicArray, Counter, Liveness, Mutex, Origin, Os, Owner, Region, ShardedCounter, Value,
-    Wait,
+    Array, AtomicArray, Counter, Liveness, Mutex, OnceValue, Origin, Os, Owner, ReentrantMutex,
+    Region, ShardedCounter, Value, Wait,
 };
 
 /// One process with one thread: it never waits.
@@ -69,6 +69,16 @@ fn use_all() -> Option<()> {
     // SAFETY: a layout that is no longer used makes room for the next.
     let mutex = unsafe { Mutex::place(region, Alone, origin, 1u64) }.ok()?;
     *mutex.lock().ok()? += 1;
+
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let mutex = unsafe { ReentrantMutex::place(region, Alone, origin, 1u64) }.ok()?;
+    let guards = (mutex.lock().ok()?, mutex.lock().ok()?);
+    guards.0.set(2);
+    (guards.1.get() == 2).then_some(())?;
+
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let once = unsafe { OnceValue::<u64, Alone>::place(region, Alone, origin) }.ok()?;
+    (once.get_or_init(|| 7) == Ok(&7)).then_some(())?;
 
     // SAFETY: a layout that is no longer used makes room for the next.
     let array = unsafe { Array::<u32, Alone>::place(region, Alone, origin, &[8, 16]) }.ok()?;
