@@ -15,8 +15,12 @@ mod engine;
 mod locks;
 #[path = "kill_steps/onces.rs"]
 mod onces;
+#[path = "kill_steps/permits.rs"]
+mod permits;
 #[path = "kill_steps/reentrant.rs"]
 mod reentrant;
+#[path = "kill_steps/rwlocks.rs"]
+mod rwlocks;
 
 use std::process::ExitCode;
 
@@ -26,14 +30,27 @@ macro_rules! tests {
     };
 }
 
-/// How many tests run at once: they sleep most of the time, until slices end.
-const AT_ONCE: usize = 6;
+/// How many tests run at once: they sleep most of the time, until slices end. Those that take longest come first.
+const AT_ONCE: usize = 10;
 
 fn main() -> ExitCode {
     multiproc::init();
     common::run_at_once(
         AT_ONCE,
         tests! {
+            permits:
+                a_kill_at_any_step_of_who_takes_a_permit_loses_none_and_doubles_none,
+                a_kill_at_any_step_of_who_takes_permits_loses_none_and_doubles_none,
+                a_kill_at_any_step_of_using_permits_up_loses_those_or_none,
+                a_kill_at_any_step_of_releasing_permits_adds_all_or_none,
+                a_killed_recovery_of_permits;
+            rwlocks:
+                a_kill_at_any_step_of_a_writer_is_told_to_readers_and_writers,
+                a_kill_at_any_step_of_a_reader_keeps_nobody_out_and_poisons_nothing,
+                a_kill_at_any_step_of_a_downgrade_lets_readers_in_or_is_told,
+                a_kill_at_any_step_of_one_who_wrote_and_reads_keeps_nobody_out,
+                a_killed_recovery_of_a_writer,
+                a_killed_recovery_of_one_who_wrote_and_read;
             locks:
                 a_kill_at_any_step_of_a_mutex_sticks_nobody_and_is_told,
                 a_kill_at_any_step_of_a_value_leaves_the_old_or_the_new_one,
@@ -50,7 +67,9 @@ fn main() -> ExitCode {
                 a_kill_at_any_step_of_a_producer_loses_no_item,
                 a_kill_at_any_step_of_notifying_leaves_nobody_asleep,
                 a_kill_at_any_step_of_setting_an_event_leaves_nobody_asleep,
-                a_kill_at_any_step_of_waiting_for_an_event_keeps_nobody_from_it;
+                a_kill_at_any_step_of_waiting_for_an_event_keeps_nobody_from_it,
+                a_kill_at_any_step_of_changing_a_value_leaves_no_watcher_asleep,
+                a_kill_at_any_step_of_watching_a_value_keeps_nobody_from_it;
             onces:
                 a_kill_at_any_step_of_making_a_value_once_leaves_it_to_the_next,
                 a_kill_at_any_step_of_failing_to_make_a_value_leaves_it_to_the_next,

@@ -1,7 +1,7 @@
 //! Condition variables, events and values that are watched: whoever dies while waiting or waking, the others are woken, or
 //! find out when their slice ends.
 
-use multiproc::{Child, Condvar, Event, Mutex, MutexGuard};
+use multiproc::{Child, Condvar, Event, Mutex, MutexGuard, Value};
 
 use crate::{
     common::forked,
@@ -308,5 +308,88 @@ pub fn a_kill_at_any_step_of_waiting_for_an_event_keeps_nobody_from_it() {
         &[First],
         |_| Awaited(Event::new().unwrap()),
         &["event: about to sleep", "event: awake"],
+    );
+}
+
+/// All wait for a value to change.
+struct Change {
+    value: Value<[u64; 3]>,
+    /// Whether the victim waits, too.
+    victim_waits: bool,
+}
+
+impl Change {
+    fn new(victim_waits: bool) -> Change {
+        let value = Value::new([0; 3]).unwrap();
+        Change {
+            value,
+            victim_waits,
+        }
+    }
+
+    fn change(&self) {
+        self.value.set([1; 3]).unwrap();
+    }
+}
+
+impl Scenario for Change {
+    type Told = [u64; 3];
+
+    fn work(&self, _: impl FnOnce()) -> [u64; 3] {
+        self.value.wait_while(|value| value[2] == 0)
+    }
+
+    fn victim(&self, middle: impl FnOnce()) {
+        if self.victim_waits {
+            self.work(middle);
+        } else {
+            self.change();
+        }
+    }
+
+    fn let_go(&self) -> Vec<Child<[u64; 3]>> {
+        if self.victim_waits {
+            self.change();
+        }
+        Vec::new()
+    }
+
+    fn relieve(&self, _: bool) -> Vec<Child<[u64; 3]>> {
+        if self.value.get() == [0; 3] {
+            self.change();
+        }
+        Vec::new()
+    }
+
+    fn check(&self, end: &End<[u64; 3]>) {
+        assert!(end.told.iter().all(|told| *told == [1; 3]), "torn: {end:?}");
+        assert_eq!(self.value.get(), [1; 3]);
+    }
+}
+
+/// Fault 11.
+pub fn a_kill_at_any_step_of_changing_a_value_leaves_no_watcher_asleep() {
+    killed_everywhere(
+        &[Last],
+        |_| Change::new(false),
+        &[
+            "value: a word of the hidden slot written",
+            "value: published",
+            "unlock: freed, nobody woken yet",
+            "unlock: turn moved, no watcher woken yet",
+        ],
+    );
+}
+
+/// Fault 11.
+pub fn a_kill_at_any_step_of_watching_a_value_keeps_nobody_from_it() {
+    killed_everywhere(
+        &[First],
+        |_| Change::new(true),
+        &[
+            "watch: lock marked",
+            "watch: about to sleep",
+            "watch: awake",
+        ],
     );
 }

@@ -1,0 +1,197 @@
+//! Semaphores: the permits of the dead come back, each exactly once.
+
+use multiproc::{Child, Permit, Semaphore};
+
+use crate::engine::{
+    End,
+    Order::{First, Last, Waits},
+    Scenario, killed_everywhere, killed_while_recovering,
+};
+
+/// So many permits; the victim, each of the others, and who has them before take so many of them.
+struct OfSemaphore {
+    semaphore: Semaphore,
+    permits: u32,
+    victim: u32,
+    others: u32,
+    holder: u32,
+    /// Whether the victim uses its permits up.
+    forgets: bool,
+}
+
+impl OfSemaphore {
+    fn new(permits: u32, [victim, others, holder]: [u32; 3]) -> OfSemaphore {
+        OfSemaphore {
+            semaphore: Semaphore::new(permits).unwrap(),
+            permits,
+            victim,
+            others,
+            holder,
+            forgets: false,
+        }
+    }
+
+    fn take(&self, count: u32) -> Permit<'_> {
+        let permit = match count {
+            1 => self.semaphore.acquire(),
+            _ => self.semaphore.acquire_many(count),
+        };
+        permit.unwrap()
+    }
+}
+
+impl Scenario for OfSemaphore {
+    type Told = ();
+
+    const NOTED: &str = "permits: forgotten, still held";
+
+    fn work(&self, middle: impl FnOnce()) {
+        let _permit = self.take(self.others);
+        middle();
+    }
+
+    fn victim(&self, middle: impl FnOnce()) {
+        let permit = self.take(self.victim);
+        middle();
+        if self.forgets {
+            permit.forget();
+        }
+    }
+
+    fn hold(&self, middle: impl FnOnce()) {
+        let _permit = self.take(self.holder);
+        middle();
+    }
+
+    fn steal(&self, hold: impl FnOnce()) {
+        let _permit = self.semaphore.try_acquire();
+        hold();
+    }
+
+    fn relieve(&self, forgotten: bool) -> Vec<Child<()>> {
+        if forgotten {
+            self.semaphore.release(self.victim).unwrap();
+        }
+        Vec::new()
+    }
+
+    fn check(&self, _: &End<()>) {
+        let all = self.semaphore.try_acquire_many(self.permits);
+        assert!(all.is_ok(), "some are lost: {:?}", self.semaphore);
+        assert_eq!(self.semaphore.value(), Ok(0), "there are more than before");
+        drop(all);
+        assert_eq!(self.semaphore.value(), Ok(self.permits));
+    }
+}
+
+fn taking_is_killed(ways: &[(u32, [u32; 3])]) {
+    for &(permits, taken) in ways {
+        killed_everywhere(
+            &[First, Waits],
+            |_| OfSemaphore::new(permits, taken),
+            &[
+                "tally: row made known",
+                "tally: row has its owner",
+                "permits: taken",
+                "permits: about to let go of the table",
+                "permits: about to sleep",
+                "permits: awake",
+                "permits: about to give back",
+                "permits: given back, marks not yet removed",
+                "permits: marks removed from the row",
+                "permits: marks removed",
+                "permits: turn changed, nobody woken yet",
+            ],
+        );
+    }
+}
+
+/// Fault 17.
+pub fn a_kill_at_any_step_of_who_takes_a_permit_loses_none_and_doubles_none() {
+    taking_is_killed(&[(1, [1, 1, 1]), (2, [1, 1, 2])]);
+}
+
+/// Fault 17.
+pub fn a_kill_at_any_step_of_who_takes_permits_loses_none_and_doubles_none() {
+    taking_is_killed(&[(2, [2, 1, 1]), (2, [1, 2, 2]), (3, [2, 2, 2])]);
+}
+
+/// Fault 17.
+pub fn a_kill_at_any_step_of_using_permits_up_loses_those_or_none() {
+    for (permits, taken) in [(1, [1, 1, 1]), (2, [2, 1, 1])] {
+        killed_everywhere(
+            &[First, Waits],
+            |_| OfSemaphore {
+                forgets: true,
+                ..OfSemaphore::new(permits, taken)
+            },
+            &[
+                "permits: about to forget",
+                "permits: forgotten, still held",
+                "permits: about to give back",
+                "permits: marks removed",
+            ],
+        );
+    }
+}
+
+/// Fault 3. Fault 17.
+pub fn a_killed_recovery_of_permits() {
+    killed_while_recovering(
+        || OfSemaphore::new(2, [2, 1, 1]),
+        &["tally: owner found dead", "tally: row of the dead freed"],
+    );
+}
+
+/// All wait for somebody to release as many permits as they use up.
+struct Release {
+    semaphore: Semaphore,
+    others: u32,
+    /// Whether all want one permit, or the first all of them.
+    many: bool,
+}
+
+impl Scenario for Release {
+    type Told = ();
+
+    const NOTED: &str = "permits: released, nobody woken yet";
+
+    fn work(&self, _: impl FnOnce()) {
+        self.semaphore.release(self.others).unwrap();
+    }
+
+    fn other(&self, _: usize) {
+        let count = if self.many { self.others } else { 1 };
+        let permit = self.semaphore.acquire_many(count).unwrap();
+        if !self.many {
+            permit.forget();
+        }
+    }
+
+    fn relieve(&self, released: bool) -> Vec<Child<()>> {
+        if !released {
+            self.work(|| ());
+        }
+        Vec::new()
+    }
+
+    fn check(&self, _: &End<()>) {
+        let left = if self.many { self.others } else { 0 };
+        assert_eq!(self.semaphore.value(), Ok(left));
+    }
+}
+
+/// Fault 17.
+pub fn a_kill_at_any_step_of_releasing_permits_adds_all_or_none() {
+    for many in [false, true] {
+        killed_everywhere(
+            &[Last],
+            |others| Release {
+                semaphore: Semaphore::new(0).unwrap(),
+                others: others as u32,
+                many,
+            },
+            &["permits: about to release", Release::NOTED],
+        );
+    }
+}
