@@ -9,7 +9,7 @@ use std::{
 use divan::{Bencher, black_box};
 use multiproc_core::{
     ALIGN, Array, Barrier, Condvar, Counter, Element, Event, Liveness, Mutex, OnceValue, Origin,
-    Os, Owner, ROWS, ReentrantMutex, Region, Semaphore, Value, Wait, atomic::AtomicU64,
+    Os, Owner, ROWS, ReentrantMutex, Region, RwLock, Semaphore, Value, Wait, atomic::AtomicU64,
 };
 
 fn main() {
@@ -77,6 +77,24 @@ fn reentrant_lock_unlock(bencher: Bencher<'_, '_>, held: bool) {
     let mutex = mutex.expect("room");
     let _guard = held.then(|| mutex.lock().expect("free"));
     bencher.bench_local(|| drop(black_box(mutex.lock())));
+}
+
+fn rwlock() -> RwLock<'static, u64, Alone> {
+    let region = memory(RwLock::<u64, Alone>::required_len());
+    // SAFETY: memory that nobody else has.
+    unsafe { RwLock::place(region, Alone(1), Origin::default(), 0) }.expect("room")
+}
+
+#[divan::bench]
+fn rwlock_read(bencher: Bencher<'_, '_>) {
+    let rwlock = rwlock();
+    bencher.bench_local(|| *rwlock.read().expect("free"));
+}
+
+#[divan::bench]
+fn rwlock_write_add(bencher: Bencher<'_, '_>) {
+    let rwlock = rwlock();
+    bencher.bench_local(|| *rwlock.write().expect("free") += 1);
 }
 
 #[divan::bench]

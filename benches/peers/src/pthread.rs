@@ -4,6 +4,7 @@ mod barrier;
 mod condvar;
 mod event;
 mod mutex;
+mod rwlock;
 mod semaphore;
 
 use std::{io, mem::MaybeUninit};
@@ -12,6 +13,7 @@ pub use barrier::Barrier;
 pub use condvar::Condvar;
 pub use event::Event;
 pub use mutex::{Guard, Mutex};
+pub use rwlock::{Held, RwLock};
 pub use semaphore::Semaphore;
 
 use crate::sys::Mapping;

@@ -8,6 +8,7 @@ mod event;
 mod lock;
 mod once;
 mod reentrant;
+mod rwlock;
 mod segment;
 mod semaphore;
 mod start;
@@ -36,6 +37,9 @@ pub const ALL: &[Measure] = &[
     reentrant::uncontended,
     reentrant::nested,
     once::get,
+    rwlock::read,
+    rwlock::write,
+    rwlock::round_trip,
     semaphore::uncontended,
     semaphore::round_trip,
     event::set,
@@ -43,6 +47,7 @@ pub const ALL: &[Measure] = &[
     event::round_trip,
     condvar::notify,
     condvar::round_trip,
+    value::round_trip,
     barrier::round_trip,
     segment::anonymous,
     start::fork,

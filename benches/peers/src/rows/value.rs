@@ -13,7 +13,9 @@ use multiproc::{Mutex, Process, Value};
 use crate::{
     gate::gate,
     report::{Report, work_per_call},
+    rows::{Outcome, condvar::PosixTurn},
     sys::{Mapping, Place, evictions},
+    turns::{Baton, round_trips},
 };
 
 /// `get`.
@@ -86,6 +88,23 @@ fn write_on_and_on(value: Value<[u8; 1024]>) {
             .update(|bytes| bytes[0] = bytes[0].wrapping_add(1))
             .unwrap()
     });
+}
+
+/// Whose turn it is, as a value that both wait for.
+pub fn round_trip(report: &mut Report) -> Outcome {
+    let posix = PosixTurn::new()?;
+    let posix = ("POSIX mutex, condition", &posix);
+    round_trips(report, "Value", &Value::new(0)?, posix, None)
+}
+
+impl Baton for Value<u64> {
+    fn give(&self, to: usize) {
+        self.set(to as u64).unwrap();
+    }
+
+    fn take(&self, me: usize) {
+        self.wait_while(|turn| *turn != me as u64);
+    }
 }
 
 /// The longest of so many calls. Those during which somebody else was given the processor are made again: they say
