@@ -23,6 +23,8 @@ mod once;
 mod reopened;
 #[path = "faults/roles.rs"]
 mod roles;
+#[path = "faults/rwlocks.rs"]
+mod rwlocks;
 #[path = "faults/signals.rs"]
 mod signals;
 #[path = "faults/stopped.rs"]
@@ -55,6 +57,11 @@ fn main() -> ExitCode {
             what_a_program_held_before_exec_is_recovered_when_it_ends,
             a_new_image_owns_nothing_and_waits_for_what_the_old_one_held,
             what_nobody_has_after_exec_is_recovered_when_it_is_opened;
+        rwlocks:
+            a_fork_child_can_do_nothing_with_the_guards_of_a_rwlock_that_it_inherited,
+            those_who_die_reading_writing_or_waiting_hold_up_nobody,
+            a_stopped_reader_is_waited_for_and_a_stopped_waiter_is_passed,
+            who_waits_for_a_value_learns_what_was_published_by_one_who_was_killed_at_once;
         stopped:
             a_stopped_owner_is_waited_for_and_never_stolen_from,
             an_owner_stopped_at_any_step_keeps_what_it_has_and_goes_on,

@@ -20,8 +20,12 @@ mod locks;
 mod once;
 #[path = "methods/reentrant.rs"]
 mod reentrant;
+#[path = "methods/rwlocks.rs"]
+mod rwlocks;
 #[path = "methods/travel.rs"]
 mod travel;
+#[path = "methods/waits.rs"]
+mod waits;
 
 use std::process::ExitCode;
 
@@ -96,6 +100,23 @@ fn main() -> ExitCode {
             who_dies_deep_inside_poisons_until_that_is_cleared,
             those_who_wait_for_one_who_dies_deep_inside_are_all_told,
             mutexes_around_nothing_guard_what_lies_elsewhere;
+        rwlocks:
+            writers_exclude_each_other_and_readers_see_no_half_a_write,
+            readers_have_it_at_the_same_time,
+            who_comes_after_a_waiting_writer_waits_behind_it,
+            a_thread_does_not_wait_for_itself,
+            a_writer_becomes_a_reader_and_those_who_wait_to_read_get_in_at_once,
+            nobody_misses_a_writer_who_becomes_a_reader_over_and_over,
+            a_reader_who_dies_leaves_nothing_behind,
+            a_writer_who_dies_poisons_until_that_is_cleared,
+            those_who_wait_for_a_writer_who_dies_are_all_told,
+            a_lock_can_be_tried_and_waited_for;
+        waits:
+            parties_take_turns_by_a_value,
+            nobody_misses_the_last_of_many_changes,
+            a_wait_for_a_change_ends_at_its_deadline,
+            who_waits_for_a_value_needs_no_lock_and_sees_nothing_before_it_is_published,
+            the_death_of_who_changes_a_value_holds_up_nobody_who_waits;
         travel:
             objects_are_found_by_name_and_in_files,
             objects_travel_however_deep_in_arguments,

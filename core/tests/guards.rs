@@ -5,10 +5,11 @@ mod common;
 
 use std::{
     panic::{self, AssertUnwindSafe},
+    sync::atomic::Ordering,
     thread,
 };
 
-use common::{Fake, ORIGIN, memory, wakes};
+use common::{Fake, Gate, ORIGIN, memory, wakes};
 use multiproc_core::{Cause, LockError, Mutex, Region, Value};
 
 fn value(start: u64) -> Region<'static> {
@@ -157,4 +158,46 @@ fn readers_beside_a_writer_that_never_pauses_get_whole_values() {
         assert!(seen.iter().all(|n| *n == seen[0]), "torn: {seen:?}");
     }
     writing.join().unwrap();
+}
+
+#[test]
+fn what_was_published_by_one_who_was_killed_at_once_is_found_by_those_who_wait() {
+    for (pid, step) in [
+        (261, "value: published"),
+        (262, "unlock: thread cleared"),
+        (263, "unlock: freed, nobody woken yet"),
+        (264, "unlock: turn moved, no watcher woken yet"),
+    ] {
+        let region = value(5);
+        let gate: &Gate = Box::leak(Box::default());
+        gate.open.store(true, Ordering::SeqCst);
+        let waiter = Fake::new(271).behind(gate);
+        let waiting = thread::spawn(move || open_value(region, waiter).wait_while(|n| *n == 5));
+        let victim = Fake::new(pid).stops_at(step);
+        thread::spawn(move || {
+            let value = open_value(region, victim);
+            let mut guard = value.lock().unwrap();
+            *guard = 6;
+            // The waiter has fallen asleep.
+            while gate.sleeps.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            drop(guard);
+        });
+        // Nobody proves him dead, and nobody unlocks for him.
+        assert_eq!(waiting.join().unwrap(), 6, "at {step}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_value_needs_no_identity() {
+    let region = value(5);
+    let nobody = Fake::new(0);
+    let anonymous = open_value(region, nobody);
+    assert!(anonymous.set(6).is_err());
+    let waiting = thread::spawn(move || open_value(region, nobody).wait_while(|n| *n == 5));
+    open_value(region, Fake::new(281)).set(6).unwrap();
+    assert_eq!(waiting.join().unwrap(), 6);
+    let (seen, result) = anonymous.wait_while_until(nobody.soon(3), |n| *n == 6);
+    assert_eq!((seen, result.timed_out()), (6, true));
 }

@@ -77,7 +77,7 @@ pub fn a_leaked_read_claim_keeps_writers_out_and_poisons_nothing() {
 /// # Safety
 ///
 /// The calling process is a copy of the one that made the guard, which does not drop its own here.
-unsafe fn inherited<T>(guard: &T) -> T {
+pub unsafe fn inherited<T>(guard: &T) -> T {
     // SAFETY: promised by the caller.
     unsafe { ptr::read(guard) }
 }

@@ -43,6 +43,7 @@ pub struct Fake {
     pid: u32,
     thread: u64,
     asleep: bool,
+    stops_at: Option<&'static str>,
     gate: Option<&'static Gate>,
 }
 
@@ -51,6 +52,12 @@ pub struct Fake {
 pub struct Gate {
     pub open: AtomicBool,
     pub sleeps: AtomicU64,
+}
+
+fn stop() -> ! {
+    loop {
+        std::thread::park();
+    }
 }
 
 static DEAD: Mutex<Vec<Owner>> = Mutex::new(Vec::new());
@@ -71,6 +78,7 @@ impl Fake {
             pid,
             thread: 1,
             asleep: false,
+            stops_at: None,
             gate: None,
         }
     }
@@ -79,6 +87,14 @@ impl Fake {
     pub fn asleep(self) -> Fake {
         Fake {
             asleep: true,
+            ..self
+        }
+    }
+
+    /// The same process, stopped as soon as it comes to this step.
+    pub fn stops_at(self, step: &'static str) -> Fake {
+        Fake {
+            stops_at: Some(step),
             ..self
         }
     }
@@ -133,9 +149,7 @@ unsafe impl Os for Fake {
 
     fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
         if self.asleep {
-            loop {
-                std::thread::park();
-            }
+            stop();
         }
         if let Some(gate) = self.gate {
             gate.sleeps.fetch_add(1, Ordering::SeqCst);
@@ -160,5 +174,11 @@ unsafe impl Os for Fake {
 
     fn panicking(&self) -> bool {
         std::thread::panicking()
+    }
+
+    fn step(&self, at: &'static str) {
+        if self.stops_at == Some(at) {
+            stop();
+        }
     }
 }
