@@ -95,7 +95,11 @@ fn use_value<'w>(value: &Samples<'w>, world: &'w World<'w>) -> bool {
             7 => show(world.call(|| value.update(|sample| sample.count ^= 1))),
             8 => show(world.call(|| value.set(SAMPLE))),
             9 => show(world.call(|| value.replace(SAMPLE))),
-            10 => show((value, value.sequence(), &held)),
+            10 => {
+                let until = world.soon();
+                let wait = || value.wait_while_until(until, |sample| sample.count == 2);
+                show((value, value.sequence(), &held, world.call(wait)));
+            }
             11 => world.call(|| drop(held.take())),
             12 => world.unwinding(|| drop(held.take())),
             13 => {

@@ -13,7 +13,7 @@ use core::{
 
 use multiproc_core::{
     Array, AtomicArray, Counter, Liveness, Mutex, OnceValue, Origin, Os, Owner, ReentrantMutex,
-    Region, ShardedCounter, Value, Wait,
+    Region, RwLock, RwLockWriteGuard, ShardedCounter, Value, Wait,
 };
 
 /// One process with one thread: it never waits.
@@ -64,7 +64,7 @@ fn use_all() -> Option<()> {
     // SAFETY: a layout that is no longer used makes room for the next.
     let value = unsafe { Value::place(region, Alone, origin, 1.5f64) }.ok()?;
     value.update(|x| *x += 1.0).ok()?;
-    (value.get() == 2.5).then_some(())?;
+    (value.wait_while(|x| *x < 2.0) == 2.5).then_some(())?;
 
     // SAFETY: a layout that is no longer used makes room for the next.
     let mutex = unsafe { Mutex::place(region, Alone, origin, 1u64) }.ok()?;
@@ -75,6 +75,13 @@ fn use_all() -> Option<()> {
     let guards = (mutex.lock().ok()?, mutex.lock().ok()?);
     guards.0.set(2);
     (guards.1.get() == 2).then_some(())?;
+
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let lock = unsafe { RwLock::place(region, Alone, origin, 1u64) }.ok()?;
+    let mut guard = lock.write().ok()?;
+    *guard = 2;
+    let guards = (RwLockWriteGuard::downgrade(guard), lock.read().ok()?);
+    (*guards.0 == 2 && *guards.1 == 2).then_some(())?;
 
     // SAFETY: a layout that is no longer used makes room for the next.
     let once = unsafe { OnceValue::<u64, Alone>::place(region, Alone, origin) }.ok()?;
