@@ -66,7 +66,7 @@ fn event(bits: u64) -> Arc<(EventWord, Plain)> {
 
 #[test]
 fn a_set_is_missed_by_nobody_who_waits() {
-    model(3, || {
+    model(4, || {
         let shared = event(0);
         let [setter, waiters @ ..] = processes::<3>();
         let threads = waiters.map(|os| {
@@ -144,7 +144,7 @@ fn a_waiter_that_dies_holds_nobody_up() {
 /// Both sides of an event that stands for "there is work": who finds it set already must not leave its work behind.
 #[test]
 fn what_is_done_before_a_set_is_seen_after_the_clear_that_ends_it() {
-    model(4, || {
+    model(3, || {
         let shared = Arc::new((EventWord::new(), AtomicU64::new(0)));
         let workers = processes::<2>().map(|os| {
             let shared = Arc::clone(&shared);
