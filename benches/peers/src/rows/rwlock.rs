@@ -83,8 +83,7 @@ fn order() -> impl Iterator<Item = usize> {
 
 /// Of three locks the writer begins with two and the reader with one. Each round the writer gives up the lock that the
 /// reader waits for, and waits for the one that the reader has; the reader takes the former, and gives up the latter.
-/// So each always waits for a lock that the other still has, and nobody can take back what it gave up before the
-/// other has it.
+/// So neither gets ahead of the other, nor can take back what it gave up before the other has had it.
 impl<L: ReadWrite> Turns for [L; 3] {
     fn lead(&self) -> impl FnMut() {
         let mut held = [Some(self[0].writing()), None, Some(self[2].writing())];
