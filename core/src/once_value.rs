@@ -213,24 +213,24 @@ impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
         Ok(true)
     }
 
-    /// Waits until somebody has made the value. A thread that waits in its own initialiser waits for ever.
-    pub fn wait(&self) -> &T {
-        loop {
-            if let Some(value) = self.wait_until(FOREVER) {
-                return value;
-            }
-        }
+    /// Waits until somebody has made the value.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::WouldDeadlock`] when the calling thread is making it.
+    pub fn wait(&self) -> Result<&T, Refused> {
+        self.wait_until(FOREVER)
     }
 
-    /// Waits until somebody has made the value, or until `until` on the clock of [`Os::now`].
-    #[must_use]
-    pub fn wait_until(&self, until: u64) -> Option<&T> {
-        if self.words.wait(&self.os, until) {
-            // SAFETY: it is ready, as was just seen.
-            Some(unsafe { self.made() })
-        } else {
-            None
-        }
+    /// As [`wait`](Self::wait), until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Refused::TimedOut`].
+    pub fn wait_until(&self, until: u64) -> Result<&T, Refused> {
+        self.words.wait(&self.os, until)?;
+        // SAFETY: it is ready, as was just seen.
+        Ok(unsafe { self.made() })
     }
 
     /// Writes the value and says that it is made, as the caller that has begun.

@@ -99,18 +99,25 @@ impl OnceWords {
         }
     }
 
-    /// Waits until it is done, by whomever; `false` when that was not before `until`. Asks for no identity.
-    pub fn wait<O: Os>(&self, os: &O, until: u64) -> bool {
+    /// Waits until it is done, by whomever. Needs no identity.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::TimedOut`]; [`Refused::WouldDeadlock`] when the calling thread is at it.
+    pub fn wait<O: Os>(&self, os: &O, until: u64) -> Result<(), Refused> {
         let mut slices = Slices::new();
         loop {
             // Acquire: pairs with the Release of `finish`.
             let state = self.state.load(Ordering::Acquire);
             if state & READY != 0 {
-                return true;
+                return Ok(());
+            }
+            if self.lock.is_mine(os) {
+                return Err(Refused::WouldDeadlock);
             }
             let now = os.now();
             if now >= until {
-                return false;
+                return Err(Refused::TimedOut);
             }
             self.sleep(os, &mut slices, state, now, until);
         }

@@ -294,25 +294,39 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     /// It takes no lock and needs no identity. `pred` is called with a snapshot at once, after changes, and now and then in
     /// between; of several changes in quick succession it may see the last alone. Who waits costs those who change
     /// the value two system calls each time, wakes itself after a millisecond and then every 100 ms to look, and so finds out
-    /// what somebody changed who was killed before he woke anybody. While the calling thread holds a guard of this value
-    /// nobody can change it: it would wait for ever.
-    pub fn wait_while(&self, pred: impl FnMut(&T) -> bool) -> T {
-        self.wait_while_until(FOREVER, pred).0
+    /// what somebody changed who was killed before he woke anybody.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::WouldDeadlock`] when it would wait while this thread holds a guard of the value: nobody else could
+    /// change it.
+    pub fn wait_while(&self, pred: impl FnMut(&T) -> bool) -> Result<T, Refused> {
+        self.wait_until_while(FOREVER, pred).map(|(value, _)| value)
     }
 
     /// As [`wait_while`](Self::wait_while), until `until` on the clock of [`Os::now`]. The result has timed out if `pred`
     /// still held of the value that is returned.
-    pub fn wait_while_until(
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_while`](Self::wait_while).
+    pub fn wait_until_while(
         &self,
         until: u64,
         mut pred: impl FnMut(&T) -> bool,
-    ) -> (T, WaitTimeoutResult) {
-        let mut value = T::zeroed();
+    ) -> Result<(T, WaitTimeoutResult), Refused> {
+        let mut value = self.get();
+        if !pred(&value) {
+            return Ok((value, WaitTimeoutResult::new(false)));
+        }
+        if self.words.lock.is_mine(&self.os) {
+            return Err(Refused::WouldDeadlock);
+        }
         let ready = self.watched().wait(&self.os, until, || {
             value = self.get();
             !pred(&value)
         });
-        (value, WaitTimeoutResult::new(!ready))
+        Ok((value, WaitTimeoutResult::new(!ready)))
     }
 
     /// How often the value has changed so far.

@@ -172,7 +172,8 @@ fn what_was_published_by_one_who_was_killed_at_once_is_found_by_those_who_wait()
         let gate: &Gate = Box::leak(Box::default());
         gate.open.store(true, Ordering::SeqCst);
         let waiter = Fake::new(271).behind(gate);
-        let waiting = thread::spawn(move || open_value(region, waiter).wait_while(|n| *n == 5));
+        let waiting =
+            thread::spawn(move || open_value(region, waiter).wait_while(|n| *n == 5).unwrap());
         let victim = Fake::new(pid).stops_at(step);
         thread::spawn(move || {
             let value = open_value(region, victim);
@@ -195,9 +196,12 @@ fn who_waits_for_a_value_needs_no_identity() {
     let nobody = Fake::new(0);
     let anonymous = open_value(region, nobody);
     assert!(anonymous.set(6).is_err());
-    let waiting = thread::spawn(move || open_value(region, nobody).wait_while(|n| *n == 5));
+    let waiting =
+        thread::spawn(move || open_value(region, nobody).wait_while(|n| *n == 5).unwrap());
     open_value(region, Fake::new(281)).set(6).unwrap();
     assert_eq!(waiting.join().unwrap(), 6);
-    let (seen, result) = anonymous.wait_while_until(nobody.soon(3), |n| *n == 6);
+    let (seen, result) = anonymous
+        .wait_until_while(nobody.soon(3), |n| *n == 6)
+        .unwrap();
     assert_eq!((seen, result.timed_out()), (6, true));
 }

@@ -97,7 +97,7 @@ fn use_value<'w>(value: &Samples<'w>, world: &'w World<'w>) -> bool {
             9 => show(world.call(|| value.replace(SAMPLE))),
             10 => {
                 let until = world.soon();
-                let wait = || value.wait_while_until(until, |sample| sample.count == 2);
+                let wait = || value.wait_until_while(until, |sample| sample.count == 2);
                 show((value, value.sequence(), &held, world.call(wait)));
             }
             11 => world.call(|| drop(held.take())),

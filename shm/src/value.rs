@@ -166,8 +166,12 @@ impl<T: Element> Value<T> {
     ///
     /// Who waits sleeps, but wakes itself after a millisecond and then every 100 ms to look: so it also finds out what
     /// somebody changed who was killed before he woke anybody. Changes cost two system calls more while somebody waits,
-    /// and nothing otherwise. While the calling thread holds a guard of this value nobody can change it: it would wait for
-    /// ever.
+    /// and nothing otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::WouldDeadlock`] when it would wait while this thread holds a guard of the value: nobody else could
+    /// change it.
     ///
     /// ```
     /// # multiproc::init();
@@ -181,23 +185,27 @@ impl<T: Element> Value<T> {
     ///
     /// let progress = Value::new(0)?;
     /// let child = Process::spawn(work, progress.clone())?;
-    /// assert!(progress.wait_while(|percent| *percent < 50) >= 50);
+    /// assert!(progress.wait_while(|percent| *percent < 50)? >= 50);
     /// child.join()?;
     /// # Ok::<(), multiproc::Error>(())
     /// ```
-    pub fn wait_while(&self, pred: impl FnMut(&T) -> bool) -> T {
+    pub fn wait_while(&self, pred: impl FnMut(&T) -> bool) -> Result<T, Refused> {
         self.0.view().wait_while(pred)
     }
 
     /// As [`wait_while`](Self::wait_while), but waits no longer than `timeout`. The result has timed out if `pred` still
     /// held of the value that is returned.
     ///
+    /// # Errors
+    ///
+    /// As [`wait_while`](Self::wait_while).
+    ///
     /// ```
     /// # multiproc::init();
     /// use std::time::Duration;
     ///
     /// let ready = multiproc::Value::new(0u8)?;
-    /// let (value, result) = ready.wait_timeout_while(Duration::from_millis(10), |ready| *ready == 0);
+    /// let (value, result) = ready.wait_timeout_while(Duration::from_millis(10), |ready| *ready == 0)?;
     /// assert!(value == 0 && result.timed_out());
     /// # Ok::<(), multiproc::Error>(())
     /// ```
@@ -205,9 +213,9 @@ impl<T: Element> Value<T> {
         &self,
         timeout: Duration,
         pred: impl FnMut(&T) -> bool,
-    ) -> (T, WaitTimeoutResult) {
+    ) -> Result<(T, WaitTimeoutResult), Refused> {
         let until = deadline::after(timeout);
-        self.0.view().wait_while_until(until, pred)
+        self.0.view().wait_until_while(until, pred)
     }
 
     /// How often the value has changed so far.

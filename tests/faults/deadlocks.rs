@@ -32,6 +32,10 @@ pub fn updating_a_value_while_holding_it_would_deadlock() {
     let guard = value.lock().unwrap();
     assert_eq!(value.set(1), Err(Refused::WouldDeadlock));
     assert_eq!(value.replace(1), Err(Refused::WouldDeadlock));
+    let old = value.get();
+    assert_eq!(value.wait_while(|n| *n != old), Ok(old));
+    let waited = value.wait_while(|n| *n == old);
+    assert_eq!(waited, Err(Refused::WouldDeadlock));
     assert_eq!(value.update(|n| *n = 1), Err(Refused::WouldDeadlock));
     assert!(value.try_lock().unwrap_err().is_deadlock());
     assert_eq!(value.get(), 0, "reading waits for nobody");

@@ -70,7 +70,7 @@ pub fn a_fork_child_gives_what_it_has_made_when_its_parent_dies_over_it() {
         leave();
     });
     assert!(maker.join().unwrap_err().is_killed());
-    assert_eq!(once.wait_timeout(SOON), Some(&99));
+    assert_eq!(once.wait_timeout(SOON), Ok(&99));
 }
 
 /// Fault 5.
@@ -131,7 +131,7 @@ pub fn a_stopped_maker_is_waited_for_and_holds_up_no_one_who_comes_later() {
         once.get_or_init_timeout(long, || 99),
         Err(Refused::TimedOut)
     );
-    assert_eq!(once.wait_timeout(MOMENT), None);
+    assert_eq!(once.wait_timeout(MOMENT), Err(Refused::TimedOut));
     // Whoever is stopped while it waits holds up nobody.
     wait_until(|| asleep(waiter.pid()));
     stop(waiter.pid());
@@ -160,7 +160,12 @@ pub fn what_was_made_stays_and_what_was_not_is_begun_anew_when_nobody_was_left()
         });
     });
     making.wait();
-    let waiter = forked(|| *OnceValue::<u64>::open(name.as_str()).unwrap().wait());
+    let waiter = forked(|| {
+        *OnceValue::<u64>::open(name.as_str())
+            .unwrap()
+            .wait()
+            .unwrap()
+    });
     wait_until(|| asleep(waiter.pid()));
     kill(&waiter);
     kill(&maker);

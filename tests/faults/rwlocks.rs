@@ -117,7 +117,7 @@ pub fn who_waits_for_a_value_learns_what_was_published_by_one_who_was_killed_at_
     /// How often the hook lets the step pass.
     static PASSES: AtomicU64 = AtomicU64::new(0);
     let value = Value::new(0u64).unwrap();
-    let waiters = [(); 2].map(|()| forked(|| value.wait_while(|n| *n < 2)));
+    let waiters = [(); 2].map(|()| forked(|| value.wait_while(|n| *n < 2).unwrap()));
     wait_until(|| waiters.iter().all(|waiter| asleep(waiter.pid())));
     let killed = forked(|| {
         PASSES.store(1, Ordering::Relaxed);
@@ -136,9 +136,9 @@ pub fn who_waits_for_a_value_learns_what_was_published_by_one_who_was_killed_at_
     }
     assert!(since.elapsed() < SOON);
     // A waiter that is killed costs nobody anything.
-    let doomed = forked(|| value.wait_while(|n| *n == 2));
+    let doomed = forked(|| value.wait_while(|n| *n == 2).unwrap());
     wait_until(|| asleep(doomed.pid()));
     kill(&doomed);
     value.set(3).unwrap();
-    assert_eq!(value.wait_while(|n| *n == 2), 3);
+    assert_eq!(value.wait_while(|n| *n == 2), Ok(3));
 }

@@ -334,7 +334,7 @@ impl Scenario for Change {
     type Told = [u64; 3];
 
     fn work(&self, _: impl FnOnce()) -> [u64; 3] {
-        self.value.wait_while(|value| value[2] == 0)
+        self.value.wait_while(|value| value[2] == 0).unwrap()
     }
 
     fn victim(&self, middle: impl FnOnce()) {

@@ -61,7 +61,7 @@ impl Scenario for OfOnceValue {
             // Comes to nothing before somebody has made it.
             let init = || Err::<Pair, ()>(());
             let made = self.value.get_or_try_init(init).ok();
-            *made.unwrap_or_else(|| self.value.wait())
+            *made.unwrap_or_else(|| self.value.wait().unwrap())
         }
     }
 

@@ -50,10 +50,10 @@ pub fn exactly_one_makes_a_value_and_all_get_it(method: Method) {
 pub fn who_only_waits_for_a_value_is_woken(method: Method) {
     fn wait((value, waiting): (OnceValue<Numbers>, Counter)) {
         assert_eq!((value.get(), value.is_initialized()), (None, false));
-        assert_eq!(value.wait_timeout(SHORT), None);
+        assert_eq!(value.wait_timeout(SHORT), Err(Refused::TimedOut));
         waiting.add(1);
-        assert_eq!(value.wait_timeout(LONG), Some(&[7; 40]));
-        assert_eq!(value.wait(), &[7; 40]);
+        assert_eq!(value.wait_timeout(LONG), Ok(&[7; 40]));
+        assert_eq!(value.wait(), Ok(&[7; 40]));
     }
     let value = OnceValue::new().unwrap();
     let waiting = Counter::new(0).unwrap();
@@ -126,7 +126,7 @@ pub fn who_dies_over_a_value_leaves_it_to_another(method: Method) {
     let shared = (OnceValue::new().unwrap(), making, made);
     let others = start(method, make, vec![shared.clone(); PARTIES]);
     run_to_death(method, make_and_die, shared.clone());
-    assert_eq!(shared.0.wait(), &[7; 40]);
+    assert_eq!(shared.0.wait(), Ok(&[7; 40]));
     assert_eq!(others.join(), [7; PARTIES]);
     assert_eq!(shared.2.get(), 1);
 }
@@ -137,6 +137,7 @@ pub fn who_makes_a_value_does_not_wait_for_itself_and_others_can_give_up(method:
             let make = || {
                 assert_eq!(value.get_or_init(|| 8), Err(Refused::WouldDeadlock));
                 assert_eq!(value.set(8), Err(Refused::WouldDeadlock));
+                assert_eq!(value.wait(), Err(Refused::WouldDeadlock));
                 let nested = value.get_or_try_init(|| Err(()));
                 assert!(nested.unwrap_err().is_deadlock());
                 assert_eq!(value.get(), None);
@@ -167,14 +168,16 @@ pub fn what_is_to_be_done_once_is_done_by_one_and_seen_by_all(method: Method) {
     fn call((once, numbers, only_waits): (Once, Array<u64>, bool)) -> bool {
         let add = || numbers.lock().unwrap().iter_mut().for_each(|n| *n += 1);
         let ran = if only_waits {
-            once.wait();
-            assert!(once.wait_timeout(Duration::ZERO));
+            once.wait().unwrap();
+            assert_eq!(once.wait_timeout(Duration::ZERO), Ok(()));
             false
         } else {
             once.call_once(|| {
                 let nested = once.call_once_timeout(LONG, || ());
                 assert_eq!(nested, Err(Refused::WouldDeadlock));
-                assert!(!once.wait_timeout(SHORT) && !once.is_completed());
+                assert_eq!(once.wait_timeout(SHORT), Err(Refused::WouldDeadlock));
+                assert_eq!(once.wait(), Err(Refused::WouldDeadlock));
+                assert!(!once.is_completed());
                 add();
             })
             .unwrap()

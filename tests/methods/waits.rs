@@ -17,7 +17,7 @@ pub fn parties_take_turns_by_a_value(method: Method) {
     fn take_turns((value, own): (Value<u64>, u64)) {
         let parties = PARTIES as u64;
         for round in 0..ROUNDS {
-            let turn = value.wait_while(|turn| turn % parties != own);
+            let turn = value.wait_while(|turn| turn % parties != own).unwrap();
             assert_eq!(turn, round * parties + own);
             value.update(|turn| *turn += 1).unwrap();
         }
@@ -47,6 +47,7 @@ pub fn nobody_misses_the_last_of_many_changes(method: Method) {
                 assert_eq!(*numbers, [numbers[0]; 8], "torn");
                 numbers[0] < last
             });
+            let numbers = numbers.unwrap();
             assert_eq!(numbers[0], last);
         }
     }
@@ -57,12 +58,14 @@ pub fn nobody_misses_the_last_of_many_changes(method: Method) {
 
 pub fn a_wait_for_a_change_ends_at_its_deadline(method: Method) {
     fn wait((value, met): (Value<u64>, Counter)) {
-        let (seen, result) = value.wait_timeout_while(SHORT, |n| *n == 0);
+        let (seen, result) = value.wait_timeout_while(SHORT, |n| *n == 0).unwrap();
         assert_eq!((seen, result.timed_out()), (0, true));
         meet(&met, PARTIES + 1);
-        let (seen, result) = value.wait_timeout_while(LONG, |n| *n == 0);
+        let (seen, result) = value.wait_timeout_while(LONG, |n| *n == 0).unwrap();
         assert_eq!((seen, result.timed_out()), (7, false));
-        let (seen, result) = value.wait_timeout_while(Duration::ZERO, |n| *n == 0);
+        let (seen, result) = value
+            .wait_timeout_while(Duration::ZERO, |n| *n == 0)
+            .unwrap();
         assert_eq!((seen, result.timed_out()), (7, false));
     }
     let (value, met) = (Value::new(0).unwrap(), Counter::new(0).unwrap());
@@ -79,7 +82,7 @@ pub fn who_waits_for_a_value_needs_no_lock_and_sees_nothing_before_it_is_publish
             seen[0].fetch_add(1, Relaxed);
             *n == 0
         };
-        value.wait_while(count)
+        value.wait_while(count).unwrap()
     }
     let (value, seen) = (Value::new(0).unwrap(), AtomicArray::zeroed(1).unwrap());
     let waiters = start(method, wait, vec![(value.clone(), seen.clone()); PARTIES]);
@@ -101,13 +104,13 @@ pub fn the_death_of_who_changes_a_value_holds_up_nobody_who_waits(method: Method
         die();
     }
     fn wait(value: Value<u64>) -> [u64; 2] {
-        [0, 1].map(|old| value.wait_while(|n| *n == old))
+        [0, 1].map(|old| value.wait_while(|n| *n == old).unwrap())
     }
     let value = Value::new(0).unwrap();
     let waiters = start(method, wait, vec![value.clone(); PARTIES]);
     run_to_death(method, change_and_die, value.clone());
     // Who died has not published 99.
-    assert_eq!(value.wait_while(|n| *n == 0), 1);
+    assert_eq!(value.wait_while(|n| *n == 0), Ok(1));
     value.set(2).unwrap();
     let seen = waiters.join();
     assert!(

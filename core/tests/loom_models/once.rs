@@ -31,7 +31,7 @@ impl Shared {
     }
 
     fn wait(&self, os: &Process) {
-        assert!(self.words.wait(os, FOREVER));
+        self.words.wait(os, FOREVER).unwrap();
         assert_eq!(self.number.get(), 1);
     }
 }
@@ -211,7 +211,7 @@ fn who_is_at_it_is_not_let_wait_for_itself_and_others_time_out() {
         let me = words.begin(&os, FOREVER).unwrap().unwrap();
         assert_eq!(words.begin(&os, FOREVER), Err(Refused::WouldDeadlock));
         assert_eq!(words.begin(&other, NOW), Err(Refused::TimedOut));
-        assert!(!words.wait(&other, NOW));
+        assert_eq!(words.wait(&other, NOW), Err(Refused::TimedOut));
         // Another cannot speak for it.
         words.finish(&other, me);
         words.give_up(&other, me);

@@ -64,7 +64,7 @@ fn use_all() -> Option<()> {
     // SAFETY: a layout that is no longer used makes room for the next.
     let value = unsafe { Value::place(region, Alone, origin, 1.5f64) }.ok()?;
     value.update(|x| *x += 1.0).ok()?;
-    (value.wait_while(|x| *x < 2.0) == 2.5).then_some(())?;
+    (value.wait_while(|x| *x < 2.0) == Ok(2.5)).then_some(())?;
 
     // SAFETY: a layout that is no longer used makes room for the next.
     let mutex = unsafe { Mutex::place(region, Alone, origin, 1u64) }.ok()?;

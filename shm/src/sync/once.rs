@@ -114,15 +114,23 @@ impl Once {
         self.0.view().is_initialized()
     }
 
-    /// Waits until somebody has done it. A thread that waits for what it is doing itself waits for ever.
-    pub fn wait(&self) {
-        self.0.view().wait();
+    /// Waits until somebody has done it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::WouldDeadlock`] when the calling thread is doing it.
+    pub fn wait(&self) -> Result<(), Refused> {
+        self.0.view().wait().map(drop)
     }
 
-    /// Waits until somebody has done it, but not longer than `timeout`; whether it is done.
-    #[must_use]
-    pub fn wait_timeout(&self, timeout: Duration) -> bool {
-        self.0.view().wait_until(deadline::after(timeout)).is_some()
+    /// As [`wait`](Self::wait), but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Refused::TimedOut`].
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<(), Refused> {
+        let until = deadline::after(timeout);
+        self.0.view().wait_until(until).map(drop)
     }
 }
 

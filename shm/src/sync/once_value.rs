@@ -34,7 +34,7 @@ type Inner<T> = core_::OnceValue<'static, T, Linux>;
 /// let once = OnceValue::new()?;
 /// assert_eq!(once.get(), None);
 /// let child = Process::spawn(seed, once.clone())?;
-/// assert_eq!(*once.wait(), child.join()?);
+/// assert_eq!(*once.wait()?, child.join()?);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 pub struct OnceValue<T: Element>(Mapped<Inner<T>>);
@@ -159,14 +159,21 @@ impl<T: Element> OnceValue<T> {
         self.0.view().set_until(deadline::after(timeout), value)
     }
 
-    /// Waits until somebody has made the value. A thread that waits in its own initialiser waits for ever.
-    pub fn wait(&self) -> &T {
+    /// Waits until somebody has made the value.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::WouldDeadlock`] when the calling thread is making it.
+    pub fn wait(&self) -> Result<&T, Refused> {
         self.0.view().wait()
     }
 
-    /// Waits until somebody has made the value, but not longer than `timeout`.
-    #[must_use]
-    pub fn wait_timeout(&self, timeout: Duration) -> Option<&T> {
+    /// As [`wait`](Self::wait), but no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](Self::wait), and [`Refused::TimedOut`].
+    pub fn wait_timeout(&self, timeout: Duration) -> Result<&T, Refused> {
         self.0.view().wait_until(deadline::after(timeout))
     }
 }

@@ -103,7 +103,7 @@ impl Baton for Value<u64> {
     }
 
     fn take(&self, me: usize) {
-        self.wait_while(|turn| *turn != me as u64);
+        self.wait_while(|turn| *turn != me as u64).unwrap();
     }
 }
 
