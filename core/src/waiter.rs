@@ -242,7 +242,10 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 continue;
             }
             self.os.step("claim: owner found dead");
-            if !entry.waiting {
+            // Relaxed: what the dead stored is visible. It may have given the claim back before it ended, after the row
+            // was copied; nobody else can have taken the row since.
+            let word = self.table.rows[row].owner.load(Ordering::Relaxed);
+            if Owner::from_bits(word) == owner && !entry.waiting {
                 self.rule.died(&entry.claim, owner);
                 self.os.step("claim: death noted");
             }

@@ -2,7 +2,7 @@
 
 use loom::{sync::Arc, thread};
 use multiproc_core::{
-    Claim, FOREVER, Holders, Owner, Rule,
+    Claim, FOREVER, Holders, NOW, Owner, Refused, Rule,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -103,5 +103,30 @@ fn the_claim_of_the_dead_is_noted_before_the_next_is_granted() {
             .unwrap();
         assert_eq!(rule.0.load(Ordering::Relaxed), 1);
         table.release(&survivor, held);
+    });
+}
+
+#[test]
+fn the_claim_of_one_who_gave_it_back_and_ended_is_not_taken_for_that_of_the_dead() {
+    model(3, || {
+        let shared = table();
+        let [first, second] = processes();
+        let ending = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (table, rule, _) = &*shared;
+                let held = table.acquire(&first, claim(true, 0, 5), rule, FOREVER);
+                table.release(&first, held.unwrap());
+                first.die();
+            })
+        };
+        let (table, rule, _) = &*shared;
+        // Asks at once whether those in the way live.
+        match table.acquire(&second, claim(true, 4, 9), rule, NOW) {
+            Ok(held) => assert!(table.release(&second, held)),
+            Err(why) => assert_eq!(why, Refused::TimedOut),
+        }
+        ending.join().unwrap();
+        assert_eq!(rule.0.load(Ordering::Relaxed), 0, "nobody died with a claim");
     });
 }
