@@ -1,4 +1,4 @@
-//! What happens to locks, values and arrays when processes stop, fork, exec, leak, starve or move house. The line above each
+//! What happens to everything that is shared when processes stop, fork, exec, leak, starve or move house. The line above each
 //! test has the number of its fault in the list of promises. Kills at every step are in `kill_steps`.
 
 mod common;
@@ -33,6 +33,8 @@ mod stopped;
 mod subject;
 #[path = "faults/survivors.rs"]
 mod survivors;
+#[path = "faults/waits.rs"]
+mod waits;
 
 use std::process::ExitCode;
 
@@ -96,7 +98,14 @@ fn main() -> ExitCode {
             an_opener_killed_while_burying_leaves_it_to_the_next;
         signals:
             a_thousand_signals_a_second_move_no_deadline,
+            a_thousand_signals_a_second_move_no_deadline_of_what_nobody_owns,
             a_thousand_signals_a_second_hide_no_death;
+        waits:
+            who_is_stopped_before_waking_others_holds_up_nobody,
+            who_is_stopped_while_giving_a_permit_back_has_given_it,
+            a_stopped_party_of_a_barrier_is_waited_for_and_not_taken_for_dead,
+            a_fork_child_that_comes_out_of_the_action_of_a_barrier_is_no_party,
+            barriers_are_as_new_and_events_stay_set_when_nobody_was_left;
         deadlocks:
             asking_for_what_one_holds_would_deadlock_unless_it_is_reentrant,
             updating_a_value_while_holding_it_would_deadlock,

@@ -17,6 +17,7 @@ use crate::{
     flag::Flag,
     roles,
     subject::{Objects, SOON, SUBJECTS, Told},
+    waits::{TIMED_WAITS, ends_in_time},
 };
 
 /// Runs `body` in a new process in a new namespace of this kind, as its first one; `offsets` are those of the clocks,
@@ -167,6 +168,9 @@ pub fn timed_waits_are_exact_where_the_clock_is_shifted() {
 /// A process whose clock shows another time than that of the rest of the machine.
 pub fn shifted_clock(_: &str) {
     const TIMEOUT: Duration = Duration::from_millis(250);
+    for (what, wait) in TIMED_WAITS {
+        ends_in_time(what, wait, TIMEOUT);
+    }
     for subject in SUBJECTS {
         let objects = Objects::new();
         let release = Flag::new();

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Goes on in this process and in a copy of it, where it returns `true`.
-fn fork() -> bool {
+pub fn fork() -> bool {
     // SAFETY: these tests have one thread.
     match unsafe { libc::fork() } {
         -1 => panic!("fork: {}", io::Error::last_os_error()),
@@ -29,7 +29,7 @@ fn fork() -> bool {
 }
 
 /// Ends this process, and runs nothing of what it has from its parent.
-fn leave() -> ! {
+pub fn leave() -> ! {
     // SAFETY: no memory is involved.
     unsafe { libc::_exit(0) }
 }

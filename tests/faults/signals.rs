@@ -15,6 +15,7 @@ use crate::{
     flag::Flag,
     observe::kill,
     subject::{FOREVER, SOON, Told},
+    waits::{TIMED_WAITS, ends_in_time},
 };
 
 /// Raised by each signal that this process gets.
@@ -44,9 +45,10 @@ fn interrupt() {
     must(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()) });
 }
 
+const TIMEOUT: Duration = Duration::from_millis(300);
+
 /// Fault 36.
 pub fn a_thousand_signals_a_second_move_no_deadline() {
-    const TIMEOUT: Duration = Duration::from_millis(300);
     for_each_subject(|subject, objects| {
         let _guard = objects.hold(subject);
         let signals = Flag::new();
@@ -63,10 +65,25 @@ pub fn a_thousand_signals_a_second_move_no_deadline() {
     });
 }
 
+/// Fault 36.
+pub fn a_thousand_signals_a_second_move_no_deadline_of_what_nobody_owns() {
+    for (what, wait) in TIMED_WAITS {
+        let signals = Flag::new();
+        let waiter = forked(|| {
+            SIGNALS.get_or_init(|| signals);
+            interrupt();
+            ends_in_time(what, wait, TIMEOUT);
+        });
+        waiter.join().unwrap();
+        assert!(signals.count() > 10, "{} signals", signals.count());
+    }
+}
+
 /// The steps before a sleep.
-const SLEEPS: [&str; 2] = [
+const SLEEPS: [&str; 3] = [
     "lock: about to sleep",
     "claim: about to let go of the table",
+    "permits: about to sleep",
 ];
 /// How many of those this process has made.
 static SLEPT: AtomicU64 = AtomicU64::new(0);

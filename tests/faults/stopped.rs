@@ -24,7 +24,7 @@ static PASSES: AtomicU64 = AtomicU64::new(0);
 static STOP_AT: Mutex<&str> = Mutex::new("");
 
 /// Makes this process stop at the step `at`, any one if that is empty, after it has passed there `passes` times.
-fn stop_at(at: &'static str, passes: u64) {
+pub fn stop_at(at: &'static str, passes: u64) {
     *STOP_AT.lock().unwrap() = at;
     PASSES.store(passes, Ordering::Relaxed);
     multiproc::__set_step_hook(Some(|at| {
@@ -35,7 +35,7 @@ fn stop_at(at: &'static str, passes: u64) {
     }));
 }
 
-fn is_stopped(pid: u32) -> bool {
+pub fn is_stopped(pid: u32) -> bool {
     is_in_state(pid, "T")
 }
 

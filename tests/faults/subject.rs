@@ -8,8 +8,9 @@ use std::{
 };
 
 use multiproc::{
-    Array, Cause, ClaimError, Create, Error, LockError, Mutex, MutexGuard, Open, ReentrantMutex,
-    ReentrantMutexGuard, Segment, Value, ValueGuard, WriteGuard,
+    Array, Cause, ClaimError, Counter, Create, Error, LockError, Mutex, MutexGuard, Open, Permit,
+    ReentrantMutex, ReentrantMutexGuard, Refused, RwLock, RwLockWriteGuard, Segment, Semaphore,
+    Value, ValueGuard, WriteGuard,
 };
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +25,21 @@ pub const SOON: Duration = Duration::from_secs(10);
 pub enum Subject {
     Mutex,
     Reentrant,
+    /// To write.
+    RwLock,
     Value,
     Array,
+    /// Its only permit.
+    Semaphore,
 }
 
-pub const SUBJECTS: [Subject; 4] = [
+pub const SUBJECTS: [Subject; 6] = [
     Subject::Mutex,
     Subject::Reentrant,
+    Subject::RwLock,
     Subject::Value,
     Subject::Array,
+    Subject::Semaphore,
 ];
 
 /// The range that is claimed of the array.
@@ -55,15 +62,18 @@ impl Subject {
     /// What the next to take it is told after the death of process `pid`, which held it.
     pub fn after_death(self, pid: u32) -> Told {
         match self {
-            Subject::Mutex | Subject::Reentrant | Subject::Array => Told::Died(pid),
-            Subject::Value => Told::Sound,
+            Subject::Mutex | Subject::Reentrant | Subject::RwLock | Subject::Array => {
+                Told::Died(pid)
+            }
+            Subject::Value | Subject::Semaphore => Told::Sound,
         }
     }
 
-    /// What a thread is told that asks for what it holds.
+    /// What a thread is told that asks for what it holds. It waits for permits: anybody may release some.
     pub fn when_held_already(self) -> Told {
         match self {
             Subject::Reentrant => Told::Sound,
+            Subject::Semaphore => Told::TimedOut,
             _ => Told::WouldDeadlock,
         }
     }
@@ -72,8 +82,14 @@ impl Subject {
 pub enum Guard<'a> {
     Mutex(MutexGuard<'a, u64>),
     Reentrant(ReentrantMutexGuard<'a, u64>),
+    RwLock(RwLockWriteGuard<'a, u64>),
     Value(ValueGuard<'a, u64>),
     Array(WriteGuard<'a, u64>),
+    Semaphore {
+        _permit: Permit<'a>,
+        /// What is counted under it.
+        count: &'a Counter,
+    },
 }
 
 impl Guard<'_> {
@@ -81,8 +97,12 @@ impl Guard<'_> {
         match self {
             Guard::Mutex(guard) => **guard += 1,
             Guard::Reentrant(guard) => guard.set(guard.get() + 1),
+            Guard::RwLock(guard) => **guard += 1,
             Guard::Value(guard) => **guard += 1,
             Guard::Array(guard) => guard[0] += 1,
+            Guard::Semaphore { count, .. } => {
+                count.add(1);
+            }
         }
     }
 
@@ -90,8 +110,10 @@ impl Guard<'_> {
         match self {
             Guard::Mutex(guard) => **guard,
             Guard::Reentrant(guard) => guard.get(),
+            Guard::RwLock(guard) => **guard,
             Guard::Value(guard) => **guard,
             Guard::Array(guard) => guard[0],
+            Guard::Semaphore { count, .. } => count.get(),
         }
     }
 }
@@ -101,11 +123,26 @@ impl Guard<'_> {
 pub struct Objects {
     pub mutex: Mutex<u64>,
     pub reentrant: ReentrantMutex<u64>,
+    pub rwlock: RwLock<u64>,
     pub value: Value<u64>,
     pub array: Array<u64>,
+    pub semaphore: Semaphore,
+    /// What is counted under the semaphore.
+    pub count: Counter,
 }
 
 impl Objects {
+    /// What is asked of [`create`](Objects::create) and [`open`](Objects::open).
+    pub const NAMES: [&str; 7] = [
+        "mutex",
+        "reentrant",
+        "rwlock",
+        "value",
+        "array",
+        "semaphore",
+        "count",
+    ];
+
     pub fn new() -> Objects {
         Objects::create(|_| Create::anonymous()).unwrap()
     }
@@ -115,8 +152,11 @@ impl Objects {
         Ok(Objects {
             mutex: Mutex::create(place("mutex"), 0)?,
             reentrant: ReentrantMutex::create(place("reentrant"), 0)?,
+            rwlock: RwLock::create(place("rwlock"), 0)?,
             value: Value::create(place("value"), 0)?,
             array: Array::create(place("array"), 10)?,
+            semaphore: Semaphore::create(place("semaphore"), 1)?,
+            count: Counter::create(place("count"), 0)?,
         })
     }
 
@@ -124,26 +164,24 @@ impl Objects {
         Ok(Objects {
             mutex: Mutex::open(place("mutex"))?,
             reentrant: ReentrantMutex::open(place("reentrant"))?,
+            rwlock: RwLock::open(place("rwlock"))?,
             value: Value::open(place("value"))?,
             array: Array::open(place("array"))?,
+            semaphore: Semaphore::open(place("semaphore"))?,
+            count: Counter::open(place("count"))?,
         })
     }
 
     /// Takes it, sound or poisoned, and says what one was told.
     pub fn take(&self, subject: Subject, timeout: Duration) -> (Option<Guard<'_>>, Told) {
         match subject {
-            Subject::Mutex => {
-                let (guard, told) = of_lock(self.mutex.lock_timeout(timeout));
-                (guard.map(Guard::Mutex), told)
-            }
-            Subject::Reentrant => {
-                let (guard, told) = of_lock(self.reentrant.lock_timeout(timeout));
-                (guard.map(Guard::Reentrant), told)
-            }
-            Subject::Value => {
-                let (guard, told) = of_lock(self.value.lock_timeout(timeout));
-                (guard.map(Guard::Value), told)
-            }
+            Subject::Mutex => guarded(of_lock(self.mutex.lock_timeout(timeout)), Guard::Mutex),
+            Subject::Reentrant => guarded(
+                of_lock(self.reentrant.lock_timeout(timeout)),
+                Guard::Reentrant,
+            ),
+            Subject::RwLock => guarded(of_lock(self.rwlock.write_timeout(timeout)), Guard::RwLock),
+            Subject::Value => guarded(of_lock(self.value.lock_timeout(timeout)), Guard::Value),
             Subject::Array => {
                 let (guard, told) = of_claim(self.array.write_timeout(RANGE, timeout));
                 if let (Some(guard), Told::Died(_)) = (&guard, told) {
@@ -153,8 +191,27 @@ impl Objects {
                         "not exactly what was claimed: {poisoned:?}"
                     );
                 }
-                (guard.map(Guard::Array), told)
+                guarded((guard, told), Guard::Array)
             }
+            Subject::Semaphore => {
+                let permit = of_permit(self.semaphore.acquire_timeout(timeout));
+                guarded(permit, |_permit| Guard::Semaphore {
+                    _permit,
+                    count: &self.count,
+                })
+            }
+        }
+    }
+
+    /// Takes it if that can be done now, and gives it back.
+    pub fn told_at_once(&self, subject: Subject) -> Told {
+        match subject {
+            Subject::Mutex => of_lock(self.mutex.try_lock()).1,
+            Subject::Reentrant => of_lock(self.reentrant.try_lock()).1,
+            Subject::RwLock => of_lock(self.rwlock.try_write()).1,
+            Subject::Value => of_lock(self.value.try_lock()).1,
+            Subject::Array => of_claim(self.array.try_write(RANGE)).1,
+            Subject::Semaphore => of_permit(self.semaphore.try_acquire()).1,
         }
     }
 
@@ -186,10 +243,19 @@ impl Objects {
         match subject {
             Subject::Mutex => self.mutex.segment(),
             Subject::Reentrant => self.reentrant.segment(),
+            Subject::RwLock => self.rwlock.segment(),
             Subject::Value => self.value.segment(),
             Subject::Array => self.array.segment(),
+            Subject::Semaphore => self.semaphore.segment(),
         }
     }
+}
+
+fn guarded<'a, G>(
+    (guard, told): (Option<G>, Told),
+    subject: impl FnOnce(G) -> Guard<'a>,
+) -> (Option<Guard<'a>>, Told) {
+    (guard.map(subject), told)
 }
 
 fn of_cause(cause: Cause) -> Told {
@@ -227,6 +293,16 @@ pub fn of_claim<G>(result: Result<G, ClaimError<G>>) -> (Option<G>, Told) {
         Err(ClaimError::WouldBlock) => (None, Told::WouldBlock),
         Err(ClaimError::WouldDeadlock) => (None, Told::WouldDeadlock),
         Err(ClaimError::NoIdentity) => (None, Told::NoIdentity),
+        Err(_) => (None, Told::Other),
+    }
+}
+
+/// As [`of_lock`].
+fn of_permit(result: Result<Permit<'_>, Refused>) -> (Option<Permit<'_>>, Told) {
+    match result {
+        Ok(permit) => (Some(permit), Told::Sound),
+        Err(Refused::TimedOut) => (None, Told::TimedOut),
+        Err(Refused::NoIdentity) => (None, Told::NoIdentity),
         Err(_) => (None, Told::Other),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     common::{STUCK, asleep, forked, kill_self, wait_until},
     copies::{for_each_subject, holding},
     observe::kill,
-    subject::{FOREVER, SOON, Subject, of_claim, of_lock},
+    subject::{FOREVER, SOON},
 };
 
 /// Fault 1. Fault 12.
@@ -67,12 +67,7 @@ pub fn who_does_not_wait_takes_over_from_the_dead() {
     for_each_subject(|subject, objects| {
         let owner = holding(objects, subject);
         kill(&owner);
-        let told = match subject {
-            Subject::Mutex => of_lock(objects.mutex.try_lock()).1,
-            Subject::Reentrant => of_lock(objects.reentrant.try_lock()).1,
-            Subject::Value => of_lock(objects.value.try_lock()).1,
-            Subject::Array => of_claim(objects.array.try_write(5..)).1,
-        };
+        let told = objects.told_at_once(subject);
         assert_eq!(told, subject.after_death(owner.pid()));
     });
 }

@@ -127,6 +127,10 @@ fn the_claim_of_one_who_gave_it_back_and_ended_is_not_taken_for_that_of_the_dead
             Err(why) => assert_eq!(why, Refused::TimedOut),
         }
         ending.join().unwrap();
-        assert_eq!(rule.0.load(Ordering::Relaxed), 0, "nobody died with a claim");
+        assert_eq!(
+            rule.0.load(Ordering::Relaxed),
+            0,
+            "nobody died with a claim"
+        );
     });
 }
