@@ -22,6 +22,8 @@ mod once;
 mod reentrant;
 #[path = "methods/rwlocks.rs"]
 mod rwlocks;
+#[path = "methods/semaphores.rs"]
+mod semaphores;
 #[path = "methods/travel.rs"]
 mod travel;
 #[path = "methods/waits.rs"]
@@ -117,6 +119,14 @@ fn main() -> ExitCode {
             a_wait_for_a_change_ends_at_its_deadline,
             who_waits_for_a_value_needs_no_lock_and_sees_nothing_before_it_is_published,
             the_death_of_who_changes_a_value_holds_up_nobody_who_waits;
+        semaphores:
+            never_more_than_the_permits_are_held_at_once,
+            several_permits_are_taken_at_once_or_not_at_all,
+            held_permits_can_be_tried_and_waited_for,
+            what_is_made_is_taken_once,
+            a_bounded_semaphore_is_not_released_too_often,
+            permits_of_the_killed_come_back,
+            a_killed_waiter_takes_nothing_along;
         travel:
             objects_are_found_by_name_and_in_files,
             objects_travel_however_deep_in_arguments,

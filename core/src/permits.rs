@@ -146,16 +146,16 @@ impl Permits {
         if u64::from(count) > self.most.load(Ordering::Relaxed) {
             return Err(Refused::TooManyPermits);
         }
-        let taken = self.tally.lock.lock_table(os, until)?;
-        let view = self.look(taken.me, 0);
-        match view.row_for(count) {
+        let me = self.tally.lock(os, until)?;
+        let row = match self.look(os, me, 0).row_for(count) {
             Some(row) => {
-                let held = self.enter(os, row, taken.me, count);
-                self.tally.lock.unlock_mine(os, taken.me);
-                Ok(held)
+                self.enter(os, row, me, count);
+                self.tally.unlock(os, me);
+                row
             }
-            None => self.take_contended(os, count, until, taken.me),
-        }
+            None => self.take_contended(os, count, until, me)?,
+        };
+        Ok(HeldPermits { me, row, count })
     }
 
     /// Counts what is free, and leaves `marks` in every word that changes when more is. The caller has the table lock.
@@ -163,8 +163,9 @@ impl Permits {
     /// The total comes last: [`forget`](Self::forget) makes it smaller before it makes a row smaller, so between the two
     /// too few are counted, never too many.
     #[inline]
-    fn look(&self, me: Owner, marks: u64) -> View {
+    fn look<O: Os>(&self, os: &O, me: Owner, marks: u64) -> View {
         let sum = self.tally.sum(me, marks);
+        os.step("permits: rows counted, total not yet");
         let total = Marked::mark(&self.total, marks);
         View {
             free: total.number().saturating_sub(sum.held),
@@ -174,13 +175,12 @@ impl Permits {
 
     /// Enters `count` permits for `me` in the `row` that a look has found.
     #[inline]
-    fn enter<O: Os>(&self, os: &O, row: usize, me: Owner, count: u32) -> HeldPermits {
+    fn enter<O: Os>(&self, os: &O, row: usize, me: Owner, count: u32) {
         self.tally.add(os, row, me, count.into());
         os.step("permits: taken");
-        HeldPermits { me, row, count }
     }
 
-    /// As [`take`](Self::take) when it could not be done at once. The caller has the table lock.
+    /// As [`take`](Self::take) when it could not be done at once: returns the row. The caller has the table lock.
     #[cold]
     #[inline(never)]
     fn take_contended<O: Os>(
@@ -189,7 +189,7 @@ impl Permits {
         count: u32,
         until: u64,
         me: Owner,
-    ) -> Result<HeldPermits, Refused> {
+    ) -> Result<usize, Refused> {
         let mut marks = if count == 1 { WAITERS } else { WAITERS | MANY };
         let mut slices = Slices::new();
         // Whether this caller may owe others a wake-up: it had one, or found permits of the dead.
@@ -201,7 +201,7 @@ impl Permits {
             let now = os.now();
             let late = now >= until;
             // Who has not slept and will not leaves no marks: they would cost the holders a wake-up of nobody.
-            let view = self.look(me, if late && !owes { 0 } else { marks });
+            let view = self.look(os, me, if late && !owes { 0 } else { marks });
             let row = view.row_for(count);
             if row.is_none() && (late || slices.is_over(now)) && self.tally.sweep(os, me) {
                 owes = true;
@@ -212,14 +212,16 @@ impl Permits {
                 marks |= MANY;
                 continue;
             }
-            let held = row.map(|row| self.enter(os, row, me, count));
+            if let Some(row) = row {
+                self.enter(os, row, me, count);
+            }
             os.step("permits: about to let go of the table");
-            self.tally.lock.unlock_mine(os, me);
-            if let Some(held) = held {
+            self.tally.unlock(os, me);
+            if let Some(row) = row {
                 if owes && view.free > u64::from(count) {
                     self.pass_on(os);
                 }
-                return Ok(held);
+                return Ok(row);
             }
             if late {
                 if owes {
@@ -231,7 +233,7 @@ impl Permits {
             slices.sleep(os, &self.turn, turn, now, until);
             owes = true;
             os.step("permits: awake");
-            if let Err(why) = self.tally.lock.lock_table(os, until) {
+            if let Err(why) = self.tally.lock(os, until) {
                 self.pass_on(os);
                 return Err(why);
             }
@@ -351,10 +353,10 @@ impl Permits {
     ///
     /// [`Refused::NoIdentity`]: they are counted under the table lock.
     pub fn free<O: Os>(&self, os: &O) -> Result<u32, Refused> {
-        let taken = self.tally.lock.lock_table(os, FOREVER)?;
-        let buried = self.tally.sweep(os, taken.me);
-        let free = self.look(taken.me, 0).free;
-        self.tally.lock.unlock_mine(os, taken.me);
+        let me = self.tally.lock(os, FOREVER)?;
+        let buried = self.tally.sweep(os, me);
+        let free = self.look(os, me, 0).free;
+        self.tally.unlock(os, me);
         if buried {
             self.pass_on(os);
         }

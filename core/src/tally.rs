@@ -16,7 +16,7 @@
 
 use crate::{
     atomic::{AtomicU64, Ordering},
-    lock::Lock,
+    lock::{Lock, Refused},
     os::{Os, is_dead},
     owner::Owner,
 };
@@ -94,7 +94,7 @@ struct Row {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Tally {
-    pub lock: Lock,
+    lock: Lock,
     high: AtomicU64,
     rows: [Row; HOLDERS],
 }
@@ -129,7 +129,29 @@ impl Tally {
         self.lock.reset();
     }
 
+    /// Takes the table lock; returns who the caller is.
+    #[inline]
+    pub fn lock<O: Os>(&self, os: &O, until: u64) -> Result<Owner, Refused> {
+        match self.lock.lock_free(os) {
+            Some(taken) => Ok(taken.me),
+            None => self.lock_contended(os, until),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_contended<O: Os>(&self, os: &O, until: u64) -> Result<Owner, Refused> {
+        self.lock.lock_table(os, until).map(|taken| taken.me)
+    }
+
+    /// Gives the table lock back that `me`, the caller, has taken.
+    #[inline]
+    pub fn unlock<O: Os>(&self, os: &O, me: Owner) {
+        self.lock.unlock_mine(os, me);
+    }
+
     /// The rows that may be in use.
+    #[inline]
     fn known(&self) -> impl Iterator<Item = (usize, &Row)> {
         // Relaxed: written under the table lock; who looks without it gets a rough answer. Foreign bytes may say anything.
         let high = self.high.load(Ordering::Relaxed).min(HOLDERS as u64);

@@ -189,6 +189,46 @@ fn a_woken_taker_that_dies_strands_nobody() {
 }
 
 #[test]
+fn who_is_killed_between_giving_back_and_waking_strands_nobody() {
+    for at in [
+        "permits: given back, marks not yet removed",
+        "permits: marks removed from the row",
+        "permits: marks removed",
+        "permits: turn changed, nobody woken yet",
+    ] {
+        model(3, move || {
+            let [victim, others @ ..] = processes::<3>();
+            let permits = Arc::new(Permits::new(1, MANY));
+            let held = permits.take(&victim, 1, FOREVER).unwrap();
+            let waiting = others.map(|os| taking(&permits, os, 1));
+            let killed = victim.killed_at(at, |victim| {
+                permits.give_back(victim, held);
+            });
+            if !killed {
+                // Nobody sleeps yet, or nobody any more: time is to pass for them, too.
+                victim.die();
+            }
+            join(waiting);
+        });
+    }
+}
+
+#[test]
+fn who_is_killed_while_forgetting_has_forgotten() {
+    model(3, || {
+        let [victim, survivor] = processes();
+        let permits = Permits::new(2, MANY);
+        let held = permits.take(&victim, 1, FOREVER).unwrap();
+        assert!(
+            victim.killed_at("permits: forgotten, still held", |victim| {
+                permits.forget(victim, held);
+            })
+        );
+        assert_eq!((permits.total(), permits.free(&survivor)), (1, Ok(1)));
+    });
+}
+
+#[test]
 fn what_is_released_is_seen_by_who_takes_it() {
     model(5, || {
         let [maker, taker] = processes();
