@@ -12,8 +12,8 @@ use core::{
 };
 
 use multiproc_core::{
-    Array, AtomicArray, Counter, Liveness, Mutex, OnceValue, Origin, Os, Owner, ReentrantMutex,
-    Region, RwLock, RwLockWriteGuard, ShardedCounter, Value, Wait,
+    Array, AtomicArray, BoundedSemaphore, Counter, Liveness, Mutex, OnceValue, Origin, Os, Owner,
+    ReentrantMutex, Region, RwLock, RwLockWriteGuard, ShardedCounter, Value, Wait,
 };
 
 /// One process with one thread: it never waits.
@@ -82,6 +82,12 @@ fn use_all() -> Option<()> {
     *guard = 2;
     let guards = (RwLockWriteGuard::downgrade(guard), lock.read().ok()?);
     (*guards.0 == 2 && *guards.1 == 2).then_some(())?;
+
+    // SAFETY: a layout that is no longer used makes room for the next.
+    let seats = unsafe { BoundedSemaphore::<Alone>::place(region, Alone, origin, 3) }.ok()?;
+    let two = seats.acquire_many(2).ok()?;
+    (two.count() == 2 && seats.value() == Ok(1) && seats.release(1).is_err()).then_some(())?;
+    drop(two);
 
     // SAFETY: a layout that is no longer used makes room for the next.
     let once = unsafe { OnceValue::<u64, Alone>::place(region, Alone, origin) }.ok()?;
