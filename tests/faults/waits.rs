@@ -46,15 +46,16 @@ pub const TIMED_WAITS: [(&str, TimedWait); 8] = [
     }),
     ("another value", |timeout| {
         let value = Value::new([0u64; 9]).unwrap();
-        let (_, how) = value.wait_timeout_while(timeout, |_| true);
+        let (_, how) = value.wait_timeout_while(timeout, |_| true).unwrap();
         how.timed_out()
     }),
     ("a value that is made", |timeout| {
         let value = OnceValue::<u64>::new().unwrap();
-        value.wait_timeout(timeout).is_none()
+        value.wait_timeout(timeout).unwrap_err().is_timeout()
     }),
     ("what is done once", |timeout| {
-        !Once::new().unwrap().wait_timeout(timeout)
+        let once = Once::new().unwrap();
+        once.wait_timeout(timeout).unwrap_err().is_timeout()
     }),
     ("a permit", |timeout| {
         let semaphore = Semaphore::new(0).unwrap();
@@ -116,11 +117,11 @@ pub fn who_is_stopped_before_waking_others_holds_up_nobody() {
     stopped_before_waking("barrier: state changed, nobody woken", meet, meet);
 
     let value = Value::new(0u64).unwrap();
-    let see = || assert_eq!(value.wait_while(|n| *n == 0), 1);
+    let see = || assert_eq!(value.wait_while(|n| *n == 0), Ok(1));
     stopped_before_waking("value: published", see, || value.set(1).unwrap());
 
     let once = OnceValue::new().unwrap();
-    let see = || assert_eq!(once.wait(), &1);
+    let see = || assert_eq!(once.wait(), Ok(&1));
     let make = || assert_eq!(once.set(1), Ok(true));
     stopped_before_waking("once: published, nobody woken", see, make);
 
