@@ -20,7 +20,7 @@ pub const STUCK: Duration = Duration::from_secs(30);
 
 /// Runs tests one after the other, those whose name contains the first argument that is not an option, and says what
 /// came of them as cargo's own harness does.
-pub fn run(tests: &[(&str, fn())]) -> ExitCode {
+pub fn run(tests: &[Test<'_>]) -> ExitCode {
     let Some(chosen) = chosen(tests) else {
         return ExitCode::SUCCESS;
     };
@@ -32,7 +32,7 @@ pub fn run(tests: &[(&str, fn())]) -> ExitCode {
 }
 
 /// As [`run`], up to so many tests at once, each in a copy of this process.
-pub fn run_at_once(at_once: usize, tests: &[(&str, fn())]) -> ExitCode {
+pub fn run_at_once(at_once: usize, tests: &[Test<'_>]) -> ExitCode {
     let Some(mut chosen) = chosen(tests) else {
         return ExitCode::SUCCESS;
     };
@@ -55,8 +55,11 @@ pub fn run_at_once(at_once: usize, tests: &[(&str, fn())]) -> ExitCode {
     }
 }
 
+/// A test and its name.
+pub type Test<'a> = (&'a str, fn());
+
 /// The tests that were asked for; `None` when they are only to be listed, which is done.
-fn chosen<'a>(tests: &[(&'a str, fn())]) -> Option<Vec<(&'a str, fn())>> {
+fn chosen<'a>(tests: &[Test<'a>]) -> Option<Vec<Test<'a>>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let given = |option: &str| arguments.iter().any(|argument| argument == option);
     // Asked by cargo-nextest, which then runs each test in a process of its own. None is ever ignored.
