@@ -28,7 +28,7 @@ unsafe impl placed::Words for EventWord {
 /// `set` is seen by whoever finds the event set, waits for it, or [clears](Self::clear) it. Nobody owns an event: whoever is killed
 /// leaves it set or not.
 ///
-/// Who waits sleeps, and wakes itself every 100 ms (at first after 1 ms) to look whether somebody was killed between
+/// Who waits sleeps, and wakes itself every 100 ms (at first after 5 ms) to look whether somebody was killed between
 /// setting it and waking the sleepers. Setting is one exchange of a word, and a system call if somebody waits or a waiter
 /// was killed.
 pub struct Event<'m, O> {

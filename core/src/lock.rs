@@ -37,8 +37,10 @@ pub const FOREVER: u64 = u64::MAX;
 /// A deadline that has always passed: do not wait.
 pub const NOW: u64 = 0;
 
-/// The first sleep, in nanoseconds: a dead owner is usually found after it.
-const FIRST_SLICE: u64 = 1_000_000;
+/// The first sleep, in nanoseconds: a dead owner is usually found after it. Longer than the tick of most kernels (4 ms):
+/// a timer that would end before the next tick is set and taken back in the hardware with each sleep, which takes
+/// longer than the sleep itself where the hardware is a virtual machine.
+const FIRST_SLICE: u64 = 5_000_000;
 /// Every later sleep, in nanoseconds.
 const SLICE: u64 = 100_000_000;
 /// A sleep that nobody ends by a wake-up, in nanoseconds.

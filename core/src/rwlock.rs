@@ -67,7 +67,7 @@ impl Rule for ReadersShare<'_> {
 /// an error, until [`clear_poison`](RwLockWriteGuard::clear_poison).
 ///
 /// Locking takes and leaves the lock of a table and fills one row of it; unlocking is one exchange. Who waits wakes
-/// itself after a millisecond and then every 100 ms to see whether those in the way still live, and others pass one
+/// itself after 5 ms and then every 100 ms to see whether those in the way still live, and others pass one
 /// who died waiting at the end of such a slice.
 pub struct RwLock<'m, T, O> {
     pub(crate) words: &'m Words,

@@ -293,7 +293,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     ///
     /// It takes no lock and needs no identity. `pred` is called with a snapshot at once, after changes, and now and then in
     /// between; of several changes in quick succession it may see the last alone. Who waits costs those who change
-    /// the value two system calls each time, wakes itself after a millisecond and then every 100 ms to look, and so finds out
+    /// the value two system calls each time, wakes itself after 5 ms and then every 100 ms to look, and so finds out
     /// what somebody changed who was killed before he woke anybody.
     ///
     /// # Errors

@@ -164,7 +164,7 @@ impl<T: Element> Value<T> {
     /// It takes no lock and no process can hold it up. `pred` is called with a snapshot at once, after changes, and now
     /// and then in between; of several changes in quick succession it may see the last alone.
     ///
-    /// Who waits sleeps, but wakes itself after a millisecond and then every 100 ms to look: so it also finds out what
+    /// Who waits sleeps, but wakes itself after 5 ms and then every 100 ms to look: so it also finds out what
     /// somebody changed who was killed before he woke anybody. Changes cost two system calls more while somebody waits,
     /// and nothing otherwise.
     ///

@@ -40,7 +40,7 @@ type Inner = core_::Event<'static, Linux>;
 /// # Cost
 ///
 /// To set it is one exchange of a word, and a system call if somebody waits or a waiter was killed. To find it set is a load.
-/// Who waits sleeps, and wakes itself every 100 ms (at first after 1 ms) to look whether a process was killed
+/// Who waits sleeps, and wakes itself every 100 ms (at first after 5 ms) to look whether a process was killed
 /// between setting it and waking the sleepers.
 ///
 /// # In signal handlers

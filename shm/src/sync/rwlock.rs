@@ -50,7 +50,7 @@ type Writing<'a, T> = Result<RwLockWriteGuard<'a, T>, LockError<RwLockWriteGuard
 ///
 /// **Cost.** About that of two mutexes: a table of readers is changed under a lock of its own. Worth it when reading takes
 /// longer than that; what is small and read often is better off in a [`Value`](crate::Value). Who waits sleeps,
-/// but wakes itself after a millisecond and then every 100 ms to see whether those in the way still live.
+/// but wakes itself after 5 ms and then every 100 ms to see whether those in the way still live.
 pub struct RwLock<T: Element>(Mapped<Inner<T>>);
 
 view!(RwLock<T: Element>);
