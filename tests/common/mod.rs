@@ -21,7 +21,16 @@ pub const STUCK: Duration = Duration::from_secs(30);
 /// Runs tests one after the other, those whose name contains the first argument that is not an option, and says what
 /// came of them as cargo's own harness does.
 pub fn run(tests: &[Test<'_>]) -> ExitCode {
-    let Some(chosen) = chosen(tests) else {
+    run_given(&arguments(), tests)
+}
+
+fn arguments() -> Vec<String> {
+    std::env::args().skip(1).collect()
+}
+
+/// As [`run`], with these arguments instead of those of this process.
+pub fn run_given(arguments: &[String], tests: &[Test<'_>]) -> ExitCode {
+    let Some(chosen) = chosen(arguments, tests) else {
         return ExitCode::SUCCESS;
     };
     let mut verdict = Verdict::new();
@@ -33,7 +42,7 @@ pub fn run(tests: &[Test<'_>]) -> ExitCode {
 
 /// As [`run`], up to so many tests at once, each in a copy of this process.
 pub fn run_at_once(at_once: usize, tests: &[Test<'_>]) -> ExitCode {
-    let Some(mut chosen) = chosen(tests) else {
+    let Some(mut chosen) = chosen(&arguments(), tests) else {
         return ExitCode::SUCCESS;
     };
     let mut verdict = Verdict::new();
@@ -59,8 +68,7 @@ pub fn run_at_once(at_once: usize, tests: &[Test<'_>]) -> ExitCode {
 pub type Test<'a> = (&'a str, fn());
 
 /// The tests that were asked for; `None` when they are only to be listed, which is done.
-fn chosen<'a>(tests: &[Test<'a>]) -> Option<Vec<Test<'a>>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+fn chosen<'a>(arguments: &[String], tests: &[Test<'a>]) -> Option<Vec<Test<'a>>> {
     let given = |option: &str| arguments.iter().any(|argument| argument == option);
     // Asked by cargo-nextest, which then runs each test in a process of its own. None is ever ignored.
     if given("--list") {
