@@ -104,6 +104,7 @@ fn main() -> ExitCode {
             who_is_stopped_before_waking_others_holds_up_nobody,
             who_is_stopped_while_giving_a_permit_back_has_given_it,
             a_stopped_party_of_a_barrier_is_waited_for_and_not_taken_for_dead,
+            the_last_at_a_barrier_finds_out_who_died_waiting_there,
             a_fork_child_that_comes_out_of_the_action_of_a_barrier_is_no_party,
             barriers_are_as_new_and_events_stay_set_when_nobody_was_left;
         deadlocks:

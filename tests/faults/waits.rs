@@ -178,6 +178,34 @@ pub fn a_stopped_party_of_a_barrier_is_waited_for_and_not_taken_for_dead() {
     assert_eq!(first.join().unwrap(), Ok(()));
 }
 
+/// Fault 18.
+pub fn the_last_at_a_barrier_finds_out_who_died_waiting_there() {
+    for waiting in 1..4 {
+        let barrier = Barrier::new(waiting + 1).unwrap();
+        let begun = Instant::now();
+        let parties: Vec<_> = (0..waiting)
+            .map(|_| {
+                let party = forked(|| barrier.wait().is_ok());
+                wait_until(|| asleep(party.pid()));
+                party
+            })
+            .collect();
+        // The last before this one, so that nobody else watches it but the first.
+        let (victim, others) = parties.split_last().unwrap();
+        others.iter().for_each(|other| stop(other.pid()));
+        kill(victim);
+        // So long ago that it must ask.
+        wait_until(|| begun.elapsed() > Duration::from_millis(5));
+        let pid = victim.pid();
+        let died = BarrierError::Broken(BreakCause::PartyDied { pid });
+        assert_eq!(barrier.wait(), Err(died));
+        others.iter().for_each(|other| go_on(other.pid()));
+        for other in parties.into_iter().take(waiting - 1) {
+            assert!(!other.join().unwrap(), "let through");
+        }
+    }
+}
+
 /// Fault 5. Fault 43.
 pub fn a_fork_child_that_comes_out_of_the_action_of_a_barrier_is_no_party() {
     let barrier = Barrier::new(1).unwrap();
