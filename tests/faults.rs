@@ -7,6 +7,8 @@ mod flag;
 #[path = "common/observe.rs"]
 mod observe;
 
+#[path = "faults/barriers.rs"]
+mod barriers;
 #[path = "faults/copies.rs"]
 mod copies;
 #[path = "faults/crowds.rs"]
@@ -83,6 +85,9 @@ fn main() -> ExitCode {
             another_time_namespace_is_refused_by_name,
             a_child_in_another_namespace_can_take_no_lock_that_it_inherited,
             timed_waits_are_exact_where_the_clock_is_shifted;
+        barriers:
+            a_copy_of_the_last_party_that_panics_does_not_break_its_barrier,
+            who_runs_the_action_of_a_barrier_is_not_forked;
         once:
             a_fork_child_that_comes_out_of_an_initialiser_takes_what_its_parent_makes,
             a_fork_child_gives_what_it_has_made_when_its_parent_dies_over_it,

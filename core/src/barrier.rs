@@ -148,7 +148,8 @@ impl<'m, O: Os> Barrier<'m, O> {
     ///
     /// # Errors
     ///
-    /// [`BarrierError::Broken`] when the barrier is broken, or breaks meanwhile.
+    /// [`BarrierError::Broken`] when the barrier is broken, or breaks meanwhile; [`BarrierError::WouldDeadlock`] in an
+    /// action of this very barrier.
     pub fn wait(&self) -> Result<BarrierWaitResult, BarrierError> {
         self.wait_until_with(FOREVER, || ())
     }
@@ -163,7 +164,8 @@ impl<'m, O: Os> Barrier<'m, O> {
         self.wait_until_with(FOREVER, action)
     }
 
-    /// Goes through if all others are waiting; otherwise it does not come at all.
+    /// Goes through if all others are waiting; otherwise it does not come at all. It waits for none of them, and if a
+    /// process is stopped in the middle of its arrival, for no longer than 10 ms.
     ///
     /// # Errors
     ///
@@ -201,6 +203,12 @@ impl<'m, O: Os> Barrier<'m, O> {
     /// Breaks the barrier for all who wait and all who come, until it is [`reset`](Self::reset). Does not wait.
     pub fn abort(&self) {
         self.meeting.abort(&self.os);
+    }
+
+    /// Makes the barrier as new if it is broken; whether it was. Of several parties that were told that it is broken, one
+    /// mends it by this, and none disturbs those who wait at it again.
+    pub fn reset_if_broken(&self) -> bool {
+        self.meeting.reset_if_broken(&self.os)
     }
 
     /// Makes the barrier as new. Those who wait are told that it is [broken](BarrierError::Broken). Does not wait.

@@ -114,7 +114,7 @@ pub struct Taken {
 /// has its parent's, and leaves it behind when it dies. Multiplied (by Knuth's constant, which is odd, so that nothing is
 /// lost), since numbers of neighbouring threads and owners of neighbouring processes differ in few, low bits.
 #[inline]
-fn mark<O: Os>(os: &O, me: Owner) -> u64 {
+pub(crate) fn mark<O: Os>(os: &O, me: Owner) -> u64 {
     os.thread().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ me.to_bits()
 }
 

@@ -3,16 +3,17 @@
 //! The state is one word, so that a generation ends, or breaks, by one compare-exchange:
 //!
 //! ```text
-//!  63       40 39     34 33          2     1        0
-//! ┌───────────┬─────────┬─────────────┬────────┬─────────┐
-//! │ released  │ history │ generation  │ BROKEN │ WAITERS │
-//! └───────────┴─────────┴─────────────┴────────┴─────────┘
+//!  63       42 41     36 35          4 3     1       0
+//! ┌───────────┬─────────┬─────────────┬───────┬─────────┐
+//! │ released  │ history │ generation  │ break │ WAITERS │
+//! └───────────┴─────────┴─────────────┴───────┴─────────┘
 //! ```
 //!
-//! Whoever is slow to look still learns how his own generation ended, while others are many generations ahead:
-//! `released` counts how many have been released since the last reset (its greatest number: that many or more, or never
-//! reset), and `history` says of the last six which were reset, its lowest bit of the latest. Only of one who sleeps through
-//! more than six generations and a reset after his own is it not known; he is told of the reset.
+//! `break` is 0, or says why the generation is broken. Whoever is slow to look still learns how his own ended, while
+//! others are many generations ahead: `released` counts how many were released since the last reset (its greatest number:
+//! never reset; the one below it: that many or more), and `history` says of the last six which were reset, its lowest bit
+//! of the latest. Only of one who sleeps through more than six generations and a reset after his own is it not known; he
+//! is told of the reset.
 //!
 //! Invariants:
 //!
@@ -26,18 +27,19 @@ use core::{fmt, mem};
 
 use crate::{
     atomic::{AtomicU64, Ordering},
-    lock::{self, Lock, NOW, Refused, Slices, WAITERS},
+    lock::{self, Lock, NOW, Refused, Slices, WAITERS, mark},
     os::{Os, is_dead},
     owner::Owner,
 };
 
-/// In the state: somebody has died, given up or aborted.
-const BROKEN: u64 = 2;
-const GENERATION_SHIFT: u32 = 2;
-const HISTORY_SHIFT: u32 = 34;
+const BREAK_SHIFT: u32 = 1;
+/// The bits of a state that say why it is broken.
+const BREAK: u64 = 7 << BREAK_SHIFT;
+const GENERATION_SHIFT: u32 = 4;
+const HISTORY_SHIFT: u32 = 36;
 const HISTORY_LEN: u32 = RELEASED_SHIFT - HISTORY_SHIFT;
-const RELEASED_SHIFT: u32 = 40;
-const RELEASED_MAX: u64 = u64::MAX >> RELEASED_SHIFT;
+const RELEASED_SHIFT: u32 = 42;
+const NEVER_RESET: u64 = u64::MAX >> RELEASED_SHIFT;
 
 /// How long a generation may have been open before its last arrival asks whether all others still live, in
 /// nanoseconds. Asking takes a few microseconds for each.
@@ -62,22 +64,14 @@ pub enum BreakCause {
     Reset,
 }
 
-impl BreakCause {
-    // Odd numbers, which no owner has.
-    const TIMED_OUT: u64 = 1;
-    const PANICKED: u64 = 3;
-    const ABORTED: u64 = 5;
-
-    fn from_word(word: u64) -> BreakCause {
-        match word {
-            BreakCause::TIMED_OUT => BreakCause::TimedOut,
-            BreakCause::PANICKED => BreakCause::ActionPanicked,
-            0 | BreakCause::ABORTED => BreakCause::Aborted,
-            owner => BreakCause::PartyDied {
-                pid: Owner::from_bits(owner).pid(),
-            },
-        }
-    }
+/// Why a generation breaks, as it stands in the state.
+#[derive(Clone, Copy)]
+#[repr(u64)]
+enum Break {
+    Died = 1,
+    TimedOut = 2,
+    Panicked = 3,
+    Aborted = 4,
 }
 
 impl fmt::Display for BreakCause {
@@ -105,12 +99,14 @@ pub struct RendezvousWords {
     arrived: AtomicU64,
     /// When the first of them did.
     since: AtomicU64,
-    /// Why the barrier is broken; means something while it is.
-    cause: AtomicU64,
+    /// The party whose death broke the barrier; means something while that is why it is broken.
+    died: AtomicU64,
+    /// The mark of the thread that runs an action, as in a lock: it must not wait for itself.
+    actor: AtomicU64,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<RendezvousWords>() == 56);
+const _: () = assert!(size_of::<RendezvousWords>() == 64);
 
 impl RendezvousWords {
     /// Nobody has arrived, and `generation` generations have passed.
@@ -122,14 +118,23 @@ impl RendezvousWords {
             epoch: AtomicU64::new(generation.into()),
             arrived: AtomicU64::new(0),
             since: AtomicU64::new(0),
-            cause: AtomicU64::new(0),
+            died: AtomicU64::new(0),
+            actor: AtomicU64::new(0),
         }
     }
 
     /// Makes it new, when nobody else sees it or everybody is dead.
     pub(crate) fn reset(&self) {
         self.lock.reset();
-        for word in [&self.epoch, &self.arrived, &self.since, &self.cause] {
+        let RendezvousWords {
+            epoch,
+            arrived,
+            since,
+            died,
+            actor,
+            ..
+        } = self;
+        for word in [epoch, arrived, since, died, actor] {
             word.store(0, Ordering::Relaxed);
         }
         self.state.store(fresh(0), Ordering::Relaxed);
@@ -156,6 +161,8 @@ pub enum BarrierError {
     WouldBlock,
     /// The barrier is broken until it is reset; or it was reset while this party waited.
     Broken(BreakCause),
+    /// The calling thread runs the action for which all others wait.
+    WouldDeadlock,
     /// The system cannot tell who the calling process is: `/proc` cannot be read, or shows another PID namespace.
     NoIdentity,
 }
@@ -182,6 +189,12 @@ impl BarrierError {
         *self == BarrierError::WouldBlock
     }
 
+    /// Whether the calling thread would wait for itself.
+    #[must_use]
+    pub fn is_deadlock(&self) -> bool {
+        *self == BarrierError::WouldDeadlock
+    }
+
     /// Whether the barrier is broken, or was reset.
     #[must_use]
     pub fn is_broken(&self) -> bool {
@@ -197,6 +210,9 @@ impl fmt::Display for BarrierError {
             }
             BarrierError::WouldBlock => f.write_str("not all other parties are at the barrier"),
             BarrierError::Broken(cause) => write!(f, "the barrier is broken: {cause}"),
+            BarrierError::WouldDeadlock => {
+                f.write_str("this thread runs the action that all parties of the barrier wait for")
+            }
             BarrierError::NoIdentity => fmt::Display::fmt(&Refused::NoIdentity, f),
         }
     }
@@ -210,7 +226,7 @@ fn generation(state: u64) -> u32 {
 
 /// The state of a barrier that was never reset.
 fn fresh(generation: u32) -> u64 {
-    RELEASED_MAX << RELEASED_SHIFT | u64::from(generation) << GENERATION_SHIFT
+    NEVER_RESET << RELEASED_SHIFT | u64::from(generation) << GENERATION_SHIFT
 }
 
 fn released(state: u64) -> u64 {
@@ -222,9 +238,10 @@ fn next(state: u64, by_reset: bool) -> u64 {
     let generation = u64::from(generation(state).wrapping_add(1)) << GENERATION_SHIFT;
     let history = state >> HISTORY_SHIFT << 1 | u64::from(by_reset);
     let history = (history % (1 << HISTORY_LEN)) << HISTORY_SHIFT;
-    let released = match by_reset {
-        true => 0,
-        false => RELEASED_MAX.min(released(state) + 1),
+    let released = match released(state) {
+        _ if by_reset => 0,
+        NEVER_RESET => NEVER_RESET,
+        released => (NEVER_RESET - 1).min(released + 1),
     };
     released << RELEASED_SHIFT | history | generation
 }
@@ -232,7 +249,7 @@ fn next(state: u64, by_reset: bool) -> u64 {
 /// Whether the generation that ended `past` generations ago, from 1, was released and not reset.
 fn was_released(state: u64, past: u32) -> bool {
     let released = released(state);
-    if released == RELEASED_MAX || u64::from(past) <= released {
+    if released == NEVER_RESET || u64::from(past) <= released {
         return true;
     }
     past <= HISTORY_LEN && state >> HISTORY_SHIFT >> (past - 1) & 1 == 0
@@ -255,13 +272,9 @@ impl Rendezvous<'_> {
         if place + 1 < self.owners.len() {
             self.wait_for_release(os, mine, place, until)?;
         } else {
-            let on_unwind = BreakOnUnwind {
-                rendezvous: self,
-                os,
-                mine,
-            };
+            let acting = Acting::new(self, os, me, mine);
             action();
-            mem::forget(on_unwind);
+            acting.done();
             self.release(os, me, mine)?;
         }
         Ok(place)
@@ -289,7 +302,7 @@ impl Rendezvous<'_> {
             }
             let place = self.arrived();
             let missing = owners.len() - place;
-            let enters = state & BROKEN == 0 && missing > 0 && (missing == 1 || until != NOW);
+            let enters = state & BREAK == 0 && missing > 0 && (missing == 1 || until != NOW);
             if enters {
                 if place == 0 {
                     words.since.store(os.now(), Ordering::Relaxed);
@@ -305,11 +318,15 @@ impl Rendezvous<'_> {
             if enters {
                 return Ok((taken.me, mine, place));
             }
-            if state & BROKEN != 0 {
-                return Err(BarrierError::Broken(self.cause()));
+            if state & BREAK != 0 {
+                return Err(BarrierError::Broken(self.cause(state)));
             }
             if missing > 0 {
                 return Err(BarrierError::WouldBlock);
+            }
+            // Relaxed: a thread looks for its own mark.
+            if words.actor.load(Ordering::Relaxed) == mark(os, taken.me) {
+                return Err(BarrierError::WouldDeadlock);
             }
             // All are here, and the last of them is about to release them.
             self.wait_for_end(os, mine, until)?;
@@ -336,7 +353,7 @@ impl Rendezvous<'_> {
             for owner in self.owners {
                 let owner = Owner::from_bits(owner.load(Ordering::Relaxed));
                 if owner != asked && is_dead(os, owner) {
-                    self.break_open(os, mine, owner.to_bits());
+                    self.break_by_death(os, mine, owner);
                 }
                 asked = owner;
             }
@@ -361,7 +378,7 @@ impl Rendezvous<'_> {
         let before = || place.checked_sub(1).unwrap_or_else(last);
         match self.sleep(os, mine, before, until) {
             Some(state) => self.judge(state, mine),
-            None if self.break_open(os, mine, BreakCause::TIMED_OUT) => Err(BarrierError::TimedOut),
+            None if self.break_open(os, mine, Break::TimedOut) => Err(BarrierError::TimedOut),
             // It has ended, or was broken by another, in the very last moment. Acquire: as in `sleep`.
             None => self.judge(self.words.state.load(Ordering::Acquire), mine),
         }
@@ -371,7 +388,9 @@ impl Rendezvous<'_> {
     fn wait_for_end<O: Os>(&self, os: &O, mine: u32, until: u64) -> Result<(), BarrierError> {
         match self.sleep(os, mine, || self.owners.len() - 1, until) {
             None => Err(BarrierError::late(until)),
-            Some(state) if generation(state) == mine => Err(BarrierError::Broken(self.cause())),
+            Some(state) if generation(state) == mine => {
+                Err(BarrierError::Broken(self.cause(state)))
+            }
             Some(_) => Ok(()),
         }
     }
@@ -403,7 +422,7 @@ impl Rendezvous<'_> {
                     && is_dead(os, other)
                 {
                     os.step("barrier: party found dead");
-                    self.break_open(os, mine, other.to_bits());
+                    self.break_by_death(os, mine, other);
                     continue;
                 }
             }
@@ -428,27 +447,47 @@ impl Rendezvous<'_> {
     /// What a party of the generation `mine`, which is no longer open, is told.
     fn judge(&self, state: u64, mine: u32) -> Result<(), BarrierError> {
         match generation(state).wrapping_sub(mine) {
-            0 => Err(BarrierError::Broken(self.cause())),
+            0 => Err(BarrierError::Broken(self.cause(state))),
             past if was_released(state, past) => Ok(()),
             _ => Err(BarrierError::Broken(BreakCause::Reset)),
         }
     }
 
-    fn cause(&self) -> BreakCause {
-        // Relaxed: only told. It was stored before the state said so.
-        BreakCause::from_word(self.words.cause.load(Ordering::Relaxed))
+    fn cause(&self, state: u64) -> BreakCause {
+        const DIED: u64 = Break::Died as u64;
+        const TIMED_OUT: u64 = Break::TimedOut as u64;
+        const PANICKED: u64 = Break::Panicked as u64;
+        match (state & BREAK) >> BREAK_SHIFT {
+            DIED => {
+                // Relaxed: only told.
+                let owner = self.words.died.load(Ordering::Relaxed);
+                BreakCause::PartyDied {
+                    pid: Owner::from_bits(owner).pid(),
+                }
+            }
+            TIMED_OUT => BreakCause::TimedOut,
+            PANICKED => BreakCause::ActionPanicked,
+            _ => BreakCause::Aborted,
+        }
     }
 
     /// Breaks the generation `mine` if it is still open; whether it was.
-    fn break_open<O: Os>(&self, os: &O, mine: u32, cause: u64) -> bool {
+    fn break_open<O: Os>(&self, os: &O, mine: u32, why: Break) -> bool {
+        let why = (why as u64) << BREAK_SHIFT;
+        self.change(os, |state| is_open(state, mine).then_some(state | why))
+            .is_ok()
+    }
+
+    /// Breaks the generation `mine`, if it is still open, because of a party that died.
+    fn break_by_death<O: Os>(&self, os: &O, mine: u32, dead: Owner) {
+        // Relaxed: only a guess, so that another's name is not written over in vain.
         if !is_open(self.words.state.load(Ordering::Relaxed), mine) {
-            return false;
+            return;
         }
         // Relaxed: `change` orders it before the state.
-        self.words.cause.store(cause, Ordering::Relaxed);
-        os.step("barrier: cause noted");
-        self.change(os, |state| is_open(state, mine).then_some(state | BROKEN))
-            .is_ok()
+        self.words.died.store(dead.to_bits(), Ordering::Relaxed);
+        os.step("barrier: death noted");
+        self.break_open(os, mine, Break::Died);
     }
 
     /// Makes of the state what `to` makes of it, without `WAITERS`, and wakes all sleepers. The state itself is the
@@ -474,15 +513,15 @@ impl Rendezvous<'_> {
 
     /// Breaks the barrier for all who wait and all who come, until it is [`reset`](Self::reset).
     pub fn abort<O: Os>(&self, os: &O) {
-        if self.is_broken() {
-            return;
-        }
-        self.words
-            .cause
-            .store(BreakCause::ABORTED, Ordering::Relaxed);
-        os.step("barrier: cause noted");
-        // Always changes it, so there is no error.
-        let _ = self.change(os, |state| Some(state | BROKEN));
+        const ABORTED: u64 = (Break::Aborted as u64) << BREAK_SHIFT;
+        // No change is wanted, and so told as an error, where it is broken already.
+        let _ = self.change(os, |state| (state & BREAK == 0).then_some(state | ABORTED));
+    }
+
+    /// Makes the barrier as new if it is broken; whether it was.
+    pub fn reset_if_broken<O: Os>(&self, os: &O) -> bool {
+        self.change(os, |state| (state & BREAK != 0).then(|| next(state, true)))
+            .is_ok()
     }
 
     /// Makes the barrier as new; those who wait are told [`BreakCause::Reset`].
@@ -494,7 +533,7 @@ impl Rendezvous<'_> {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         // Relaxed: only told.
-        self.words.state.load(Ordering::Relaxed) & BROKEN != 0
+        self.words.state.load(Ordering::Relaxed) & BREAK != 0
     }
 
     /// How many have arrived and are waiting at this moment.
@@ -503,7 +542,7 @@ impl Rendezvous<'_> {
         // Acquire: pairs with the Release in `change`; a list of this generation is not older than it.
         let state = self.words.state.load(Ordering::Acquire);
         let epoch = self.words.epoch.load(Ordering::Acquire);
-        if state & BROKEN != 0 || epoch != generation(state).into() {
+        if state & BREAK != 0 || epoch != generation(state).into() {
             return 0;
         }
         self.arrived()
@@ -511,24 +550,56 @@ impl Rendezvous<'_> {
 }
 
 fn is_open(state: u64, mine: u32) -> bool {
-    generation(state) == mine && state & BROKEN == 0
+    generation(state) == mine && state & BREAK == 0
 }
 
-/// Breaks the barrier when the action of the last party unwinds.
-struct BreakOnUnwind<'a, O: Os> {
+/// The last party runs its action; dropping this, when that unwinds, breaks the barrier.
+struct Acting<'a, O: Os> {
     rendezvous: &'a Rendezvous<'a>,
     os: &'a O,
+    me: Owner,
     mine: u32,
 }
 
-impl<O: Os> Drop for BreakOnUnwind<'_, O> {
-    fn drop(&mut self) {
-        let BreakOnUnwind {
+impl<'a, O: Os> Acting<'a, O> {
+    fn new(rendezvous: &'a Rendezvous<'a>, os: &'a O, me: Owner, mine: u32) -> Self {
+        // Relaxed: only ever compared by a thread with its own mark.
+        rendezvous
+            .words
+            .actor
+            .store(mark(os, me), Ordering::Relaxed);
+        // What a guard is to those who ask before they fork.
+        os.guard_made();
+        Acting {
             rendezvous,
             os,
+            me,
             mine,
-        } = self;
-        rendezvous.break_open(*os, *mine, BreakCause::PANICKED);
+        }
+    }
+
+    /// The action has come to its end; whether by the party itself, and not by a copy of it made by a fork.
+    fn end(&self) -> bool {
+        let mine = self.os.is_me(self.me);
+        if mine {
+            self.os.guard_dropped();
+            self.rendezvous.words.actor.store(0, Ordering::Relaxed);
+        }
+        mine
+    }
+
+    fn done(self) {
+        self.end();
+        mem::forget(self);
+    }
+}
+
+impl<O: Os> Drop for Acting<'_, O> {
+    fn drop(&mut self) {
+        if self.end() {
+            self.rendezvous
+                .break_open(self.os, self.mine, Break::Panicked);
+        }
     }
 }
 
@@ -553,5 +624,11 @@ mod tests {
         assert!((1..=100).all(|past| was_released(state, past)));
         assert!(!was_released(state, 101), "the reset itself");
         assert!(!was_released(state, 102), "not known");
+
+        // As many as can be counted, and more.
+        let uncounted = next(state, reset) | (NEVER_RESET - 1) << RELEASED_SHIFT;
+        let state = end(uncounted, &[released; 9]);
+        let past = NEVER_RESET as u32;
+        assert!(was_released(state, past - 1) && !was_released(state, past));
     }
 }

@@ -149,6 +149,42 @@ pub fn an_action_that_panics_breaks_the_barrier(method: Method) {
     assert_eq!(told, all_told(BreakCause::ActionPanicked));
 }
 
+pub fn an_action_that_waits_for_its_own_end_would_deadlock(method: Method) {
+    let told = told(method, |barrier| {
+        let ask_again = || {
+            assert!(barrier.wait().unwrap_err().is_deadlock());
+            assert!(barrier.wait_timeout(LONG).unwrap_err().is_deadlock());
+        };
+        barrier.wait_with(ask_again).unwrap();
+        assert!(barrier.try_wait().unwrap_err().is_would_block());
+    });
+    assert_eq!(told, vec![None; PARTIES - 1]);
+}
+
+pub fn of_several_who_mend_a_barrier_one_does_and_none_disturbs_the_others(method: Method) {
+    fn mend((barrier, mended): (Barrier, Counter)) {
+        for _ in 0..ROUNDS {
+            match barrier.wait() {
+                Ok(passed) if passed.is_leader() => barrier.abort(),
+                Ok(_) => (),
+                Err(error) => {
+                    // Whoever is at it again when this comes is in a generation that is not broken.
+                    assert_eq!(error, BarrierError::Broken(BreakCause::Aborted));
+                }
+            }
+            mended.add(barrier.reset_if_broken().into());
+        }
+        barrier.abort();
+    }
+    let (pairs, mended) = (Barrier::new(2).unwrap(), Counter::new(0).unwrap());
+    assert!(!pairs.reset_if_broken());
+    pairs.abort();
+    assert!(pairs.reset_if_broken() && !pairs.is_broken());
+    let parties = vec![(Barrier::new(1).unwrap(), mended.clone()); PARTIES];
+    run(method, mend, parties);
+    assert!(mended.get() > 0);
+}
+
 pub fn trying_to_pass_a_barrier_works_for_the_last_alone(method: Method) {
     let told = told(method, |barrier| {
         let passed = barrier.try_wait().unwrap();
