@@ -47,6 +47,10 @@ unsafe impl Os for Alone {
     fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
         0
     }
+
+    fn panicking(&self) -> bool {
+        false
+    }
 }
 
 /// Memory that is never freed.

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
             a_reset_is_told_to_all_who_wait,
             an_action_that_panics_breaks_the_barrier,
             an_action_that_waits_for_its_own_end_would_deadlock,
-            of_several_who_mend_a_barrier_one_does_and_none_disturbs_the_others,
+            of_several_who_mend_a_barrier_exactly_one_does,
             trying_to_pass_a_barrier_works_for_the_last_alone;
         condvars:
             a_bounded_buffer_hands_everything_over_once,

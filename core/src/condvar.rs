@@ -43,8 +43,8 @@ type WaitedUntil<'a, T, O> = Result<
 ///
 /// Who waits sleeps, but each wait ends, for nothing if need be, after a tenth of a second, and the data is looked at
 /// again. So nobody is lost to whom a notification did not come because somebody was killed: before he could act on
-/// it, or between changing the data and notifying. One notification wakes as many as it says at once, the longest sleepers
-/// first. A waiter that was killed costs the next notification a system call.
+/// it, or between changing the data and notifying. One notification wakes as many as it says at once, in no
+/// order that is promised. A waiter that was killed costs the next notification a system call.
 ///
 /// A waiter does not know who will change the data, and so not that nobody is left to do so: who cannot rely on that waits
 /// with a deadline. A guard that a fork child has inherited is not waited with: the child takes the lock for itself, and

@@ -77,6 +77,8 @@ impl OnceWords {
     pub fn begin<O: Os>(&self, os: &O, until: u64) -> Result<Option<Owner>, Refused> {
         let mut slices = Slices::new();
         loop {
+            // Before looking: what came in time is not reported as late.
+            let now = os.now();
             // Acquire: pairs with the Release of `finish` and of `give_up`; the lock is looked at after this (invariant 2).
             let state = self.state.load(Ordering::Acquire);
             if state & READY != 0 {
@@ -91,7 +93,6 @@ impl OnceWords {
                 Err(Refused::TimedOut) => (),
                 Err(why) => return Err(why),
             }
-            let now = os.now();
             if now >= until {
                 return Err(Refused::TimedOut);
             }
@@ -107,6 +108,8 @@ impl OnceWords {
     pub fn wait<O: Os>(&self, os: &O, until: u64) -> Result<(), Refused> {
         let mut slices = Slices::new();
         loop {
+            // Before looking, as in `begin`.
+            let now = os.now();
             // Acquire: pairs with the Release of `finish`.
             let state = self.state.load(Ordering::Acquire);
             if state & READY != 0 {
@@ -115,7 +118,6 @@ impl OnceWords {
             if self.lock.is_mine(os) {
                 return Err(Refused::WouldDeadlock);
             }
-            let now = os.now();
             if now >= until {
                 return Err(Refused::TimedOut);
             }

@@ -74,10 +74,8 @@ pub unsafe trait Os: Copy {
     fn wake(&self, word: &AtomicU64, count: u32) -> u32;
 
     /// Whether the calling thread is unwinding from a panic. A guard dropped by an unwinding thread that was made
-    /// before the panic began poisons, or publishes nothing.
-    fn panicking(&self) -> bool {
-        false
-    }
+    /// before the panic began poisons, or publishes nothing. `false` is right where a panic ends the process.
+    fn panicking(&self) -> bool;
 
     /// The calling thread has made a guard. Counted so that a process can refuse to fork while it holds one.
     #[inline(always)]

@@ -60,8 +60,11 @@ pub(crate) struct PoisonWord(AtomicU64);
 impl PoisonWord {
     // Relaxed throughout: the lock beside it orders all accesses that act on it.
 
-    pub fn set(&self, cause: u64) {
-        self.0.store(cause, Ordering::Relaxed);
+    /// Notes a cause, unless there is one: the first stays, since whoever has the lock may have just been told of it.
+    pub fn note(&self, cause: u64) {
+        if self.is_clear() {
+            self.0.store(cause, Ordering::Relaxed);
+        }
     }
 
     #[inline]

@@ -34,7 +34,7 @@ unsafe impl placed::Words for Words {
     fn bury(&self) {
         let owner = self.lock.owner();
         if !owner.is_none() {
-            self.poison.set(Cause::died(owner));
+            self.poison.note(Cause::died(owner));
         }
         self.lock.reset();
     }
@@ -169,7 +169,7 @@ impl<'m, T: Element, O: Os> ReentrantMutex<'m, T, O> {
         };
         let guard = ReentrantMutexGuard::new(self, taken.me);
         if !taken.died.is_none() {
-            self.words.poison.set(Cause::died(taken.died));
+            self.words.poison.note(Cause::died(taken.died));
         }
         self.tell(guard)
     }
@@ -193,9 +193,8 @@ impl<'m, T: Element, O: Os> ReentrantMutex<'m, T, O> {
             return;
         }
         os.guard_dropped();
-        // The first cause stays: a guard may come from an error that has just told of it.
-        if os.panicking() && !panicking && words.poison.is_clear() {
-            words.poison.set(Cause::panicked());
+        if os.panicking() && !panicking {
+            words.poison.note(Cause::panicked());
         }
         words.lock.leave_mine(os, me);
     }

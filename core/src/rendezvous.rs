@@ -386,7 +386,7 @@ impl Rendezvous<'_> {
 
     /// Waits, as one who comes when all are there, until the generation `mine` ends.
     fn wait_for_end<O: Os>(&self, os: &O, mine: u32, until: u64) -> Result<(), BarrierError> {
-        match self.sleep(os, mine, || self.owners.len() - 1, until) {
+        match self.sleep(os, mine, || self.owners.len().wrapping_sub(1), until) {
             None => Err(BarrierError::late(until)),
             Some(state) if generation(state) == mine => {
                 Err(BarrierError::Broken(self.cause(state)))

@@ -49,9 +49,8 @@ impl Rule for ReadersShare<'_> {
     }
 
     fn died(&self, claim: &Claim, owner: Owner) {
-        // The first cause stays: the writer may have been told of it.
-        if claim.exclusive && self.0.is_clear() {
-            self.0.set(Cause::died(owner));
+        if claim.exclusive {
+            self.0.note(Cause::died(owner));
         }
     }
 }

@@ -87,9 +87,8 @@ impl<'a, T: Element, O: Os> RwLockWriteGuard<'a, T, O> {
     #[cold]
     fn poison(&mut self) {
         let lock = self.hold.table();
-        // The first cause stays: a guard may come from an error that has just told of it.
-        if self.hold.is_mine() && lock.words.poison.is_clear() {
-            lock.words.poison.set(Cause::panicked());
+        if self.hold.is_mine() {
+            lock.words.poison.note(Cause::panicked());
             lock.os().step("rwlock: poisoned by a panic");
         }
     }

@@ -266,7 +266,8 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     pub fn update<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Refused> {
         let taken = self.words.lock.lock(&self.os, FOREVER)?;
         let mut guard = ValueGuard::new(self, taken.me);
-        Ok(change(&mut guard))
+        let result = guard.change(change);
+        Ok(result)
     }
 
     /// Makes `value` the value.

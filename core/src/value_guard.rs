@@ -43,6 +43,15 @@ impl<'a, T: Element, O: Os> ValueGuard<'a, T, O> {
         }
     }
 
+    /// Changes the copy by `change`; should that unwind, the value stays, whatever the system says of panics.
+    #[inline]
+    pub(crate) fn change<R>(&mut self, change: impl FnOnce(&mut T) -> R) -> R {
+        self.publish = false;
+        let result = change(&mut self.copy);
+        self.publish = true;
+        result
+    }
+
     /// Unlocks and leaves the value as it was.
     pub fn discard(mut self) {
         self.publish = false;

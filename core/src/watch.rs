@@ -46,12 +46,13 @@ impl Watched<'_> {
     pub fn wait<O: Os>(&self, os: &O, until: u64, mut ready: impl FnMut() -> bool) -> bool {
         let mut slices = Slices::new();
         loop {
-            // Relaxed: what `ready` sees is no older, since it looks at the sequence, too.
-            let seen = self.sequence.load(Ordering::Relaxed);
+            // Before looking: what came in time is not reported as late.
+            let now = os.now();
+            // Acquire: pairs with the Release of whoever moved it, so that `ready` sees nothing older.
+            let seen = self.sequence.load(Ordering::Acquire);
             if ready() {
                 return true;
             }
-            let now = os.now();
             if now >= until {
                 return false;
             }

@@ -132,6 +132,10 @@ unsafe impl Os for Process {
         woken
     }
 
+    fn panicking(&self) -> bool {
+        false
+    }
+
     fn step(&self, at: &'static str) {
         if self.dies_at == Some(at) {
             self.die();

@@ -53,8 +53,8 @@ type WaitedTimeout<'a, T> = Result<
 /// To notify is a load when nobody waits, otherwise a system call. Who waits sleeps, but each wait ends, for nothing if
 /// need be, after a tenth of a second, and the data is looked at again: that is a lock and an unlock ten times a
 /// second. So nobody is lost to whom a notification did not come because somebody was killed: before he could act on it,
-/// or between changing the data and notifying. One notification wakes as many as it says at once, the longest sleepers
-/// first. A waiter that was killed costs the next notification a system call or two.
+/// or between changing the data and notifying. One notification wakes as many as it says at once, in no
+/// order that is promised. A waiter that was killed costs the next notification a system call or two.
 ///
 /// A waiter does not know who will change the data, and so not that nobody is left to do so: who cannot rely on that waits
 /// with a timeout.
