@@ -52,6 +52,10 @@ unsafe impl Os for Announcing {
         self.0.wake(word, count)
     }
 
+    fn panicking(&self) -> bool {
+        self.0.panicking()
+    }
+
     fn step(&self, at: &'static str) {
         if at == "event: about to sleep" {
             self.1.fetch_add(1, Ordering::Release);
