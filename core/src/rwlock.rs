@@ -274,7 +274,7 @@ impl<T, O> RwLock<'_, T, O> {
         self.readers() > 0 || self.words.holders.held(true) > 0
     }
 
-    /// How many read at this moment.
+    /// How many read at this moment. Those who died are counted until somebody has waited for them.
     #[must_use]
     pub fn readers(&self) -> usize {
         self.words.holders.held(false)
