@@ -329,9 +329,7 @@ impl Objects {
             Err(BarrierError::TimedOut) => false,
             Err(_) => {
                 told(Kind::Barrier);
-                if self.barrier.is_broken() {
-                    self.barrier.reset();
-                }
+                self.barrier.reset_if_broken();
                 false
             }
         }
