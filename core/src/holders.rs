@@ -273,7 +273,9 @@ impl Holders {
                         slices.look_often();
                     }
                     slices.sleep(os, &self.rows[row].owner, word, now, until);
+                    waiter.forget_the_living();
                 }
+                Next::Ask(rows) => waiter.ask(rows),
             }
             os.step("claim: awake");
             taken = match self.lock_table(os, until) {

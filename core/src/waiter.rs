@@ -1,6 +1,7 @@
 //! One claim that could not be had at once: what it waits for, whom it passes, whom it buries.
 //!
-//! Everything here happens under the lock of the [holders](crate::Holders) table, between two sleeps.
+//! Everything here but [asking](Waiter::ask) who lives happens under the lock of the [holders](crate::Holders) table,
+//! between two sleeps. Asking takes microseconds for each, so others must not have to wait for it.
 
 use crate::{
     atomic::Ordering,
@@ -15,6 +16,8 @@ use crate::{
 pub(crate) enum Next {
     Granted(Held),
     Refused(Refused),
+    /// Without the lock, [ask](Waiter::ask) about these rows, and look again.
+    Ask(RowSet),
     /// Sleep on the owner word of `row` while it is `word`; `full`: there was no row to stand in line, so nobody keeps a
     /// place for the claim.
     Wait {
@@ -35,6 +38,27 @@ pub(crate) struct Waiter<'a, O: Os, R: Rule> {
     seat: Option<(Held, u64)>,
     /// The tickets of those whose place in line is not waited for, each at its row (invariant 4).
     passed: [u64; ROWS],
+    /// About whom it has asked since it last slept.
+    asked: Asked,
+}
+
+/// What was learnt about the owners of rows.
+struct Asked {
+    /// How often it has asked.
+    times: u32,
+    rows: RowSet,
+    dead: RowSet,
+    /// Whom the rows belonged to then.
+    owners: [Owner; ROWS],
+}
+
+/// What came of looking for the dead.
+enum Swept {
+    /// Rows were freed: look again.
+    Some,
+    None,
+    /// It is not known of these who has them now.
+    Unknown(RowSet),
 }
 
 impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
@@ -50,6 +74,12 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             },
             seat: None,
             passed: [0; ROWS],
+            asked: Asked {
+                times: 0,
+                rows: 0,
+                dead: 0,
+                owners: [Owner::NONE; ROWS],
+            },
         }
     }
 
@@ -70,17 +100,22 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             }
             // Whoever holds up those who stand in line before us holds us up, too.
             let ahead = graph.ahead(self.rule, blockers, passed);
-            if bury && self.sweep(&graph, ahead) {
-                continue;
+            if bury {
+                match self.sweep(&graph, ahead) {
+                    Swept::Some => continue,
+                    Swept::Unknown(rows) => return Next::Ask(rows),
+                    Swept::None => (),
+                }
             }
             let in_line = graph.select(blockers, |entry| entry.waiting);
             let held = blockers & !in_line;
             if rows_of(held).any(|row| graph.waits_for(self.rule, row, self.party, true)) {
                 // The dead wait for nobody: bury them before judging.
-                if self.sweep(&graph, graph.used) {
-                    continue;
+                match self.sweep(&graph, graph.used) {
+                    Swept::Some => continue,
+                    Swept::Unknown(rows) => return Next::Ask(rows),
+                    Swept::None => return Next::Refused(Refused::WouldDeadlock),
                 }
-                return Next::Refused(Refused::WouldDeadlock);
             }
             if let Some(row) = rows_of(in_line)
                 .find(|&row| graph.waits_for(self.rule, row, self.party, false))
@@ -101,10 +136,11 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 return Next::Refused(Refused::TimedOut);
             }
             if self.must_not_wait_for_room(&graph) {
-                if self.sweep(&graph, graph.used) {
-                    continue;
+                match self.sweep(&graph, graph.used) {
+                    Swept::Some => continue,
+                    Swept::Unknown(rows) => return Next::Ask(rows),
+                    Swept::None => return Next::Refused(Refused::TooManyClaims),
                 }
-                return Next::Refused(Refused::TooManyClaims);
             }
             self.stand_in_line(&graph);
             if let Some(word) = self.mark(row, &graph) {
@@ -167,14 +203,16 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 .enter(self.os, graph.used, self.party.owner, &self.want, 0);
             return Some(Next::Granted(held));
         }
-        if bury && self.sweep(graph, graph.used) {
-            return None;
-        }
-        if self.must_not_wait_for_room(graph) {
+        let has_others = self.must_not_wait_for_room(graph);
+        if bury || has_others {
             // The dead need no rows: bury them before judging.
-            if self.sweep(graph, graph.used) {
-                return None;
+            match self.sweep(graph, graph.used) {
+                Swept::Some => return None,
+                Swept::Unknown(rows) => return Some(Next::Ask(rows)),
+                Swept::None => (),
             }
+        }
+        if has_others {
             return Some(Next::Refused(Refused::TooManyClaims));
         }
         if late {
@@ -227,20 +265,54 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
         Some(word | WAITERS)
     }
 
-    /// Frees those rows of `set` whose owner is dead; whether there were any.
-    fn sweep(&self, graph: &WaitGraph, set: RowSet) -> bool {
-        let mut any = false;
-        // Rows of one owner are often neighbours, and asking the system costs microseconds.
-        let mut asked = (self.party.owner, false);
-        for row in rows_of(set) {
-            let entry = &graph.entries[row];
-            let owner = entry.party.owner;
-            if owner != asked.0 {
-                asked = (owner, is_dead(self.os, owner));
+    /// Asks of rows whether those who have them live. Not under the table lock.
+    pub fn ask(&mut self, rows: RowSet) {
+        self.asked.times += 1;
+        // Rows of one owner are often neighbours.
+        let mut last = (self.party.owner, false);
+        for row in rows_of(rows) {
+            // Relaxed: only asked about. What is freed is looked at again under the lock.
+            let word = self.table.rows[row].owner.load(Ordering::Relaxed);
+            let owner = Owner::from_bits(word);
+            if owner != last.0 {
+                last = (owner, is_dead(self.os, owner));
             }
-            if !asked.1 {
-                continue;
+            let bit = 1 << row;
+            self.asked.owners[row] = owner;
+            self.asked.rows |= bit;
+            self.asked.dead &= !bit;
+            // A free row is nobody's, and nobody is dead.
+            if word != 0 && last.1 {
+                self.asked.dead |= bit;
             }
+        }
+    }
+
+    /// Forgets who was found alive: a slice later they may be dead.
+    pub fn forget_the_living(&mut self) {
+        self.asked.times = 0;
+        self.asked.rows = self.asked.dead;
+    }
+
+    /// Frees those rows of `set` whose owner was found dead.
+    fn sweep(&self, graph: &WaitGraph, set: RowSet) -> Swept {
+        /// After so many times whoever is new is taken for alive: some come and go all the time.
+        const TIMES: u32 = 3;
+        let Asked {
+            times,
+            rows,
+            dead,
+            ref owners,
+        } = self.asked;
+        let others = graph.select(set, |entry| entry.party.owner != self.party.owner);
+        let known = rows_of(others & rows)
+            .filter(|&row| owners[row] == graph.entries[row].party.owner)
+            .fold(0, |known, row| known | 1 << row);
+        if others != known && times < TIMES {
+            return Swept::Unknown(others & !known);
+        }
+        for row in rows_of(known & dead) {
+            let (entry, owner) = (&graph.entries[row], owners[row]);
             self.os.step("claim: owner found dead");
             // Relaxed: what the dead stored is visible. It may have given the claim back before it ended, after the row
             // was copied; nobody else can have taken the row since.
@@ -250,9 +322,12 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 self.os.step("claim: death noted");
             }
             self.table.free(self.os, row, owner);
-            any = true;
         }
-        any
+        if known & dead == 0 {
+            Swept::None
+        } else {
+            Swept::Some
+        }
     }
 
     /// Gives the place in line up.

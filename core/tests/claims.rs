@@ -6,7 +6,7 @@ mod common;
 
 use std::{
     sync::{
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc,
     },
     thread,
@@ -54,6 +54,24 @@ fn disjoint_writers_and_overlapping_readers_share_the_rest_waits() {
     third.try_write(..).unwrap().fill(7);
     assert_eq!(a.get(9).unwrap(), 7);
     assert_eq!(a.claims(), 0);
+}
+
+#[test]
+fn whoever_asks_about_others_holds_up_nobody() {
+    static QUESTIONS: AtomicU32 = AtomicU32::new(0);
+    let region = array(10);
+    let (holder, disjoint) = (open(region, Fake::new(161)), open(region, Fake::new(162)));
+    let asking = Fake::new(163).at_each_question(move || {
+        assert!(disjoint.try_write(5..).is_ok(), "the table is held");
+        QUESTIONS.fetch_add(1, Ordering::Relaxed);
+    });
+    let held = holder.write(..5).unwrap();
+    let asking = open(region, asking);
+    assert!(asking.try_write(..5).is_err());
+    assert!(asking.write_until(.., Fake::new(163).soon(20)).is_err());
+    assert!(QUESTIONS.load(Ordering::Relaxed) >= 2);
+    drop(held);
+    assert!(asking.try_write(..).is_ok());
 }
 
 #[test]

@@ -45,6 +45,16 @@ pub struct Fake {
     asleep: bool,
     stops_at: Option<&'static str>,
     gate: Option<&'static Gate>,
+    question: Option<&'static Question>,
+}
+
+/// What is done whenever a process asks whether another lives.
+pub struct Question(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Question")
+    }
 }
 
 /// Keeps a process from waking up, and counts how often it falls asleep.
@@ -80,6 +90,7 @@ impl Fake {
             asleep: false,
             stops_at: None,
             gate: None,
+            question: None,
         }
     }
 
@@ -112,6 +123,14 @@ impl Fake {
         }
     }
 
+    /// The same process, which does `what` whenever it asks whether another lives.
+    pub fn at_each_question(self, what: impl Fn() + Send + Sync + 'static) -> Fake {
+        Fake {
+            question: Some(Box::leak(Box::new(Question(Box::new(what))))),
+            ..self
+        }
+    }
+
     pub fn die(self) {
         DEAD.lock().unwrap().push(self.me());
     }
@@ -135,6 +154,9 @@ unsafe impl Os for Fake {
     }
 
     fn liveness(&self, owner: Owner) -> Liveness {
+        if let Some(Question(what)) = self.question {
+            what();
+        }
         if DEAD.lock().unwrap().contains(&owner) {
             Liveness::Dead
         } else {
