@@ -68,7 +68,8 @@ fn whoever_asks_about_others_holds_up_nobody() {
     let held = holder.write(..5).unwrap();
     let asking = open(region, asking);
     assert!(asking.try_write(..5).is_err());
-    assert!(asking.write_until(.., Fake::new(163).soon(20)).is_err());
+    let timed_out = asking.write_until(2..5, Fake::new(163).soon(20));
+    assert!(timed_out.is_err_and(|error| error.is_timeout()));
     assert!(QUESTIONS.load(Ordering::Relaxed) >= 2);
     drop(held);
     assert!(asking.try_write(..).is_ok());
