@@ -60,15 +60,15 @@ fn disjoint_writers_and_overlapping_readers_share_the_rest_waits() {
 fn whoever_asks_about_others_holds_up_nobody() {
     static QUESTIONS: AtomicU32 = AtomicU32::new(0);
     let region = array(10);
-    let (holder, disjoint) = (open(region, Fake::new(161)), open(region, Fake::new(162)));
-    let asking = Fake::new(163).at_each_question(move || {
+    let (holder, disjoint) = (open(region, Fake::new(971)), open(region, Fake::new(972)));
+    let asking = Fake::new(973).at_each_question(move || {
         assert!(disjoint.try_write(5..).is_ok(), "the table is held");
         QUESTIONS.fetch_add(1, Ordering::Relaxed);
     });
     let held = holder.write(..5).unwrap();
     let asking = open(region, asking);
     assert!(asking.try_write(..5).is_err());
-    let timed_out = asking.write_until(2..5, Fake::new(163).soon(20));
+    let timed_out = asking.write_until(2..5, Fake::new(973).soon(20));
     assert!(timed_out.is_err_and(|error| error.is_timeout()));
     assert!(QUESTIONS.load(Ordering::Relaxed) >= 2);
     drop(held);
