@@ -4,25 +4,28 @@
 //! counts it, under the table lock. So permits are taken by one exchange and given back by one, and a process that is killed
 //! between any two instructions has either: none is ever lost, and none is there twice.
 //!
-//! Whoever sleeps has left marks in the total and in all known rows. Giving back is an exchange of one of these words, so it
+//! Whoever sleeps has left marks in the total and in all rows in use. Giving back is an exchange of one of these words, so it
 //! cannot miss the mark, and costs nothing more while nobody sleeps. Invariants:
 //!
-//! 1. A sleeper reads `turn`, then marks and counts, under the table lock. Whoever gives back and finds marks removes
-//!    them, then changes `turn`, then wakes. So what came too late to be counted ends that sleep.
-//! 2. Who gives back wakes as many as he gave permits; but all if `MANY` is in the total, that is, if one of them may need
-//!    several: else the one who is woken could have to go to sleep again while another would have had enough.
-//! 3. Removed are the marks of all, woken perhaps fewer. So whoever has slept marks again when he looks again, and when he
-//!    leaves without taking all that is free he passes the wake-up on.
-//! 4. A row that came into use since the last marking has no marks and needs none: what is given back there was free
-//!    when the sleepers counted, and not enough.
-//! 5. No sleep is longer than a slice. A wake-up that dies with whoever should have sent it, or passed it on, costs the
+//! 1. A sleeper reads `turn`, then marks and counts, under the table lock. Whoever gives back and finds marks changes
+//!    `turn`, then wakes. So what came too late to be counted ends that sleep.
+//! 2. Who gives back wakes as many as he gave permits, and leaves the marks to the others; but if `MANY` is among them, that
+//!    is, if one of them may need several, he wakes all: else the one who is woken could have to go to sleep again while
+//!    another would have had enough.
+//! 3. Marks are removed, from all words, only before a change of `turn` after which all are woken: by one who needs to
+//!    wake all, and by one who found fewer asleep than he gave permits. Whoever still has to wait then marks anew.
+//! 4. So does, without waking anybody, a sleeper that was alone: it found the total unmarked when it marked, and nobody
+//!    has gone to sleep since. Whoever slept at the former moment was about to be woken.
+//! 5. Whoever takes permits marks his row as the total is marked: it may have come into use since the sleepers marked all
+//!    in use, and what he took when it was given back elsewhere is given back there.
+//! 6. No sleep is longer than a slice. A wake-up that dies with whoever should have sent it, or used it, costs the
 //!    others at most one slice.
 
 use core::fmt;
 
 use crate::{
     atomic::{AtomicU64, Ordering},
-    lock::{FOREVER, Refused, Slices},
+    lock::{FOREVER, Refused, Slices, wake_all},
     os::Os,
     owner::Owner,
     tally::{MANY, Marked, Tally, WAITERS},
@@ -82,17 +85,21 @@ pub struct Permits {
     turn: AtomicU64,
     /// How many can exist; never changed.
     most: AtomicU64,
+    /// Counts the sleeps, under the table lock.
+    sleeps: AtomicU64,
     tally: Tally,
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Permits>() == 24 + size_of::<Tally>());
+const _: () = assert!(size_of::<Permits>() == 32 + size_of::<Tally>());
 
 /// What whoever looks under the table lock sees.
 struct View {
     free: u64,
     /// The row of whoever looks, if there is one for him.
     row: Option<usize>,
+    /// The marks of the total.
+    marks: u64,
 }
 
 impl View {
@@ -111,6 +118,7 @@ impl Permits {
             total: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             most: AtomicU64::new(0),
+            sleeps: AtomicU64::new(0),
             tally: Tally::new(),
         };
         new.reset(permits, most);
@@ -123,6 +131,7 @@ impl Permits {
         self.total.store(total.to_bits(), Ordering::Relaxed);
         self.turn.store(0, Ordering::Relaxed);
         self.most.store(most.into(), Ordering::Relaxed);
+        self.sleeps.store(0, Ordering::Relaxed);
         self.tally.reset();
     }
 
@@ -147,9 +156,10 @@ impl Permits {
             return Err(Refused::TooManyPermits);
         }
         let me = self.tally.lock(os, until)?;
-        let row = match self.look(os, me, 0).row_for(count) {
+        let view = self.look(os, me, 0);
+        let row = match view.row_for(count) {
             Some(row) => {
-                self.enter(os, row, me, count);
+                self.enter(os, row, me, count, view.marks);
                 self.tally.unlock(os, me);
                 row
             }
@@ -170,12 +180,17 @@ impl Permits {
         View {
             free: total.number().saturating_sub(sum.held),
             row: sum.row,
+            marks: total.marks(),
         }
     }
 
-    /// Enters `count` permits for `me` in the `row` that a look has found.
+    /// Enters `count` permits for `me` in the `row` that a look has found, and the `marks` that it has found (invariant 5).
     #[inline]
-    fn enter<O: Os>(&self, os: &O, row: usize, me: Owner, count: u32) {
+    fn enter<O: Os>(&self, os: &O, row: usize, me: Owner, count: u32, marks: u64) {
+        if marks != 0 {
+            self.tally.mark(row, marks);
+            os.step("permits: row marked");
+        }
         self.tally.add(os, row, me, count.into());
         os.step("permits: taken");
     }
@@ -192,16 +207,19 @@ impl Permits {
     ) -> Result<usize, Refused> {
         let mut marks = if count == 1 { WAITERS } else { WAITERS | MANY };
         let mut slices = Slices::new();
-        // Whether this caller may owe others a wake-up: it had one, or found permits of the dead.
+        // Whether this caller may have found what is free without a wake-up, so that others sleep beside it.
         let mut owes = false;
+        // Whether all marks are this caller's (invariant 4).
+        let mut alone = false;
         loop {
             // Acquire: pairs with the Release in `wake`. Whoever reads the turn after a wake-up counts what was given
-            // back before it, and marks after the marks were removed.
+            // back before it, and marks after marks were removed.
             let turn = self.turn.load(Ordering::Acquire);
             let now = os.now();
             let late = now >= until;
-            // Who has not slept and will not leaves no marks: they would cost the holders a wake-up of nobody.
-            let view = self.look(os, me, if late && !owes { 0 } else { marks });
+            // Who will not sleep leaves no marks: they would cost the holders a wake-up of nobody.
+            let view = self.look(os, me, if late { 0 } else { marks });
+            alone |= !late && view.marks == 0;
             let row = view.row_for(count);
             if row.is_none() && (late || slices.is_over(now)) && self.tally.sweep(os, me) {
                 owes = true;
@@ -212,23 +230,14 @@ impl Permits {
                 marks |= MANY;
                 continue;
             }
-            if let Some(row) = row {
-                self.enter(os, row, me, count);
+            if row.is_some() || late {
+                return self.end_wait(os, count, me, &view, alone, owes);
             }
+            // Relaxed: read and written under the table lock only.
+            let sleep = self.sleeps.load(Ordering::Relaxed).wrapping_add(1);
+            self.sleeps.store(sleep, Ordering::Relaxed);
             os.step("permits: about to let go of the table");
             self.tally.unlock(os, me);
-            if let Some(row) = row {
-                if owes && view.free > u64::from(count) {
-                    self.pass_on(os);
-                }
-                return Ok(row);
-            }
-            if late {
-                if owes {
-                    self.pass_on(os);
-                }
-                return Err(Refused::TimedOut);
-            }
             os.step("permits: about to sleep");
             slices.sleep(os, &self.turn, turn, now, until);
             owes = true;
@@ -237,7 +246,39 @@ impl Permits {
                 self.pass_on(os);
                 return Err(why);
             }
+            alone &= self.sleeps.load(Ordering::Relaxed) == sleep;
+            // Most find what they were woken for, and need neither marks nor the time.
+            let view = self.look(os, me, 0);
+            if view.row_for(count).is_some() {
+                return self.end_wait(os, count, me, &view, alone, owes);
+            }
         }
+    }
+
+    /// Takes what was seen if it is enough, and lets go of the table.
+    fn end_wait<O: Os>(
+        &self,
+        os: &O,
+        count: u32,
+        me: Owner,
+        view: &View,
+        alone: bool,
+        owes: bool,
+    ) -> Result<usize, Refused> {
+        if alone {
+            self.unmark(os);
+        }
+        let row = view.row_for(count);
+        if let Some(row) = row {
+            self.enter(os, row, me, count, if alone { 0 } else { view.marks });
+        }
+        os.step("permits: about to let go of the table");
+        self.tally.unlock(os, me);
+        let left = view.free - row.map_or(0, |_| count.into());
+        if owes && left > 0 {
+            self.pass_on(os);
+        }
+        row.ok_or(Refused::TimedOut)
     }
 
     /// Gives permits back, and says that it did: in a process that did not take them (a fork child) it does nothing.
@@ -254,23 +295,11 @@ impl Permits {
     #[inline]
     fn give_back_mine<O: Os>(&self, os: &O, held: HeldPermits) {
         os.step("permits: about to give back");
-        if self.tally.subtract(held.row, held.count.into()) {
-            self.wake_after(os, held);
+        let marks = self.tally.subtract(held.row, held.count.into());
+        if marks != 0 {
+            os.step("permits: given back, nobody woken yet");
+            self.wake(os, marks, held.count);
         }
-    }
-
-    /// Wakes those who have marked the row of what was `held`.
-    #[cold]
-    #[inline(never)]
-    fn wake_after<O: Os>(&self, os: &O, held: HeldPermits) {
-        os.step("permits: given back, marks not yet removed");
-        // The row may be somebody else's by now, and marked anew. Whose mark that was is woken below, or another one for
-        // him, as with any mark that is removed here (invariants 1 and 3).
-        self.tally.unmark(held.row);
-        os.step("permits: marks removed from the row");
-        let marks = Marked::unmark(&self.total);
-        os.step("permits: marks removed");
-        self.wake(os, marks, held.count);
     }
 
     /// Lets permits that are held cease to exist. In a fork child of their holder it does nothing; whether it did.
@@ -278,12 +307,28 @@ impl Permits {
         let mine = held.count != 0 && os.is_me(held.me);
         if mine {
             let number = Marked::new(held.count.into(), 0).to_bits();
+            // Whoever counts between the two changes below counts too few, and may fall asleep. With the table lock
+            // nobody does; but it is not waited for, and not needed if nobody sleeps.
+            let table = match self.tally.is_marked(held.row) {
+                true => self.tally.try_lock(os),
+                false => None,
+            };
             os.step("permits: about to forget");
             // Relaxed: before the row in the eyes of everybody who counts, by the Release of that.
             self.total.fetch_sub(number, Ordering::Relaxed);
             os.step("permits: forgotten, still held");
-            // Nothing becomes free by this; but who has counted in between has counted too few, and may sleep.
-            self.give_back_mine(os, held);
+            match table {
+                Some(me) => {
+                    let marks = self.tally.subtract(held.row, held.count.into());
+                    os.step("permits: forgotten, about to let go of the table");
+                    self.tally.unlock(os, me);
+                    if marks & MANY != 0 {
+                        // It may be the row that somebody waits for.
+                        self.wake(os, marks, held.count);
+                    }
+                }
+                None => self.give_back_mine(os, held),
+            }
         }
         mine
     }
@@ -310,10 +355,10 @@ impl Permits {
                 });
             }
             os.step("permits: about to release");
-            // Release: pairs with the Acquire of `look`. The marks go with the same exchange.
+            // Release: pairs with the Acquire of `look`.
             match self.total.compare_exchange_weak(
                 found,
-                Marked::new(more, 0).to_bits(),
+                Marked::new(more, total.marks()).to_bits(),
                 Ordering::Release,
                 Ordering::Relaxed,
             ) {
@@ -329,22 +374,44 @@ impl Permits {
         }
     }
 
-    /// Wakes those who wait for what has become free, `count` of them or all, as their `marks` say.
+    /// Wakes those who wait for what has become free, `count` of them or all, as the `marks` say that were found there.
     #[cold]
+    #[inline(never)]
     fn wake<O: Os>(&self, os: &O, marks: u64, count: u32) {
-        // Release: pairs with the Acquire in `take_contended`, as said there.
+        if marks & MANY == 0 {
+            // Release: pairs with the Acquire in `take_contended`, as said there.
+            self.turn.fetch_add(1, Ordering::Release);
+            os.step("permits: turn changed, nobody woken yet");
+            if os.wake(&self.turn, count) >= count {
+                return;
+            }
+            // Nobody was asleep any more, so the marks may go. But somebody may have fallen asleep since.
+            os.step("permits: nobody is left, the marks are");
+        }
+        self.unmark(os);
+        // Release: as above.
         self.turn.fetch_add(1, Ordering::Release);
-        os.step("permits: turn changed, nobody woken yet");
-        os.wake(&self.turn, if marks & MANY == 0 { count } else { u32::MAX });
+        os.step("permits: turn changed, none of all woken yet");
+        wake_all(os, &self.turn);
     }
 
-    /// Passes a wake-up on.
+    /// Removes the marks from all words.
+    fn unmark<O: Os>(&self, os: &O) {
+        self.tally.unmark(os);
+        os.step("permits: marks removed from the rows");
+        Marked::unmark(&self.total);
+        os.step("permits: marks removed");
+    }
+
+    /// Wakes another one for what is free beside the caller's own.
     #[cold]
     fn pass_on<O: Os>(&self, os: &O) {
         os.step("permits: about to pass a wake-up on");
         // Relaxed: who needs it has marked before going to sleep, and sleeps no longer than a slice.
         let marks = Marked::from_bits(self.total.load(Ordering::Relaxed)).marks();
-        self.wake(os, marks, 1);
+        if marks != 0 {
+            self.wake(os, marks, 1);
+        }
     }
 
     /// How many are free, those of the dead among them.

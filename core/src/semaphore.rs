@@ -248,8 +248,8 @@ impl<O: Os> Permit<'_, O> {
         self.held.count()
     }
 
-    /// Gives nothing back: the permits cease to exist, until somebody [releases](Semaphore::release) new ones. Takes no
-    /// lock. In a fork child, which holds none of what it inherited, this does nothing.
+    /// Gives nothing back: the permits cease to exist, until somebody [releases](Semaphore::release) new ones. Waits for
+    /// no lock. In a fork child, which holds none of what it inherited, this does nothing.
     pub fn forget(self) {
         let permit = ManuallyDrop::new(self);
         if permit.permits.forget(&permit.os, permit.held) {

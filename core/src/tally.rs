@@ -74,10 +74,9 @@ impl Marked {
         })
     }
 
-    /// Removes all marks from a word and returns those that were there. Relaxed: whoever does this wakes the marked, by
-    /// a Release of another word.
-    pub fn unmark(word: &AtomicU64) -> u64 {
-        Marked(word.fetch_and(!MARKS, Ordering::Relaxed)).marks()
+    /// Removes all marks from a word. Relaxed: whoever does this wakes the marked, by a Release of another word.
+    pub fn unmark(word: &AtomicU64) {
+        word.fetch_and(!MARKS, Ordering::Relaxed);
     }
 }
 
@@ -132,8 +131,8 @@ impl Tally {
     /// Takes the table lock; returns who the caller is.
     #[inline]
     pub fn lock<O: Os>(&self, os: &O, until: u64) -> Result<Owner, Refused> {
-        match self.lock.lock_free(os) {
-            Some(taken) => Ok(taken.me),
+        match self.try_lock(os) {
+            Some(me) => Ok(me),
             None => self.lock_contended(os, until),
         }
     }
@@ -142,6 +141,12 @@ impl Tally {
     #[inline(never)]
     fn lock_contended<O: Os>(&self, os: &O, until: u64) -> Result<Owner, Refused> {
         self.lock.lock_table(os, until).map(|taken| taken.me)
+    }
+
+    /// Takes the table lock if it is free at first sight.
+    #[inline]
+    pub fn try_lock<O: Os>(&self, os: &O) -> Option<Owner> {
+        self.lock.lock_free(os).map(|taken| taken.me)
     }
 
     /// Gives the table lock back that `me`, the caller, has taken.
@@ -158,13 +163,17 @@ impl Tally {
         self.rows.iter().enumerate().take(high as usize)
     }
 
-    /// Adds up all rows and leaves `marks` in them; finds the row of `me`. The caller has the table lock.
+    /// Adds up all rows and leaves `marks` in those in use; finds the row of `me`. The caller has the table lock.
     #[inline]
     pub fn sum(&self, me: Owner, marks: u64) -> Sum {
         let (mut held, mut own, mut free, mut high) = (0u64, None, None, 0);
         for (at, row) in self.known() {
             high = at + 1;
-            let number = Marked::mark(&row.count, marks).number();
+            let mut number = Marked::mark(&row.count, 0).number();
+            // What is 0 grows only under the table lock, which the caller has.
+            if marks != 0 && number != 0 {
+                number = Marked::mark(&row.count, marks).number();
+            }
             held = held.saturating_add(number);
             // Relaxed: written under the table lock.
             if row.owner.load(Ordering::Relaxed) == me.to_bits() {
@@ -196,17 +205,35 @@ impl Tally {
         row.count.fetch_add(number, Ordering::Relaxed);
     }
 
-    /// Takes `number` out of a row again, without any lock; whether the row is marked.
-    #[inline]
-    pub fn subtract(&self, at: usize, number: u64) -> bool {
-        let number = Marked::new(number, 0).to_bits();
-        // Release: pairs with the Acquire of `mark`; what was done with a permit is seen by the next to get it.
-        Marked(self.rows[at].count.fetch_sub(number, Ordering::Release)).marks() != 0
+    /// Leaves `marks` in a row.
+    #[cold]
+    pub fn mark(&self, at: usize, marks: u64) {
+        Marked::mark(&self.rows[at].count, marks);
     }
 
-    /// Removes the marks from a row, which may be somebody else's by now. Whoever does this wakes the marked.
-    pub fn unmark(&self, at: usize) {
-        Marked::unmark(&self.rows[at].count);
+    /// Whether a row is marked at this moment.
+    #[inline]
+    pub fn is_marked(&self, at: usize) -> bool {
+        Marked(self.rows[at].count.load(Ordering::Relaxed)).marks() != 0
+    }
+
+    /// Takes `number` out of a row again, without any lock; returns the marks of the row.
+    #[inline]
+    pub fn subtract(&self, at: usize, number: u64) -> u64 {
+        let number = Marked::new(number, 0).to_bits();
+        // Release: pairs with the Acquire of `mark`; what was done with a permit is seen by the next to get it.
+        Marked(self.rows[at].count.fetch_sub(number, Ordering::Release)).marks()
+    }
+
+    /// Removes the marks from all rows, without any lock. Whoever does this wakes the marked.
+    pub fn unmark<O: Os>(&self, os: &O) {
+        for (_, row) in self.known() {
+            // Relaxed: a mark that is not seen yet stays, and costs a wake-up.
+            if Marked(row.count.load(Ordering::Relaxed)).marks() != 0 {
+                Marked::unmark(&row.count);
+                os.step("tally: marks removed from a row");
+            }
+        }
     }
 
     /// Frees the rows of the dead; whether there were any. The caller, who is `me`, has the table lock.

@@ -135,9 +135,8 @@ pub fn who_is_stopped_before_waking_others_holds_up_nobody() {
 pub fn who_is_stopped_while_giving_a_permit_back_has_given_it() {
     let semaphore = Semaphore::new(1).unwrap();
     for step in [
-        "permits: given back, marks not",
-        "permits: marks removed from",
-        "permits: turn changed, nobody",
+        "permits: given back, nobody woken",
+        "permits: turn changed, nobody woken",
     ] {
         let (held, release) = (Flag::new(), Flag::new());
         let mut holder = forked(|| {

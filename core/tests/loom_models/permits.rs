@@ -91,6 +91,20 @@ fn two_permits_in_quick_succession_wake_two_sleepers() {
 }
 
 #[test]
+fn a_permit_goes_from_one_sleeper_to_the_next() {
+    model(2, || {
+        let [holder, others @ ..] = processes::<3>();
+        let permits = Arc::new(Permits::new(2, MANY));
+        let held = [(); 2].map(|()| permits.take(&holder, 1, FOREVER).unwrap());
+        // Neither has a row yet when the other falls asleep, and that of the holder stays in use.
+        let waiting = others.map(|os| taking(&permits, os, 1));
+        permits.give_back(&holder, held[0]);
+        join(waiting);
+        assert_eq!(permits.free(&holder), Ok(1));
+    });
+}
+
+#[test]
 fn two_permits_of_two_processes_wake_two_sleepers() {
     model(2, || {
         let [first, second, others @ ..] = processes::<4>();
@@ -191,10 +205,12 @@ fn a_woken_taker_that_dies_strands_nobody() {
 #[test]
 fn who_is_killed_between_giving_back_and_waking_strands_nobody() {
     for at in [
-        "permits: given back, marks not yet removed",
-        "permits: marks removed from the row",
-        "permits: marks removed",
+        "permits: given back, nobody woken yet",
         "permits: turn changed, nobody woken yet",
+        "permits: nobody is left, the marks are",
+        "permits: marks removed from the rows",
+        "permits: marks removed",
+        "permits: turn changed, none of all woken yet",
     ] {
         model(3, move || {
             let [victim, others @ ..] = processes::<3>();
