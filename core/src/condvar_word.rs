@@ -70,11 +70,12 @@ impl CondvarWord {
     /// of a second, and not beyond `until` on the clock of [`Os::now`]: [`Wait::TimedOut`] says that nobody had
     /// until then.
     pub fn sleep<O: Os>(&self, os: &O, marked: u64, until: u64) -> Wait {
+        let is_notified = || self.0.load(Ordering::Relaxed) != marked;
         let begun = os.now();
         let mut now = begun;
         let mut slices = Slices::new();
         loop {
-            if self.0.load(Ordering::Relaxed) != marked {
+            if is_notified() {
                 return Wait::Woken;
             }
             if now >= until {
@@ -86,6 +87,10 @@ impl CondvarWord {
             os.step("condvar: about to sleep");
             slices.sleep(os, &self.0, marked, now, until);
             os.step("condvar: awake");
+            // Most were woken, and need not know when.
+            if is_notified() {
+                return Wait::Woken;
+            }
             // Before the look, so that what came in time is seen, however long the caller was kept from looking.
             now = os.now();
         }
