@@ -154,9 +154,10 @@ impl Holders {
     pub(crate) fn bury(&self, rule: &impl Rule) {
         // Every row is looked at, so that none is left to somebody when the bitmap is damaged.
         self.used.store(RowSet::MAX, Ordering::Relaxed);
-        let graph = self.copy(u64::MAX);
-        for row in rows_of(graph.used) {
-            let entry = &graph.entries[row];
+        let mut graph = WaitGraph::new();
+        self.copy(RowSet::MAX, &mut graph);
+        for row in rows_of(graph.used()) {
+            let entry = graph.entry(row);
             if !entry.waiting {
                 rule.died(&entry.claim, entry.party.owner);
             }
@@ -285,6 +286,11 @@ impl Holders {
                     return Err(why);
                 }
             };
+            if let Some(held) = waiter.look_free() {
+                os.step("claim: about to let go of the table");
+                self.unlock_table(os, taken);
+                return Ok(held);
+            }
         }
     }
 
@@ -343,22 +349,26 @@ impl Holders {
         Ok(())
     }
 
-    /// A private copy of the rows in `of` that are in use. The caller has the table lock.
-    pub(crate) fn copy(&self, of: RowSet) -> WaitGraph {
-        let mut graph = WaitGraph {
-            entries: [Entry::EMPTY; ROWS],
-            used: 0,
-            door: self.door.load(Ordering::Relaxed),
-        };
+    /// Makes `graph`, which is large and never moved, a private copy of the rows in `of` that are in use. The caller
+    /// has the table lock.
+    pub(crate) fn copy(&self, of: RowSet, graph: &mut WaitGraph) {
+        graph.clear(self.door.load(Ordering::Relaxed));
         for row in rows_of(self.used.load(Ordering::Relaxed) & of) {
             // Acquire: pairs with the Release of `release` and `enter`.
             let word = self.rows[row].owner.load(Ordering::Acquire);
             if word != 0 {
-                graph.entries[row] = self.rows[row].entry(word);
-                graph.used |= 1 << row;
+                graph.insert(row, self.rows[row].entry(word));
             }
         }
-        graph
+    }
+
+    /// The claims in all rows in use but one. The caller has the table lock.
+    pub(crate) fn in_use_but(&self, row: usize) -> impl Iterator<Item = Claim> {
+        rows_of(self.used.load(Ordering::Relaxed) & !(1 << row))
+            .map(|row| &self.rows[row])
+            // Acquire: pairs with the Release of `release`.
+            .filter(|row| row.owner.load(Ordering::Acquire) != 0)
+            .map(Row::claim)
     }
 
     /// How many claims are held or waited for at this moment.

@@ -1,5 +1,7 @@
 //! Who waits for whom among the rows of a holders table: plain functions over a private copy of it.
 
+use core::mem::MaybeUninit;
+
 use crate::{
     holders::{Claim, ROWS, Rule},
     owner::Owner,
@@ -36,7 +38,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub const EMPTY: Entry = Entry {
+    const EMPTY: Entry = Entry {
         word: 0,
         party: Party {
             owner: Owner::NONE,
@@ -56,17 +58,53 @@ impl Entry {
 /// own, which is left out.
 #[derive(Debug)]
 pub(crate) struct WaitGraph {
-    pub entries: [Entry; ROWS],
-    pub used: RowSet,
+    /// Written where `used` has the bit. One is made at each look, and to write all takes longer than the look.
+    entries: [MaybeUninit<Entry>; ROWS],
+    used: RowSet,
     /// Shared claims with lower tickets come before all exclusive ones in line.
-    pub door: u64,
+    door: u64,
 }
 
 impl WaitGraph {
+    /// Without any rows.
+    #[inline(always)]
+    pub fn new() -> WaitGraph {
+        WaitGraph {
+            entries: [const { MaybeUninit::uninit() }; ROWS],
+            used: 0,
+            door: 0,
+        }
+    }
+
+    /// Forgets all rows.
+    pub fn clear(&mut self, door: u64) {
+        (self.used, self.door) = (0, door);
+    }
+
+    /// The rows that were copied.
+    pub fn used(&self) -> RowSet {
+        self.used
+    }
+
+    #[inline]
+    pub fn insert(&mut self, row: usize, entry: Entry) {
+        self.entries[row].write(entry);
+        self.used |= 1 << row;
+    }
+
+    /// What was copied of a row.
+    pub fn entry(&self, row: usize) -> &Entry {
+        if self.used >> row & 1 == 0 {
+            return &Entry::EMPTY;
+        }
+        // SAFETY: `insert` alone sets bits of `used`, after it has written the entry.
+        unsafe { self.entries[row].assume_init_ref() }
+    }
+
     /// The rows of `set` that satisfy `test`.
     pub fn select(&self, set: RowSet, test: impl Fn(&Entry) -> bool) -> RowSet {
         rows_of(set)
-            .filter(|&row| test(&self.entries[row]))
+            .filter(|&row| test(self.entry(row)))
             .fold(0, |rows, row| rows | 1 << row)
     }
 
@@ -78,7 +116,7 @@ impl WaitGraph {
 
     /// The place in line of a waiting row.
     pub fn place_of(&self, row: usize) -> u64 {
-        let entry = &self.entries[row];
+        let entry = self.entry(row);
         self.place(&entry.claim, entry.ticket)
     }
 
@@ -93,7 +131,7 @@ impl WaitGraph {
     }
 
     fn blockers_of(&self, rule: &impl Rule, row: usize) -> RowSet {
-        let entry = &self.entries[row];
+        let entry = self.entry(row);
         self.blockers(rule, &entry.claim, entry.ticket) & !(1 << row)
     }
 
@@ -102,7 +140,7 @@ impl WaitGraph {
         let (mut seen, mut open): (RowSet, RowSet) = (0, blockers & !passed);
         while let Some(row) = rows_of(open & !seen).next() {
             seen |= 1 << row;
-            if self.entries[row].waiting {
+            if self.entry(row).waiting {
                 open |= self.blockers_of(rule, row) & !passed;
             }
         }
@@ -127,7 +165,7 @@ impl WaitGraph {
         let (mut seen, mut open): (RowSet, RowSet) = (0, 1 << row);
         while let Some(row) = rows_of(open & !seen).next() {
             seen |= 1 << row;
-            let entry = &self.entries[row];
+            let entry = self.entry(row);
             if entry.party == party {
                 return true;
             }

@@ -86,10 +86,11 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
     /// Looks at the table, whose lock the caller has. `late`: the deadline has passed, this is the last look. `bury`:
     /// ask whether those in the way still live.
     pub fn look(&mut self, now: u64, late: bool, bury: bool) -> Next {
+        let mut graph = WaitGraph::new();
         loop {
             let others = !self.seat.map_or(0, |(held, _)| 1 << held.row);
-            let graph = self.table.copy(others);
-            let passed = graph.used & self.passed_in(&graph);
+            self.table.copy(others, &mut graph);
+            let passed = graph.used() & self.passed_in(&graph);
             let ticket = self.seat.map_or(u64::MAX, |(_, ticket)| ticket);
             let blockers = graph.blockers(self.rule, &self.want, ticket) & !passed;
             if blockers == 0 {
@@ -111,7 +112,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             let held = blockers & !in_line;
             if rows_of(held).any(|row| graph.waits_for(self.rule, row, self.party, true)) {
                 // The dead wait for nobody: bury them before judging.
-                match self.sweep(&graph, graph.used) {
+                match self.sweep(&graph, graph.used()) {
                     Swept::Some => continue,
                     Swept::Unknown(rows) => return Next::Ask(rows),
                     Swept::None => return Next::Refused(Refused::WouldDeadlock),
@@ -121,7 +122,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 .find(|&row| graph.waits_for(self.rule, row, self.party, false))
                 .or_else(|| self.ignores_its_turn(&graph, ahead, passed, now))
             {
-                self.passed[row] = graph.entries[row].ticket;
+                self.passed[row] = graph.entry(row).ticket;
                 continue;
             }
             let first_in_line = rows_of(in_line).min_by_key(|&row| graph.place_of(row));
@@ -136,7 +137,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 return Next::Refused(Refused::TimedOut);
             }
             if self.must_not_wait_for_room(&graph) {
-                match self.sweep(&graph, graph.used) {
+                match self.sweep(&graph, graph.used()) {
                     Swept::Some => continue,
                     Swept::Unknown(rows) => return Next::Ask(rows),
                     Swept::None => return Next::Refused(Refused::TooManyClaims),
@@ -152,9 +153,9 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
 
     /// The rows whose place in line is not waited for.
     fn passed_in(&self, graph: &WaitGraph) -> RowSet {
-        rows_of(graph.used)
+        rows_of(graph.used())
             .filter(|&row| {
-                let entry = &graph.entries[row];
+                let entry = graph.entry(row);
                 entry.waiting && entry.ticket == self.passed[row]
             })
             .fold(0, |rows, row| rows | 1 << row)
@@ -190,23 +191,18 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
     /// Nothing is in the way: the claim becomes held, unless there is no row for it. `None`: look again.
     fn grant(&self, graph: &WaitGraph, late: bool, bury: bool) -> Option<Next> {
         if let Some((held, _)) = self.seat {
-            // Relaxed: read under the table lock only. This one store is the change.
-            self.table.rows[held.row]
-                .state
-                .store(self.want.mode(), Ordering::Relaxed);
-            self.os.step("claim: granted");
-            return Some(Next::Granted(held));
+            return Some(Next::Granted(self.grant_seat(held)));
         }
-        if graph.used != RowSet::MAX {
-            let (held, _) = self
-                .table
-                .enter(self.os, graph.used, self.party.owner, &self.want, 0);
+        if graph.used() != RowSet::MAX {
+            let (held, _) =
+                self.table
+                    .enter(self.os, graph.used(), self.party.owner, &self.want, 0);
             return Some(Next::Granted(held));
         }
         let has_others = self.must_not_wait_for_room(graph);
         if bury || has_others {
             // The dead need no rows: bury them before judging.
-            match self.sweep(graph, graph.used) {
+            match self.sweep(graph, graph.used()) {
                 Swept::Some => return None,
                 Swept::Unknown(rows) => return Some(Next::Ask(rows)),
                 Swept::None => (),
@@ -218,7 +214,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
         if late {
             return Some(Next::Refused(Refused::TimedOut));
         }
-        let row = rows_of(graph.used).min_by_key(|&row| graph.entries[row].ticket)?;
+        let row = rows_of(graph.used()).min_by_key(|&row| graph.entry(row).ticket)?;
         let word = self.mark(row, graph)?;
         Some(Next::Wait {
             row,
@@ -227,11 +223,30 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
         })
     }
 
+    /// Makes the claim in line a held one.
+    fn grant_seat(&self, held: Held) -> Held {
+        // Relaxed: read under the table lock only. This one store is the change.
+        self.table.rows[held.row]
+            .state
+            .store(self.want.mode(), Ordering::Relaxed);
+        self.os.step("claim: granted");
+        held
+    }
+
+    /// As [`look`](Self::look), but only whether nobody at all is in the way, held or in line, of a claim that stands in
+    /// line: so most find it who were woken, without a copy and without the time.
+    pub fn look_free(&self) -> Option<Held> {
+        let (held, _) = self.seat?;
+        let mut others = self.table.in_use_but(held.row);
+        let is_free = |claim: Claim| !self.rule.conflict(&claim, &self.want);
+        others.all(is_free).then(|| self.grant_seat(held))
+    }
+
     /// Whether there is no row to stand in line, for one who holds others. Two such threads would wait for each other
     /// for ever, and neither could see it, because who waits without a row is not in the graph.
     fn must_not_wait_for_room(&self, graph: &WaitGraph) -> bool {
-        let is_own = |row: usize| graph.entries[row].party == self.party;
-        self.seat.is_none() && graph.used == RowSet::MAX && rows_of(graph.used).any(is_own)
+        let is_own = |row: usize| graph.entry(row).party == self.party;
+        self.seat.is_none() && graph.used() == RowSet::MAX && rows_of(graph.used()).any(is_own)
     }
 
     /// Takes a place in line, if there is room; in the place it has, whoever looks shows that it is not stopped.
@@ -241,19 +256,21 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             self.table.rows[held.row]
                 .state
                 .store(self.want.mode() | WAITING, Ordering::Relaxed);
-        } else if graph.used != RowSet::MAX {
-            self.seat =
-                Some(
-                    self.table
-                        .enter(self.os, graph.used, self.party.owner, &self.want, WAITING),
-                );
+        } else if graph.used() != RowSet::MAX {
+            self.seat = Some(self.table.enter(
+                self.os,
+                graph.used(),
+                self.party.owner,
+                &self.want,
+                WAITING,
+            ));
         }
     }
 
     /// Sets the `WAITERS` bit of a row so that its release wakes us; returns the word to sleep on, or `None` when the
     /// row has been released meanwhile.
     fn mark(&self, row: usize, graph: &WaitGraph) -> Option<u64> {
-        let word = graph.entries[row].word;
+        let word = graph.entry(row).word;
         if word & WAITERS == 0 {
             // Relaxed: the release of this row is an exchange of the same word, so it cannot miss the bit.
             self.table.rows[row]
@@ -306,13 +323,13 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
         } = self.asked;
         let others = graph.select(set, |entry| entry.party.owner != self.party.owner);
         let known = rows_of(others & rows)
-            .filter(|&row| owners[row] == graph.entries[row].party.owner)
+            .filter(|&row| owners[row] == graph.entry(row).party.owner)
             .fold(0, |known, row| known | 1 << row);
         if others != known && times < TIMES {
             return Swept::Unknown(others & !known);
         }
         for row in rows_of(known & dead) {
-            let (entry, owner) = (&graph.entries[row], owners[row]);
+            let (entry, owner) = (graph.entry(row), owners[row]);
             self.os.step("claim: owner found dead");
             // Relaxed: what the dead stored is visible. It may have given the claim back before it ended, after the row
             // was copied; nobody else can have taken the row since.
