@@ -211,6 +211,8 @@ impl Permits {
         let mut owes = false;
         // Whether all marks are this caller's (invariant 4).
         let mut alone = false;
+        // Whether it has seen to it, since it last slept, that the dead are found.
+        let mut asked = false;
         loop {
             // Acquire: pairs with the Release in `wake`. Whoever reads the turn after a wake-up counts what was given
             // back before it, and marks after marks were removed.
@@ -221,8 +223,20 @@ impl Permits {
             let view = self.look(os, me, if late { 0 } else { marks });
             alone |= !late && view.marks == 0;
             let row = view.row_for(count);
-            if row.is_none() && (late || slices.is_over(now)) && self.tally.sweep(os, me) {
-                owes = true;
+            if row.is_none() && !asked && (late || slices.is_over(now)) {
+                asked = true;
+                // Asking takes long, so others have the table meanwhile.
+                let sleeps = self.sleeps.load(Ordering::Relaxed);
+                self.tally.unlock(os, me);
+                if late || self.tally.is_to_be_swept(now) {
+                    owes |= self.tally.sweep(os, me, until);
+                }
+                self.tally.lock(os, until).inspect_err(|_| {
+                    if owes {
+                        self.pass_on(os);
+                    }
+                })?;
+                alone &= self.sleeps.load(Ordering::Relaxed) == sleeps;
                 continue;
             }
             if view.row.is_none() && marks & MANY == 0 {
@@ -240,7 +254,7 @@ impl Permits {
             self.tally.unlock(os, me);
             os.step("permits: about to sleep");
             slices.sleep(os, &self.turn, turn, now, until);
-            owes = true;
+            (owes, asked) = (true, false);
             os.step("permits: awake");
             if let Err(why) = self.tally.lock(os, until) {
                 self.pass_on(os);
@@ -420,8 +434,8 @@ impl Permits {
     ///
     /// [`Refused::NoIdentity`]: they are counted under the table lock.
     pub fn free<O: Os>(&self, os: &O) -> Result<u32, Refused> {
+        let buried = self.tally.sweep(os, os.me(), FOREVER);
         let me = self.tally.lock(os, FOREVER)?;
-        let buried = self.tally.sweep(os, me);
         let free = self.look(os, me, 0).free;
         self.tally.unlock(os, me);
         if buried {

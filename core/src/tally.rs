@@ -16,7 +16,7 @@
 
 use crate::{
     atomic::{AtomicU64, Ordering},
-    lock::{Lock, Refused},
+    lock::{Lock, Refused, Slices},
     os::{Os, is_dead},
     owner::Owner,
 };
@@ -95,11 +95,13 @@ struct Row {
 pub(crate) struct Tally {
     lock: Lock,
     high: AtomicU64,
+    /// When a sleeper last asked who of the holders lives.
+    swept_at: AtomicU64,
     rows: [Row; HOLDERS],
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Tally>() == 24 + 16 * HOLDERS);
+const _: () = assert!(size_of::<Tally>() == 32 + 16 * HOLDERS);
 
 /// What a look at the whole table shows.
 pub(crate) struct Sum {
@@ -114,6 +116,7 @@ impl Tally {
         Tally {
             lock: Lock::new(),
             high: AtomicU64::new(0),
+            swept_at: AtomicU64::new(0),
             rows: core::array::from_fn(|_| Row::default()),
         }
     }
@@ -125,6 +128,7 @@ impl Tally {
             row.count.store(0, Ordering::Relaxed);
         }
         self.high.store(0, Ordering::Relaxed);
+        self.swept_at.store(0, Ordering::Relaxed);
         self.lock.reset();
     }
 
@@ -236,23 +240,46 @@ impl Tally {
         }
     }
 
-    /// Frees the rows of the dead; whether there were any. The caller, who is `me`, has the table lock.
-    pub fn sweep<O: Os>(&self, os: &O, me: Owner) -> bool {
+    /// Asks of every holder whether he lives, without the table lock, and frees the rows of the dead under it; whether
+    /// there were any. Rows are left that the lock cannot be had for until `until`.
+    #[cold]
+    pub fn sweep<O: Os>(&self, os: &O, me: Owner, until: u64) -> bool {
         let mut any = false;
         for (_, row) in self.known() {
-            // Relaxed throughout: what the dead have done is seen by who knows that they are dead.
+            // Relaxed: only asked about, and looked at again under the lock.
             if Marked(row.count.load(Ordering::Relaxed)).number() == 0 {
                 continue;
             }
             let owner = Owner::from_bits(row.owner.load(Ordering::Relaxed));
-            if owner != me && is_dead(os, owner) {
-                os.step("tally: owner found dead");
+            if owner == me || !is_dead(os, owner) {
+                continue;
+            }
+            os.step("tally: owner found dead");
+            let Ok(me) = self.lock(os, until) else {
+                break;
+            };
+            // Relaxed: what the dead have done is seen by who knows that they are dead. The row may be another's by now.
+            if Owner::from_bits(row.owner.load(Ordering::Relaxed)) == owner {
                 row.count.fetch_and(MARKS, Ordering::Relaxed);
                 os.step("tally: row of the dead freed");
                 any = true;
             }
+            self.unlock(os, me);
         }
         any
+    }
+
+    /// Whether a sleeper should [sweep](Self::sweep): one of them does it in a slice, for all.
+    pub fn is_to_be_swept(&self, now: u64) -> bool {
+        let last = self.swept_at.load(Ordering::Relaxed);
+        // The clock of a model stands still.
+        let is_due = cfg!(loom) || Slices::is_long_ago(last, now);
+        // Relaxed: only a duty is shared out. Whoever is killed over it leaves it to another, a slice later.
+        is_due
+            && self
+                .swept_at
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// How many all have together, roughly: without the table lock, while others take and give back.

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use common::{Fake, ORIGIN, bytes, memory, wakes};
 use multiproc_core::{
     BoundedSemaphore, HEADER_LEN, Kind, LayoutError, NOW, Permits, Refused, Region, Semaphore,
@@ -32,6 +34,26 @@ fn permits_are_taken_and_given_back() {
     assert_eq!(other.try_acquire_many(2).unwrap_err(), Refused::TimedOut);
     drop(two);
     assert_eq!((one.value(), one.permits(), one.held()), (Ok(3), 3, 0));
+}
+
+#[test]
+fn whoever_asks_about_others_holds_up_nobody() {
+    static QUESTIONS: AtomicU32 = AtomicU32::new(0);
+    let region = semaphore(3);
+    let (holder, other) = (open(region, Fake::new(981)), open(region, Fake::new(982)));
+    let asking = Fake::new(983).at_each_question(move || {
+        assert!(other.try_acquire().is_ok(), "the table is held");
+        QUESTIONS.fetch_add(1, Ordering::Relaxed);
+    });
+    let asking = open(region, asking);
+    let held = holder.acquire_many(2).unwrap();
+    assert!(asking.try_acquire_many(2).is_err());
+    let until = Fake::new(983).soon(20);
+    assert!(asking.acquire_many_until(2, until).is_err());
+    assert_eq!(asking.value(), Ok(1));
+    assert!(QUESTIONS.load(Ordering::Relaxed) >= 3);
+    drop(held);
+    assert!(asking.try_acquire_many(3).is_ok());
 }
 
 #[test]
