@@ -274,7 +274,7 @@ impl Holders {
                         slices.look_often();
                     }
                     slices.sleep(os, &self.rows[row].owner, word, now, until);
-                    waiter.forget_the_living();
+                    waiter.forget_answers();
                 }
                 Next::Ask(rows) => waiter.ask(rows),
             }

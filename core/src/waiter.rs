@@ -36,10 +36,11 @@ pub(crate) struct Waiter<'a, O: Os, R: Rule> {
     party: Party,
     /// The row in which the claim stands in line, and its ticket. There is none while the table is full.
     seat: Option<(Held, u64)>,
+    // Both are filled when they are first needed: most waits need neither, and are over in a microsecond.
     /// The tickets of those whose place in line is not waited for, each at its row (invariant 4).
-    passed: [u64; ROWS],
+    passed: Option<[u64; ROWS]>,
     /// About whom it has asked since it last slept.
-    asked: Asked,
+    asked: Option<Asked>,
 }
 
 /// What was learnt about the owners of rows.
@@ -73,13 +74,8 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 thread: os.thread(),
             },
             seat: None,
-            passed: [0; ROWS],
-            asked: Asked {
-                times: 0,
-                rows: 0,
-                dead: 0,
-                owners: [Owner::NONE; ROWS],
-            },
+            passed: None,
+            asked: None,
         }
     }
 
@@ -122,7 +118,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 .find(|&row| graph.waits_for(self.rule, row, self.party, false))
                 .or_else(|| self.ignores_its_turn(&graph, ahead, passed, now))
             {
-                self.passed[row] = graph.entry(row).ticket;
+                self.passed.get_or_insert([0; ROWS])[row] = graph.entry(row).ticket;
                 continue;
             }
             let first_in_line = rows_of(in_line).min_by_key(|&row| graph.place_of(row));
@@ -153,10 +149,13 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
 
     /// The rows whose place in line is not waited for.
     fn passed_in(&self, graph: &WaitGraph) -> RowSet {
+        let Some(passed) = &self.passed else {
+            return 0;
+        };
         rows_of(graph.used())
             .filter(|&row| {
                 let entry = graph.entry(row);
-                entry.waiting && entry.ticket == self.passed[row]
+                entry.waiting && entry.ticket == passed[row]
             })
             .fold(0, |rows, row| rows | 1 << row)
     }
@@ -284,7 +283,13 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
 
     /// Asks of rows whether those who have them live. Not under the table lock.
     pub fn ask(&mut self, rows: RowSet) {
-        self.asked.times += 1;
+        let asked = self.asked.get_or_insert(Asked {
+            times: 0,
+            rows: 0,
+            dead: 0,
+            owners: [Owner::NONE; ROWS],
+        });
+        asked.times += 1;
         // Rows of one owner are often neighbours.
         let mut last = (self.party.owner, false);
         for row in rows_of(rows) {
@@ -295,37 +300,42 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 last = (owner, is_dead(self.os, owner));
             }
             let bit = 1 << row;
-            self.asked.owners[row] = owner;
-            self.asked.rows |= bit;
-            self.asked.dead &= !bit;
+            asked.owners[row] = owner;
+            asked.rows |= bit;
+            asked.dead &= !bit;
             // A free row is nobody's, and nobody is dead.
             if word != 0 && last.1 {
-                self.asked.dead |= bit;
+                asked.dead |= bit;
             }
         }
     }
 
-    /// Forgets who was found alive: a slice later they may be dead.
-    pub fn forget_the_living(&mut self) {
-        self.asked.times = 0;
-        self.asked.rows = self.asked.dead;
+    /// Forgets what it has learnt: a slice later the living may be dead.
+    pub fn forget_answers(&mut self) {
+        self.asked = None;
     }
 
     /// Frees those rows of `set` whose owner was found dead.
     fn sweep(&self, graph: &WaitGraph, set: RowSet) -> Swept {
         /// After so many times whoever is new is taken for alive: some come and go all the time.
         const TIMES: u32 = 3;
-        let Asked {
+        let others = graph.select(set, |entry| entry.party.owner != self.party.owner);
+        let Some(Asked {
             times,
             rows,
             dead,
-            ref owners,
-        } = self.asked;
-        let others = graph.select(set, |entry| entry.party.owner != self.party.owner);
+            owners,
+        }) = &self.asked
+        else {
+            return match others {
+                0 => Swept::None,
+                others => Swept::Unknown(others),
+            };
+        };
         let known = rows_of(others & rows)
             .filter(|&row| owners[row] == graph.entry(row).party.owner)
             .fold(0, |known, row| known | 1 << row);
-        if others != known && times < TIMES {
+        if others != known && *times < TIMES {
             return Swept::Unknown(others & !known);
         }
         for row in rows_of(known & dead) {
