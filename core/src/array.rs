@@ -278,7 +278,7 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         exclusive: bool,
         until: u64,
     ) -> Result<(Claimed<'_, O>, Option<Poison>), ClaimError<G>> {
-        let refused = |why| ClaimError::refused(why, until != NOW);
+        let refused = ClaimError::refused;
         let range = self.bounds(range)?;
         let claimed = self
             .claims

@@ -91,10 +91,10 @@ impl<G> PoisonedClaim<G> {
 }
 
 impl<G> ClaimError<G> {
-    pub(crate) fn refused(why: Refused, waited: bool) -> ClaimError<G> {
+    pub(crate) fn refused(why: Refused) -> ClaimError<G> {
         match why {
-            Refused::TimedOut if waited => ClaimError::TimedOut,
-            Refused::TimedOut => ClaimError::WouldBlock,
+            Refused::TimedOut => ClaimError::TimedOut,
+            Refused::WouldBlock => ClaimError::WouldBlock,
             Refused::WouldDeadlock => ClaimError::WouldDeadlock,
             // No lock and no range has permits.
             Refused::TooManyClaims | Refused::TooManyPermits => ClaimError::TooManyClaims,

@@ -268,6 +268,10 @@ impl Holders {
                     waiter.leave();
                     return Err(why);
                 }
+                Next::Late => {
+                    waiter.leave();
+                    return Err(Refused::late(until));
+                }
                 Next::Wait { row, word, full } => {
                     if full {
                         // Whichever row is freed first will do, but one can sleep on one row only.

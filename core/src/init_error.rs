@@ -20,6 +20,12 @@ impl<E> InitError<E> {
         matches!(self, InitError::Refused(why) if why.is_timeout())
     }
 
+    /// Whether another was at it, and the call was not to wait.
+    #[must_use]
+    pub fn is_would_block(&self) -> bool {
+        matches!(self, InitError::Refused(why) if why.is_would_block())
+    }
+
     /// Whether the initialiser asked for what it was to make.
     #[must_use]
     pub fn is_deadlock(&self) -> bool {

@@ -56,6 +56,8 @@ const TABLE_GRACE: u64 = 10_000_000;
 pub enum Refused {
     /// The deadline passed.
     TimedOut,
+    /// It is not free, and the call was not to wait.
+    WouldBlock,
     /// The calling thread would wait for itself.
     WouldDeadlock,
     /// The calling thread holds claims, and no row is free to enter another one.
@@ -70,6 +72,7 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Refused::TimedOut => "it was not free before the deadline",
+            Refused::WouldBlock => "it is not free, and the call was not to wait",
             Refused::WouldDeadlock => {
                 "this thread would wait for itself: it holds a guard that is in the way, which must be dropped first"
             }
@@ -87,6 +90,29 @@ impl fmt::Display for Refused {
 impl core::error::Error for Refused {}
 
 impl Refused {
+    /// For one who has found nothing free by `until`.
+    pub(crate) fn late(until: u64) -> Refused {
+        if until == NOW {
+            Refused::WouldBlock
+        } else {
+            Refused::TimedOut
+        }
+    }
+
+    /// The same refusal for one who was to wait until `until`, and was given another deadline.
+    pub(crate) fn of(self, until: u64) -> Refused {
+        match self {
+            Refused::TimedOut => Refused::late(until),
+            other => other,
+        }
+    }
+
+    /// Whether it was not free, and the call was not to wait.
+    #[must_use]
+    pub fn is_would_block(self) -> bool {
+        self == Refused::WouldBlock
+    }
+
     /// Whether the deadline passed.
     #[must_use]
     pub fn is_timeout(self) -> bool {
@@ -184,7 +210,9 @@ impl Lock {
     #[inline]
     pub(crate) fn lock_table<O: Os>(&self, os: &O, until: u64) -> Result<Taken, Refused> {
         match self.lock(os, until) {
-            Err(Refused::TimedOut) => self.lock(os, os.now().saturating_add(TABLE_GRACE)),
+            Err(Refused::TimedOut | Refused::WouldBlock) => self
+                .lock(os, os.now().saturating_add(TABLE_GRACE))
+                .map_err(|why| why.of(until)),
             result => result,
         }
     }
@@ -285,7 +313,7 @@ impl Lock {
                     continue;
                 }
                 if now >= until {
-                    return Err(Refused::TimedOut);
+                    return Err(Refused::late(until));
                 }
             }
             if word & WAITERS == 0

@@ -171,7 +171,7 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
     ) -> Result<MutexGuard<'_, T, O>, LockError<MutexGuard<'_, T, O>>> {
         let taken = match self.words.lock.lock_contended(&self.os, until) {
             Ok(taken) => taken,
-            Err(why) => return Err(LockError::refused(why, until != NOW)),
+            Err(why) => return Err(LockError::refused(why)),
         };
         let guard = MutexGuard::new(self, taken.me);
         if !taken.died.is_none() {

@@ -90,11 +90,11 @@ impl OnceWords {
                     return Ok(None);
                 }
                 Ok(taken) => return Ok(Some(taken.me)),
-                Err(Refused::TimedOut) => (),
+                Err(Refused::WouldBlock) => (),
                 Err(why) => return Err(why),
             }
             if now >= until {
-                return Err(Refused::TimedOut);
+                return Err(Refused::late(until));
             }
             self.sleep(os, &mut slices, state, now, until);
         }
@@ -104,7 +104,7 @@ impl OnceWords {
     ///
     /// # Errors
     ///
-    /// [`Refused::TimedOut`]; [`Refused::WouldDeadlock`] when the calling thread is at it.
+    /// [`Refused::TimedOut`], or [`Refused::WouldBlock`] if it was not to wait; [`Refused::WouldDeadlock`] when the calling thread is at it.
     pub fn wait<O: Os>(&self, os: &O, until: u64) -> Result<(), Refused> {
         let mut slices = Slices::new();
         loop {
@@ -119,7 +119,7 @@ impl OnceWords {
                 return Err(Refused::WouldDeadlock);
             }
             if now >= until {
-                return Err(Refused::TimedOut);
+                return Err(Refused::late(until));
             }
             self.sleep(os, &mut slices, state, now, until);
         }

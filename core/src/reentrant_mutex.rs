@@ -165,7 +165,7 @@ impl<'m, T: Element, O: Os> ReentrantMutex<'m, T, O> {
     fn lock_contended(&self, until: u64) -> Locked<'_, T, O> {
         let taken = match self.words.lock.enter_contended(&self.os, until) {
             Ok(taken) => taken,
-            Err(why) => return Err(LockError::refused(why, until != NOW)),
+            Err(why) => return Err(LockError::refused(why)),
         };
         let guard = ReentrantMutexGuard::new(self, taken.me);
         if !taken.died.is_none() {

@@ -55,10 +55,10 @@ impl<G> Poisoned<G> {
 }
 
 impl<G> LockError<G> {
-    pub(crate) fn refused(why: Refused, waited: bool) -> LockError<G> {
+    pub(crate) fn refused(why: Refused) -> LockError<G> {
         match why {
-            Refused::TimedOut if waited => LockError::TimedOut,
-            Refused::TimedOut => LockError::WouldBlock,
+            Refused::TimedOut => LockError::TimedOut,
+            Refused::WouldBlock => LockError::WouldBlock,
             Refused::WouldDeadlock => LockError::WouldDeadlock,
             // No lock and no range has permits.
             Refused::TooManyClaims | Refused::TooManyPermits => LockError::TooManyClaims,

@@ -233,7 +233,7 @@ impl<'m, T: Element, O: Os> RwLock<'m, T, O> {
             end: 1,
         };
         Hold::acquire(self, want, &ReadersShare(&self.words.poison), until)
-            .map_err(|why| LockError::refused(why, until != NOW))
+            .map_err(LockError::refused)
     }
 
     /// The poison that whoever has just locked finds.

@@ -122,7 +122,7 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Self::acquire), and [`Refused::TimedOut`].
+    /// As [`acquire`](Self::acquire), and [`Refused::WouldBlock`].
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<'_, O>, Refused> {
         self.acquire_many_until(1, NOW)
@@ -152,7 +152,7 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
     ///
     /// # Errors
     ///
-    /// As [`acquire_many`](Self::acquire_many), and [`Refused::TimedOut`].
+    /// As [`acquire_many`](Self::acquire_many), and [`Refused::WouldBlock`].
     #[inline]
     pub fn try_acquire_many(&self, count: u32) -> Result<Permit<'_, O>, Refused> {
         self.acquire_many_until(count, NOW)
@@ -165,7 +165,8 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
     /// As [`acquire_many`](Self::acquire_many), and [`Refused::TimedOut`].
     #[inline]
     pub fn acquire_many_until(&self, count: u32, until: u64) -> Result<Permit<'_, O>, Refused> {
-        let held = self.permits.take(&self.os, count, until)?;
+        let taken = self.permits.take(&self.os, count, until);
+        let held = taken.map_err(|why| why.of(until))?;
         if count != 0 {
             self.os.guard_made();
         }

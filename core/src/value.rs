@@ -253,7 +253,7 @@ impl<'m, T: Element, O: Os> Value<'m, T, O> {
     ) -> Result<ValueGuard<'_, T, O>, LockError<ValueGuard<'_, T, O>>> {
         match self.words.lock.lock(&self.os, until) {
             Ok(taken) => Ok(ValueGuard::new(self, taken.me)),
-            Err(why) => Err(LockError::refused(why, until != NOW)),
+            Err(why) => Err(LockError::refused(why)),
         }
     }
 

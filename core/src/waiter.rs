@@ -16,6 +16,8 @@ use crate::{
 pub(crate) enum Next {
     Granted(Held),
     Refused(Refused),
+    /// It was not free at the last look.
+    Late,
     /// Without the lock, [ask](Waiter::ask) about these rows, and look again.
     Ask(RowSet),
     /// Sleep on the owner word of `row` while it is `word`; `full`: there was no row to stand in line, so nobody keeps a
@@ -130,7 +132,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
                 continue;
             };
             if late {
-                return Next::Refused(Refused::TimedOut);
+                return Next::Late;
             }
             if self.must_not_wait_for_room(&graph) {
                 match self.sweep(&graph, graph.used()) {
@@ -211,7 +213,7 @@ impl<'a, O: Os, R: Rule> Waiter<'a, O, R> {
             return Some(Next::Refused(Refused::TooManyClaims));
         }
         if late {
-            return Some(Next::Refused(Refused::TimedOut));
+            return Some(Next::Late);
         }
         let row = rows_of(graph.used()).min_by_key(|&row| graph.entry(row).ticket)?;
         let word = self.mark(row, graph)?;

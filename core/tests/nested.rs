@@ -139,7 +139,7 @@ fn a_value_is_made_by_the_first_whose_initialiser_comes_to_its_end() {
     });
     assert!(once.get_or_try_init(|| Err("on purpose")).is_err());
     assert_eq!(once.get(), None);
-    assert_eq!(once.wait_until(NOW), Err(Refused::TimedOut));
+    assert_eq!(once.wait_until(NOW), Err(Refused::WouldBlock));
     // Dead in the middle of it.
     let victim = Fake::new(352);
     let (died, dead) = mpsc::channel();
@@ -193,7 +193,7 @@ fn a_value_that_was_not_finished_is_begun_anew_after_a_burial() {
     });
     begun.recv().unwrap();
     let other = open_once(region, Fake::new(372));
-    assert_eq!(other.get_or_init_until(NOW, || 7), Err(Refused::TimedOut));
+    assert_eq!(other.get_or_init_until(NOW, || 7), Err(Refused::WouldBlock));
     // SAFETY: whoever has it does nothing any more.
     unsafe { OnceValue::<u64, Fake>::bury(region, Fake::new(1), ORIGIN) }.unwrap();
     assert_eq!(other.get_or_init_until(NOW, || 7), Ok(&7));

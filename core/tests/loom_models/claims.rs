@@ -124,7 +124,7 @@ fn the_claim_of_one_who_gave_it_back_and_ended_is_not_taken_for_that_of_the_dead
         // Asks at once whether those in the way live.
         match table.acquire(&second, claim(true, 4, 9), rule, NOW) {
             Ok(held) => assert!(table.release(&second, held)),
-            Err(why) => assert_eq!(why, Refused::TimedOut),
+            Err(why) => assert_eq!(why, Refused::WouldBlock),
         }
         ending.join().unwrap();
         assert_eq!(

@@ -210,8 +210,8 @@ fn who_is_at_it_is_not_let_wait_for_itself_and_others_time_out() {
         let words = OnceWords::new();
         let me = words.begin(&os, FOREVER).unwrap().unwrap();
         assert_eq!(words.begin(&os, FOREVER), Err(Refused::WouldDeadlock));
-        assert_eq!(words.begin(&other, NOW), Err(Refused::TimedOut));
-        assert_eq!(words.wait(&other, NOW), Err(Refused::TimedOut));
+        assert_eq!(words.begin(&other, NOW), Err(Refused::WouldBlock));
+        assert_eq!(words.wait(&other, NOW), Err(Refused::WouldBlock));
         // Another cannot speak for it.
         words.finish(&other, me);
         words.give_up(&other, me);

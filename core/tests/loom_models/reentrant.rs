@@ -84,7 +84,7 @@ fn who_comes_while_another_is_deep_inside_waits_and_is_woken_once() {
         shared.0.leave(&holder, inner.me);
         assert_eq!(
             shared.0.enter(&other, NOW).unwrap_err(),
-            Refused::TimedOut,
+            Refused::WouldBlock,
             "still held"
         );
         shared.1.add_one();

@@ -132,7 +132,7 @@ macro_rules! semaphore {
             ///
             /// # Errors
             ///
-            /// As [`acquire`](Self::acquire), and [`Refused::TimedOut`].
+            /// As [`acquire`](Self::acquire), and [`Refused::WouldBlock`].
             #[inline]
             pub fn try_acquire(&self) -> Result<Permit<'_>, Refused> {
                 self.0.view().try_acquire()
@@ -161,7 +161,7 @@ macro_rules! semaphore {
             ///
             /// # Errors
             ///
-            /// As [`acquire_many`](Self::acquire_many), and [`Refused::TimedOut`].
+            /// As [`acquire_many`](Self::acquire_many), and [`Refused::WouldBlock`].
             pub fn try_acquire_many(&self, count: u32) -> Result<Permit<'_>, Refused> {
                 self.0.view().try_acquire_many(count)
             }
