@@ -86,10 +86,12 @@ pub enum Kind {
     OnceValue = 13,
     /// A [`BoundedSemaphore`](crate::BoundedSemaphore).
     BoundedSemaphore = 14,
+    /// A [`Once`](crate::Once).
+    Once = 16,
 }
 
 impl Kind {
-    const NAMES: [&'static str; 15] = [
+    const NAMES: [&'static str; 17] = [
         "nothing known",
         "a value",
         "an array",
@@ -105,6 +107,8 @@ impl Kind {
         "a barrier",
         "a value initialised once",
         "a bounded semaphore",
+        "nothing known",
+        "something done once",
     ];
 
     /// What the number of a kind means, whoever wrote it.

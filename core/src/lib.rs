@@ -15,7 +15,7 @@
 //! | waiting for that data to change | [`Condvar`] |
 //! | the same, locked again by whoever holds it | [`ReentrantMutex`] |
 //! | data read by many at once, changed in place by one | [`RwLock`] |
-//! | a value made by the first who asks for it | [`OnceValue`] |
+//! | a value made, or something done, by the first who asks for it | [`OnceValue`], [`Once`] |
 //! | something that happens, and waiting for it | [`Event`] |
 //! | an array, changed in place by many, each in its own range | [`Array`] |
 //! | an array of atomics | [`AtomicArray`] |
@@ -67,6 +67,7 @@ mod rendezvous;
 mod rwlock;
 mod rwlock_guard;
 mod semaphore;
+mod set_error;
 mod slots;
 mod tally;
 mod text;
@@ -95,7 +96,7 @@ pub use holders::{Claim, Held, Holders, ROWS, Rule};
 pub use init_error::InitError;
 pub use lock::{FOREVER, Lock, NOW, Refused, Taken};
 pub use mutex::{Mutex, MutexGuard};
-pub use once_value::OnceValue;
+pub use once_value::{Once, OnceValue};
 pub use once_words::OnceWords;
 pub use origin::Origin;
 pub use os::{Liveness, Os, Wait};
@@ -112,6 +113,7 @@ pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
 pub use rwlock::RwLock;
 pub use rwlock_guard::{RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
+pub use set_error::SetError;
 pub use slots::Slots;
 pub use text::{Excerpt, TEXT_ROOM, Text};
 pub use value::Value;

@@ -14,14 +14,18 @@ use crate::{
     owner::Owner,
     placed::{self, Placed},
     region::Region,
+    set_error::SetError,
 };
 
+#[repr(transparent)]
+struct Words<const IS_ONCE: bool>(OnceWords);
+
 // SAFETY: atomics alone.
-unsafe impl placed::Words for OnceWords {
-    const KIND: Kind = Kind::OnceValue;
+unsafe impl<const IS_ONCE: bool> placed::Words for Words<IS_ONCE> {
+    const KIND: Kind = if IS_ONCE { Kind::Once } else { Kind::OnceValue };
 
     fn bury(&self) {
-        OnceWords::bury(self);
+        self.0.bury();
     }
 }
 
@@ -29,24 +33,28 @@ unsafe impl placed::Words for OnceWords {
 ///
 /// An initialiser that panics, fails or dies with its process leaves no trace: the next who asks runs his own. So a
 /// value is never poisoned and never half-made.
-pub struct OnceValue<'m, T, O> {
+pub struct OnceValue<'m, T, O, const IS_ONCE: bool = false> {
     words: &'m OnceWords,
     /// Written under the lock of `words` while they are not ready; only read from then on.
     data: NonNull<T>,
     os: O,
 }
 
+/// Something that is done once: a [`OnceValue`] of nothing, and a layout of its own, so that neither is opened as the
+/// other.
+pub type Once<'m, O> = OnceValue<'m, (), O, true>;
+
 // SAFETY: the data is written by one thread, and read only after that has published it; `T: Element` is itself `Send`
 // and `Sync`.
-unsafe impl<T: Element, O: Send> Send for OnceValue<'_, T, O> {}
+unsafe impl<T: Element, O: Send, const IS_ONCE: bool> Send for OnceValue<'_, T, O, IS_ONCE> {}
 // SAFETY: as above.
-unsafe impl<T: Element, O: Sync> Sync for OnceValue<'_, T, O> {}
+unsafe impl<T: Element, O: Sync, const IS_ONCE: bool> Sync for OnceValue<'_, T, O, IS_ONCE> {}
 
-impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
+impl<'m, T: Element, O: Os, const IS_ONCE: bool> OnceValue<'m, T, O, IS_ONCE> {
     /// How many bytes it takes.
     #[must_use]
     pub fn required_len() -> usize {
-        Placed::<OnceWords, T>::required_len()
+        Placed::<Words<IS_ONCE>, T>::required_len()
     }
 
     /// Places a value that is yet to be made in fresh memory.
@@ -59,8 +67,9 @@ impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
     ///
     /// No process uses a layout that overlaps `region`.
     pub unsafe fn place(region: Region<'m>, os: O, origin: Origin) -> Result<Self, LayoutError> {
+        let init = |words: &Words<IS_ONCE>| words.0.reset();
         // SAFETY: promised by the caller.
-        unsafe { Placed::place(&region, origin, T::zeroed(), OnceWords::reset) }
+        unsafe { Placed::place(&region, origin, T::zeroed(), init) }
             .map(|placed| Self::view(placed, os))
     }
 
@@ -84,11 +93,12 @@ impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
     /// Nobody else has the memory open.
     pub unsafe fn bury(region: Region<'m>, _: O, origin: Origin) -> Result<(), LayoutError> {
         // SAFETY: promised by the caller.
-        unsafe { Placed::<OnceWords, T>::bury(&region, origin) }
+        unsafe { Placed::<Words<IS_ONCE>, T>::bury(&region, origin) }
     }
 
-    fn view(placed: Placed<'m, OnceWords, T>, os: O) -> Self {
+    fn view(placed: Placed<'m, Words<IS_ONCE>, T>, os: O) -> Self {
         let Placed { words, data, .. } = placed;
+        let words = &words.0;
         OnceValue { words, data, os }
     }
 
@@ -184,19 +194,23 @@ impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
             } else {
                 // A fork child has come out of the initialiser. The attempt is its parent's; what it has made itself is
                 // offered as any other's is.
-                self.set_until(until, value).map_err(InitError::Refused)?;
+                match self.set_until(until, value) {
+                    Ok(()) | Err(SetError::AlreadySet(_)) => (),
+                    Err(SetError::Refused(_, why)) => return Err(InitError::Refused(why)),
+                }
             }
         }
         // SAFETY: somebody has made it: `begin`, `publish` or `set_until` has seen to that.
         Ok(unsafe { self.made() })
     }
 
-    /// Makes `value` the value, unless there is one; whether it did. Waits while another is making it.
+    /// Makes `value` the value, unless there is one. Waits while another is making it.
     ///
     /// # Errors
     ///
-    /// As [`get_or_init`](Self::get_or_init).
-    pub fn set(&self, value: T) -> Result<bool, Refused> {
+    /// [`SetError::AlreadySet`] when there is one, otherwise [`SetError::Refused`] as
+    /// [`get_or_init`](Self::get_or_init); `value` is inside either.
+    pub fn set(&self, value: T) -> Result<(), SetError<T>> {
         self.set_until(FOREVER, value)
     }
 
@@ -205,12 +219,15 @@ impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
     /// # Errors
     ///
     /// As [`set`](Self::set), and [`Refused::TimedOut`].
-    pub fn set_until(&self, until: u64, value: T) -> Result<bool, Refused> {
-        let Some(me) = self.words.begin(&self.os, until)? else {
-            return Ok(false);
-        };
-        self.publish(me, value);
-        Ok(true)
+    pub fn set_until(&self, until: u64, value: T) -> Result<(), SetError<T>> {
+        match self.words.begin(&self.os, until) {
+            Ok(Some(me)) => {
+                self.publish(me, value);
+                Ok(())
+            }
+            Ok(None) => Err(SetError::AlreadySet(value)),
+            Err(why) => Err(SetError::Refused(value, why)),
+        }
     }
 
     /// Waits until somebody has made the value.
@@ -252,9 +269,12 @@ impl<'m, T: Element, O: Os> OnceValue<'m, T, O> {
     }
 }
 
-impl<T: Element + fmt::Debug, O: Os> fmt::Debug for OnceValue<'_, T, O> {
+impl<T: Element + fmt::Debug, O: Os, const IS_ONCE: bool> fmt::Debug
+    for OnceValue<'_, T, O, IS_ONCE>
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("OnceValue").field(&self.get()).finish()
+        let name = if IS_ONCE { "Once" } else { "OnceValue" };
+        f.debug_tuple(name).field(&self.get()).finish()
     }
 }
 

@@ -10,7 +10,9 @@ use std::{
 };
 
 use common::{Fake, Gate, ORIGIN, bytes, memory, wakes};
-use multiproc_core::{Cause, LockError, NOW, OnceValue, ReentrantMutex, Refused, Region};
+use multiproc_core::{
+    Cause, Kind, LayoutError, LockError, NOW, Once, OnceValue, ReentrantMutex, Refused, Region,
+};
 
 fn mutex(start: u64) -> Region<'static> {
     let region = memory(ReentrantMutex::<u64, Fake>::required_len());
@@ -200,4 +202,20 @@ fn a_value_that_was_not_finished_is_begun_anew_after_a_burial() {
     // SAFETY: likewise.
     unsafe { OnceValue::<u64, Fake>::bury(region, Fake::new(1), ORIGIN) }.unwrap();
     assert_eq!(open_once(region, Fake::new(373)).get(), Some(&7));
+}
+
+#[test]
+fn what_is_done_once_is_not_opened_as_a_value_of_nothing() {
+    let region = memory(Once::<Fake>::required_len());
+    // SAFETY: nobody else uses the memory.
+    unsafe { Once::<Fake>::place(region, Fake::new(1), ORIGIN) }.unwrap();
+    let refused = OnceValue::<(), Fake>::attach(region, Fake::new(1), ORIGIN).unwrap_err();
+    assert_eq!(
+        refused,
+        LayoutError::Kind {
+            expected: Kind::OnceValue,
+            found: Kind::Once as u32,
+        }
+    );
+    assert!(Once::attach(region, Fake::new(1), ORIGIN).is_ok());
 }

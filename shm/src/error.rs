@@ -3,7 +3,7 @@
 use std::{fmt, io, path::PathBuf};
 
 use multiproc_core::{
-    BarrierError, ClaimError, InitError, LayoutError, LockError, Refused, TooManyPermits,
+    BarrierError, ClaimError, InitError, LayoutError, LockError, Refused, SetError, TooManyPermits,
 };
 
 /// Why shared memory could not be made, opened, sent or used.
@@ -110,6 +110,10 @@ pub enum Error {
     #[error(transparent)]
     Refused(#[from] Refused),
 
+    /// What is set once has a value already.
+    #[error("there is a value already")]
+    AlreadySet,
+
     /// A barrier could not be passed.
     #[error(transparent)]
     Barrier(#[from] BarrierError),
@@ -201,6 +205,16 @@ impl<E: Into<Error>> From<InitError<E>> for Error {
         match error {
             InitError::Failed(error) => error.into(),
             InitError::Refused(why) => why.into(),
+        }
+    }
+}
+
+/// Without the value that was offered.
+impl<T> From<SetError<T>> for Error {
+    fn from(error: SetError<T>) -> Error {
+        match error {
+            SetError::AlreadySet(_) => Error::AlreadySet,
+            SetError::Refused(_, why) => why.into(),
         }
     }
 }

@@ -83,7 +83,8 @@ pub use error::Error;
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
     ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
-    PoisonedRange, PoisonedRanges, Refused, Shape, TooManyPermits, WaitTimeoutResult, record,
+    PoisonedRange, PoisonedRanges, Refused, SetError, Shape, TooManyPermits, WaitTimeoutResult,
+    record,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,

@@ -171,10 +171,10 @@ pub fn what_was_made_stays_and_what_was_not_is_begun_anew_when_nobody_was_left()
     kill(&maker);
     let once = OnceValue::<u64>::open(name.as_str()).unwrap();
     assert_eq!(once.get(), None);
-    assert_eq!(once.set_timeout(Duration::ZERO, 7), Ok(true));
+    assert_eq!(once.set_timeout(7, Duration::ZERO), Ok(()));
     drop(once);
     let once = OnceValue::<u64>::open(name.as_str()).unwrap();
     assert_eq!(once.get(), Some(&7));
-    assert_eq!(once.set(8), Ok(false));
+    assert!(once.set(8).unwrap_err().is_already_set());
     Segment::remove(&name).unwrap();
 }

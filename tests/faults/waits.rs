@@ -122,7 +122,7 @@ pub fn who_is_stopped_before_waking_others_holds_up_nobody() {
 
     let once = OnceValue::new().unwrap();
     let see = || assert_eq!(once.wait(), Ok(&1));
-    let make = || assert_eq!(once.set(1), Ok(true));
+    let make = || assert_eq!(once.set(1), Ok(()));
     stopped_before_waking("once: published, nobody woken", see, make);
 
     let semaphore = Semaphore::new(0).unwrap();

@@ -92,7 +92,7 @@ impl Scenario for OfOnceValue {
         for seen in seen {
             assert_eq!(seen, made, "there are two: {end:?}");
         }
-        assert_eq!(self.value.set([0; 2]), Ok(false));
+        assert!(self.value.set([0; 2]).unwrap_err().is_already_set());
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use multiproc::{Array, Counter, InitError, Once, OnceValue, Refused};
+use multiproc::{Array, Counter, InitError, Once, OnceValue, Refused, SetError};
 
 use crate::{
     common::wait_until,
@@ -34,7 +34,7 @@ pub fn exactly_one_makes_a_value_and_all_get_it(method: Method) {
             };
             assert_eq!(numbers, &[numbers[0]; 40], "torn");
             assert_eq!(value.get(), Some(numbers));
-            assert!(!value.set([99; 40]).unwrap());
+            assert_eq!(value.set([99; 40]), Err(SetError::AlreadySet([99; 40])));
             seen.push(numbers[0]);
         }
         seen
@@ -60,8 +60,9 @@ pub fn who_only_waits_for_a_value_is_woken(method: Method) {
     let parties = vec![(value.clone(), waiting.clone()); PARTIES];
     let parties = start(method, wait, parties);
     wait_until(|| waiting.get() == PARTIES as u64);
-    assert_eq!(value.set([7; 40]), Ok(true));
-    assert_eq!(value.set_timeout(SHORT, [8; 40]), Ok(false));
+    assert_eq!(value.set([7; 40]), Ok(()));
+    let late = value.set_timeout([8; 40], SHORT).unwrap_err();
+    assert!(late.is_already_set() && late.into_value() == [8; 40]);
     parties.join();
     assert!(value.is_initialized());
 }
@@ -136,7 +137,8 @@ pub fn who_makes_a_value_does_not_wait_for_itself_and_others_can_give_up(method:
         if makes {
             let make = || {
                 assert_eq!(value.get_or_init(|| 8), Err(Refused::WouldDeadlock));
-                assert_eq!(value.set(8), Err(Refused::WouldDeadlock));
+                let refused = value.set(8).unwrap_err();
+                assert!(refused.is_deadlock() && refused.into_value() == 8);
                 assert_eq!(value.wait(), Err(Refused::WouldDeadlock));
                 let nested = value.get_or_try_init(|| Err(()));
                 assert!(nested.unwrap_err().is_deadlock());
@@ -151,7 +153,10 @@ pub fn who_makes_a_value_does_not_wait_for_itself_and_others_can_give_up(method:
             meet(&met, PARTIES);
             let timed_out = Refused::TimedOut;
             assert_eq!(value.get_or_init_timeout(SHORT, || 8), Err(timed_out));
-            assert_eq!(value.set_timeout(SHORT, 8), Err(timed_out));
+            assert_eq!(
+                value.set_timeout(8, SHORT),
+                Err(SetError::Refused(8, timed_out))
+            );
             let tried = value.get_or_try_init_timeout(Duration::ZERO, || Err(()));
             assert!(tried.unwrap_err().is_timeout());
             meet(&met, 2 * PARTIES);

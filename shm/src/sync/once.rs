@@ -7,13 +7,12 @@ use multiproc_core::{self as core_, Refused};
 use crate::{
     deadline,
     error::Error,
-    mapped::{Mapped, shared_object},
+    mapped::{Mapped, shared_object, view},
     segment::{Access, Create, Open},
     sys::Linux,
 };
 
-/// Nothing, made once.
-type Inner = core_::OnceValue<'static, (), Linux>;
+type Inner = core_::Once<'static, Linux>;
 
 /// Something that is done once among all processes, by the first who comes.
 ///
@@ -44,6 +43,7 @@ type Inner = core_::OnceValue<'static, (), Linux>;
 /// To hand out what was made, use a [`OnceValue`](crate::OnceValue).
 pub struct Once(Mapped<Inner>);
 
+view!(Once);
 shared_object!(Once);
 
 impl Once {
@@ -64,7 +64,7 @@ impl Once {
     pub fn create(create: impl Into<Create>) -> Result<Once, Error> {
         Mapped::create(create.into(), Inner::required_len(), |region, origin| {
             // SAFETY: a new segment, which nobody else sees yet.
-            unsafe { core_::OnceValue::<(), Linux>::place(region, Linux, origin) }.map(drop)
+            unsafe { core_::Once::<Linux>::place(region, Linux, origin) }.map(drop)
         })
         .map(Once)
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use multiproc_core::{self as core_, Element, InitError, Refused};
+use multiproc_core::{self as core_, Element, InitError, Refused, SetError};
 
 use crate::{
     deadline,
@@ -141,12 +141,13 @@ impl<T: Element> OnceValue<T> {
         self.0.view().get_or_try_init_until(until, init)
     }
 
-    /// Makes `value` the value, unless there is one; whether it did. Waits while another is making it.
+    /// Makes `value` the value, unless there is one. Waits while another is making it.
     ///
     /// # Errors
     ///
-    /// As [`get_or_init`](Self::get_or_init).
-    pub fn set(&self, value: T) -> Result<bool, Refused> {
+    /// [`SetError::AlreadySet`] when there is one, otherwise [`SetError::Refused`] as
+    /// [`get_or_init`](Self::get_or_init); `value` is inside either.
+    pub fn set(&self, value: T) -> Result<(), SetError<T>> {
         self.0.view().set(value)
     }
 
@@ -155,7 +156,7 @@ impl<T: Element> OnceValue<T> {
     /// # Errors
     ///
     /// As [`set`](Self::set), and [`Refused::TimedOut`].
-    pub fn set_timeout(&self, timeout: Duration, value: T) -> Result<bool, Refused> {
+    pub fn set_timeout(&self, value: T, timeout: Duration) -> Result<(), SetError<T>> {
         self.0.view().set_until(deadline::after(timeout), value)
     }
 
