@@ -240,7 +240,7 @@ fn another_pid_namespace_is_refused() {
         assert!(
             matches!(
                 error,
-                Error::Unfit { source: LayoutError::ForeignPidNamespace { expected, found }, .. } if expected != found
+                Error::Unfit { why: LayoutError::ForeignPidNamespace { expected, found }, .. } if expected != found
             ),
             "{error}"
         );
@@ -269,7 +269,7 @@ fn another_time_namespace_is_refused() {
         assert!(
             matches!(
                 error,
-                Error::Unfit { source: LayoutError::ForeignTimeNamespace { expected, found }, .. } if expected != found
+                Error::Unfit { why: LayoutError::ForeignTimeNamespace { expected, found }, .. } if expected != found
             ),
             "{error}"
         );

@@ -59,7 +59,7 @@ fn a_file_cut_off_anywhere_is_too_short() {
         let found = match error {
             Error::TooShort { found, .. } => found,
             Error::Unfit {
-                source: LayoutError::TooShort { found, expected },
+                why: LayoutError::TooShort { found, expected },
                 ..
             } => {
                 assert!(expected > found);
@@ -105,7 +105,7 @@ fn a_foreign_file_is_not_a_layout() {
         matches!(
             error,
             Error::Unfit {
-                source: LayoutError::NotALayout { .. },
+                why: LayoutError::NotALayout { .. },
                 ..
             }
         ),

@@ -266,7 +266,7 @@ fn what_is_encoded_instead_of_an_object_that_cannot_be_handed_over_arrives() {
 }
 
 fn is_too_many_files(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.raw_os_error() == Some(libc::EMFILE))
+    matches!(error, Error::Io { why, .. } if why.raw_os_error() == Some(libc::EMFILE))
 }
 
 fn the_limit_on_addresses_is_an_error() {
@@ -280,7 +280,7 @@ fn the_limit_on_addresses_is_an_error() {
         set_limit(libc::RLIMIT_AS as i32, pages * 4096 + (8 << 20));
         refused_everywhere(
             32 * MIB,
-            |error| matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::OutOfMemory),
+            |error| matches!(error, Error::Io { why, .. } if why.kind() == ErrorKind::OutOfMemory),
         );
         drop(array(Create::anonymous(), MIB).unwrap());
     });

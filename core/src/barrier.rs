@@ -10,7 +10,7 @@ use crate::{
     origin::Origin,
     os::Os,
     region::Region,
-    rendezvous::{BarrierError, Rendezvous, RendezvousWords},
+    rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords},
 };
 
 const WORDS_AT: usize = HEADER_LEN;
@@ -235,6 +235,12 @@ impl<O> Barrier<'_, O> {
     pub fn is_broken(&self) -> bool {
         self.meeting.is_broken()
     }
+
+    /// Why it is broken at this moment, if it is.
+    #[must_use]
+    pub fn broken(&self) -> Option<BreakCause> {
+        self.meeting.broken()
+    }
 }
 
 impl<O> fmt::Debug for Barrier<'_, O> {
@@ -242,7 +248,7 @@ impl<O> fmt::Debug for Barrier<'_, O> {
         f.debug_struct("Barrier")
             .field("parties", &self.parties())
             .field("waiting", &self.waiting())
-            .field("is_broken", &self.is_broken())
+            .field("broken", &self.broken())
             .finish_non_exhaustive()
     }
 }

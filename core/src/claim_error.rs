@@ -8,6 +8,7 @@ use crate::{
 };
 
 /// Why a range could not be claimed, or in which state.
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClaimError<G> {
     /// The range is claimed, but somebody who had claimed elements of it for writing did not finish. The guard is
@@ -37,7 +38,7 @@ pub enum ClaimError<G> {
 }
 
 /// One poisoned range, and how many others there are.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Poison {
     first: PoisonedRange,
     more: usize,
@@ -54,6 +55,7 @@ impl Poison {
 }
 
 /// A guard over elements of which some were left half-changed.
+#[derive(PartialEq, Eq)]
 pub struct PoisonedClaim<G> {
     guard: G,
     poison: Poison,
@@ -161,13 +163,7 @@ impl<G> ClaimError<G> {
 impl<G> fmt::Display for ClaimError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClaimError::Poisoned(poisoned) => {
-                write!(f, "poisoned: {}", poisoned.poison.first)?;
-                match poisoned.poison.more {
-                    0 => Ok(()),
-                    more => write!(f, " (and {more} more)"),
-                }
-            }
+            ClaimError::Poisoned(poisoned) => fmt::Display::fmt(poisoned, f),
             ClaimError::OutOfBounds { start, end, .. } if start > end => {
                 write!(f, "the range {start}..{end} ends before it starts")
             }
@@ -202,4 +198,15 @@ impl<G> fmt::Debug for PoisonedClaim<G> {
     }
 }
 
+impl<G> fmt::Display for PoisonedClaim<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "poisoned: {}", self.poison.first)?;
+        match self.poison.more {
+            0 => Ok(()),
+            more => write!(f, " (and {more} more)"),
+        }
+    }
+}
+
 impl<G> core::error::Error for ClaimError<G> {}
+impl<G> core::error::Error for PoisonedClaim<G> {}

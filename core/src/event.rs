@@ -120,6 +120,7 @@ impl<'m, O: Os> Event<'m, O> {
 
     /// As [`wait`](Self::wait), but not beyond `until` on the clock of [`Os::now`]; whether it was set.
     #[inline]
+    #[must_use = "it says whether the event was set"]
     pub fn wait_until(&self, until: u64) -> bool {
         self.word.wait(&self.os, until)
     }

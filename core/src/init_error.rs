@@ -54,11 +54,5 @@ impl<E: fmt::Display> fmt::Display for InitError<E> {
     }
 }
 
-impl<E: core::error::Error + 'static> core::error::Error for InitError<E> {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            InitError::Failed(error) => Some(error),
-            InitError::Refused(_) => None,
-        }
-    }
-}
+// No source: the text says it all, and whoever prints a chain of sources prints nothing twice.
+impl<E: fmt::Debug + fmt::Display> core::error::Error for InitError<E> {}

@@ -214,6 +214,12 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
         self.words.poison.get()
     }
 
+    /// Whether the mutex is poisoned at this moment, as [`poison`](Self::poison) says.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison().is_some()
+    }
+
     /// Whether somebody holds the lock at this moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {
@@ -304,6 +310,12 @@ impl<T: Element, O: Os> Drop for MutexGuard<'_, T, O> {
         } else {
             self.mutex.unlock_with_care(self.me, self.panicking);
         }
+    }
+}
+
+impl<T: Element + fmt::Display, O: Os> fmt::Display for MutexGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
     }
 }
 

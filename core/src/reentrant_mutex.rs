@@ -205,6 +205,12 @@ impl<'m, T: Element, O: Os> ReentrantMutex<'m, T, O> {
         self.words.poison.get()
     }
 
+    /// Whether the mutex is poisoned at this moment, as [`poison`](Self::poison) says.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison().is_some()
+    }
+
     /// Whether somebody holds the lock at this moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {
@@ -283,6 +289,12 @@ impl<T: Element, O: Os> Drop for ReentrantMutexGuard<'_, T, O> {
         } else {
             self.mutex.leave_with_care(self.me, self.panicking);
         }
+    }
+}
+
+impl<T: Element + fmt::Display, O: Os> fmt::Display for ReentrantMutexGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.get(), f)
     }
 }
 

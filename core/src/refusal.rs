@@ -5,6 +5,7 @@ use core::fmt;
 use crate::{lock::Refused, poison::Cause};
 
 /// Why a lock could not be had, or in which state.
+#[derive(PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LockError<G> {
     /// The lock is held, but whoever held it before did not finish. The guard is inside: the data can be looked at,
@@ -23,6 +24,7 @@ pub enum LockError<G> {
 }
 
 /// A guard over data that was left half-changed, and what happened to whoever left it.
+#[derive(PartialEq, Eq)]
 pub struct Poisoned<G> {
     guard: G,
     cause: Cause,
@@ -121,9 +123,7 @@ impl<G> LockError<G> {
 impl<G> fmt::Display for LockError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LockError::Poisoned(poisoned) => {
-                write!(f, "the lock is poisoned: {}", poisoned.cause)
-            }
+            LockError::Poisoned(poisoned) => fmt::Display::fmt(poisoned, f),
             LockError::TimedOut => f.write_str("the lock was not free before the deadline"),
             LockError::WouldBlock => f.write_str("somebody else holds the lock"),
             LockError::WouldDeadlock => f.write_str("this thread holds the lock already"),
@@ -154,4 +154,11 @@ impl<G> fmt::Debug for Poisoned<G> {
     }
 }
 
+impl<G> fmt::Display for Poisoned<G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the lock is poisoned: {}", self.cause)
+    }
+}
+
 impl<G> core::error::Error for LockError<G> {}
+impl<G> core::error::Error for Poisoned<G> {}

@@ -536,6 +536,14 @@ impl Rendezvous<'_> {
         self.words.state.load(Ordering::Relaxed) & BREAK != 0
     }
 
+    /// Why it is broken at this moment, if it is.
+    #[must_use]
+    pub fn broken(&self) -> Option<BreakCause> {
+        // Acquire: pairs with the Release in `change`; who died was written before.
+        let state = self.words.state.load(Ordering::Acquire);
+        (state & BREAK != 0).then(|| self.cause(state))
+    }
+
     /// How many have arrived and are waiting at this moment.
     #[must_use]
     pub fn waiting(&self) -> usize {

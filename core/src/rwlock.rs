@@ -251,6 +251,12 @@ impl<'m, T: Element, O: Os> RwLock<'m, T, O> {
     pub fn poison(&self) -> Option<Cause> {
         self.words.poison.get()
     }
+
+    /// Whether the lock is poisoned at this moment, as [`poison`](Self::poison) says.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison().is_some()
+    }
 }
 
 impl<T, O: Os> Table for RwLock<'_, T, O> {

@@ -132,9 +132,21 @@ impl<T: Element, O: Os> Drop for RwLockWriteGuard<'_, T, O> {
     }
 }
 
+impl<T: Element + fmt::Display, O: Os> fmt::Display for RwLockReadGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
+    }
+}
+
 impl<T: Element + fmt::Debug, O: Os> fmt::Debug for RwLockReadGuard<'_, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl<T: Element + fmt::Display, O: Os> fmt::Display for RwLockWriteGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&**self, f)
     }
 }
 

@@ -91,6 +91,12 @@ impl<T: Element, O: Os> Drop for ValueGuard<'_, T, O> {
     }
 }
 
+impl<T: Element + fmt::Display, O: Os> fmt::Display for ValueGuard<'_, T, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.copy, f)
+    }
+}
+
 impl<T: Element + fmt::Debug, O: Os> fmt::Debug for ValueGuard<'_, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.copy, f)

@@ -3,6 +3,7 @@
 /// Whether a wait ended because its deadline passed. It says nothing of what was waited for, which may have come about
 /// in that very moment: look at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "it says whether the deadline passed"]
 pub struct WaitTimeoutResult(bool);
 
 impl WaitTimeoutResult {

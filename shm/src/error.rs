@@ -8,7 +8,7 @@ use multiproc_core::{
 
 /// Why shared memory could not be made, opened, sent or used.
 ///
-/// Every variant says what was expected and what was found. The errors of locks, claims and processes, which are types
+/// Every variant says what was expected and what was found; its text says all, causes are not told again as sources. The errors of locks, claims and processes, which are types
 /// of their own, turn into this one by `?`; a guard inside is dropped then. Where a function returns `Box<dyn Error>` or
 /// anyhow's error, write `.map_err(multiproc::Error::from)?`.
 #[derive(thiserror::Error)]
@@ -59,11 +59,11 @@ pub enum Error {
     },
 
     /// There is not enough room, on the disk or in memory.
-    #[error("no room for {needed} bytes in {name}: {source}")]
+    #[error("no room for {needed} bytes in {name}: {why}")]
     NoSpace {
         name: String,
         needed: u64,
-        source: io::Error,
+        why: io::Error,
     },
 
     /// The memory that is left, to the machine or to the control group, does not suffice.
@@ -91,8 +91,8 @@ pub enum Error {
     Busy { name: String },
 
     /// The segment does not hold what was asked for.
-    #[error("{name}: {source}")]
-    Unfit { name: String, source: LayoutError },
+    #[error("{name}: {why}")]
+    Unfit { name: String, why: LayoutError },
 
     /// No memory can hold what was asked for, or not this one.
     #[error(transparent)]
@@ -130,6 +130,10 @@ pub enum Error {
     #[error(transparent)]
     Process(Box<dyn std::error::Error + Send + Sync>),
 
+    /// What the caller itself did beside this library failed, in a function that returns this error.
+    #[error(transparent)]
+    ForeignIo(#[from] io::Error),
+
     /// Without `/proc` a process can tell neither who it is nor who is dead.
     #[error("/proc is not mounted")]
     NoProc,
@@ -146,11 +150,11 @@ pub enum Error {
     NoIdentity,
 
     /// The system refused.
-    #[error("cannot {doing} {name}: {source}")]
+    #[error("cannot {doing} {name}: {why}")]
     Io {
         doing: &'static str,
         name: String,
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -158,31 +162,39 @@ impl Error {
     /// Whether there is nothing of that name.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Error::NotFound { .. })
+        match self {
+            Error::NotFound { .. } => true,
+            Error::ForeignIo(error) => error.kind() == io::ErrorKind::NotFound,
+            _ => false,
+        }
     }
 
     /// Whether somebody has the name already.
     #[must_use]
     pub fn is_already_exists(&self) -> bool {
-        matches!(self, Error::AlreadyExists { .. })
+        match self {
+            Error::AlreadyExists { .. } => true,
+            Error::ForeignIo(error) => error.kind() == io::ErrorKind::AlreadyExists,
+            _ => false,
+        }
     }
 
     /// Whether it may work a moment later: somebody else is still making it, or just looking at it.
     #[must_use]
     pub fn is_not_ready(&self) -> bool {
         match self {
-            Error::Layout(source) | Error::Unfit { source, .. } => *source == LayoutError::NotReady,
+            Error::Layout(why) | Error::Unfit { why, .. } => *why == LayoutError::NotReady,
             Error::Busy { .. } => true,
             Error::TooShort { found, .. } => *found == 0,
             _ => false,
         }
     }
 
-    pub(crate) fn io(doing: &'static str, name: impl Into<String>, source: io::Error) -> Error {
+    pub(crate) fn io(doing: &'static str, name: impl Into<String>, why: io::Error) -> Error {
         Error::Io {
             doing,
             name: name.into(),
-            source,
+            why,
         }
     }
 }
@@ -216,12 +228,6 @@ impl<T> From<SetError<T>> for Error {
             SetError::AlreadySet(_) => Error::AlreadySet,
             SetError::Refused(_, why) => why.into(),
         }
-    }
-}
-
-impl From<io::Error> for Error {
-    fn from(error: io::Error) -> Error {
-        Error::Process(error.into())
     }
 }
 

@@ -104,7 +104,7 @@ pub fn another_pid_namespace_is_refused_by_name() {
     in_both_places(|_, place| {
         in_new(libc::CLONE_NEWPID, "", || {
             for error in every_error(place) {
-                let own = matches!(error, Error::Unfit { source: LayoutError::ForeignPidNamespace { expected, found }, .. } if expected != found);
+                let own = matches!(error, Error::Unfit { why: LayoutError::ForeignPidNamespace { expected, found }, .. } if expected != found);
                 assert!(own, "{error}");
                 assert!(error.to_string().contains("PID namespace"), "{error}");
             }
@@ -120,7 +120,7 @@ pub fn another_time_namespace_is_refused_by_name() {
             "monotonic 1000 0\nboottime 1000 0\n",
             || {
                 for error in every_error(place) {
-                    let own = matches!(error, Error::Unfit { source: LayoutError::ForeignTimeNamespace { expected, found }, .. } if expected != found);
+                    let own = matches!(error, Error::Unfit { why: LayoutError::ForeignTimeNamespace { expected, found }, .. } if expected != found);
                     assert!(own, "{error}");
                     assert!(error.to_string().contains("time namespace"), "{error}");
                 }

@@ -181,7 +181,7 @@ pub fn a_segment_of_another_boot_that_somebody_has_is_refused() {
         let own = matches!(
             error,
             Error::Unfit {
-                source: LayoutError::ForeignBoot,
+                why: LayoutError::ForeignBoot,
                 ..
             }
         );

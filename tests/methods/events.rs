@@ -70,7 +70,7 @@ pub fn each_set_is_given_to_one_of_those_who_clear_it(method: Method) {
     const SETS: u64 = 2_000;
     fn take((event, stop, told): (Event, Event, Counter)) {
         while !stop.is_set() {
-            event.wait_timeout(SHORT);
+            _ = event.wait_timeout(SHORT);
             if event.clear() {
                 told.add(1);
             }

@@ -148,9 +148,9 @@ impl Segment {
     }
 
     /// The error that this segment does not hold what was asked for.
-    pub(crate) fn unfit(&self, source: LayoutError) -> Error {
+    pub(crate) fn unfit(&self, why: LayoutError) -> Error {
         let name = self.flavour.label();
-        Error::Unfit { name, source }
+        Error::Unfit { name, why }
     }
 
     /// Its memory, as long as the segment is borrowed.

@@ -128,9 +128,9 @@ where
 
     fn bury(&self, file: &File) -> Result<(), Error> {
         let map = map_whole(file, self.access, self.flavour)?;
-        (self.bury)(region_of(&map)).map_err(|source| Error::Unfit {
+        (self.bury)(region_of(&map)).map_err(|why| Error::Unfit {
             name: self.flavour.label(),
-            source,
+            why,
         })
     }
 }

@@ -55,7 +55,7 @@ fn refused(source: std::io::Error, needed: u64, flavour: &Flavour) -> Error {
         Error::NoSpace {
             name,
             needed,
-            source,
+            why: source,
         }
     } else {
         Error::io("reserve room for", name, source)

@@ -375,7 +375,7 @@ fn files_of_other_programs_are_never_taken_away() {
         matches!(
             error,
             Error::Unfit {
-                source: LayoutError::NotALayout { .. },
+                why: LayoutError::NotALayout { .. },
                 ..
             }
         ),

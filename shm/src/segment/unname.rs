@@ -58,7 +58,7 @@ pub(super) fn remove(target: &Target) -> Result<(), Error> {
         if found != MAGIC {
             return Err(Error::Unfit {
                 name: target.flavour.label(),
-                source: LayoutError::NotALayout { found },
+                why: LayoutError::NotALayout { found },
             });
         }
         if unname(&target.path, &file).map_err(refused)? {

@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroUsize, time::Duration};
 
-use multiproc_core::{self as core_, BarrierError, BarrierWaitResult};
+use multiproc_core::{self as core_, BarrierError, BarrierWaitResult, BreakCause};
 
 use crate::{
     deadline,
@@ -148,7 +148,7 @@ impl Barrier {
     }
 
     /// Makes the barrier as new. Those who wait are told that it is [broken](BarrierError::Broken), by a
-    /// [reset](core_::BreakCause::Reset). Does not wait.
+    /// [reset](BreakCause::Reset). Does not wait.
     pub fn reset(&self) {
         self.0.view().reset();
     }
@@ -170,6 +170,12 @@ impl Barrier {
     pub fn is_broken(&self) -> bool {
         self.0.view().is_broken()
     }
+
+    /// Why it is broken at this moment, if it is.
+    #[must_use]
+    pub fn broken(&self) -> Option<BreakCause> {
+        self.0.view().broken()
+    }
 }
 
 impl fmt::Debug for Barrier {
@@ -177,7 +183,7 @@ impl fmt::Debug for Barrier {
         f.debug_struct("Barrier")
             .field("parties", &self.parties())
             .field("waiting", &self.waiting())
-            .field("is_broken", &self.is_broken())
+            .field("broken", &self.broken())
             .field("segment", self.segment())
             .finish()
     }

@@ -129,6 +129,7 @@ impl Event {
 
     /// As [`wait`](Self::wait), but no longer than `timeout`; whether it was set.
     #[inline]
+    #[must_use = "it says whether the event was set"]
     pub fn wait_timeout(&self, timeout: Duration) -> bool {
         // What is set needs no clock.
         self.is_set() || self.0.view().wait_until(deadline::after(timeout))

@@ -124,6 +124,12 @@ impl<T: Element> Mutex<T> {
         self.0.view().poison()
     }
 
+    /// Whether the mutex is poisoned at this moment, as [`poison`](Self::poison) says.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison().is_some()
+    }
+
     /// Whether somebody holds the lock at this moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {

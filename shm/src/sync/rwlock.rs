@@ -157,6 +157,12 @@ impl<T: Element> RwLock<T> {
         self.0.view().poison()
     }
 
+    /// Whether the lock is poisoned at this moment, as [`poison`](Self::poison) says.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poison().is_some()
+    }
+
     /// Whether somebody reads or writes at this moment.
     #[must_use]
     pub fn is_locked(&self) -> bool {

@@ -202,14 +202,27 @@ macro_rules! semaphore {
             pub fn value(&self) -> Result<u32, Refused> {
                 self.0.view().value()
             }
+
+            /// How many permits exist at this moment, held or free. Does not wait.
+            #[must_use]
+            pub fn permits(&self) -> u32 {
+                self.0.view().permits()
+            }
+
+            /// How many permits are held, those of the dead among them; roughly, while others take and give back. Does not
+            /// wait.
+            #[must_use]
+            pub fn held(&self) -> u32 {
+                self.0.view().held()
+            }
         }
 
         /// What is held is counted without waiting for anybody: roughly, while others take and give back.
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($type))
-                    .field("permits", &self.0.view().permits())
-                    .field("held", &self.0.view().held())
+                    .field("permits", &self.permits())
+                    .field("held", &self.held())
                     .field("segment", self.segment())
                     .finish()
             }
