@@ -74,6 +74,12 @@ static DEAD: Mutex<Vec<Owner>> = Mutex::new(Vec::new());
 
 thread_local! {
     static WAKES: Cell<u64> = const { Cell::new(0) };
+    static LONGEST_SLEEP: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How long the calling thread has been asked to sleep at once, at most, in nanoseconds.
+pub fn longest_sleep() -> u64 {
+    LONGEST_SLEEP.get()
 }
 
 /// How often the calling thread has woken others.
@@ -170,6 +176,8 @@ unsafe impl Os for Fake {
     }
 
     fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
+        let asked = until.saturating_sub(self.now());
+        LONGEST_SLEEP.set(asked.max(LONGEST_SLEEP.get()));
         if self.asleep {
             stop();
         }
