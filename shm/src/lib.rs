@@ -110,3 +110,25 @@ pub mod __fuzz {
 #[cfg(feature = "__step")]
 #[doc(hidden)]
 pub use sys::set_step_hook as __set_step_hook;
+
+// Handles go to any thread, and are used by many at once.
+const _: () = {
+    const fn is_shared_by_threads<T: Send + Sync>() {}
+    is_shared_by_threads::<Array<u64>>();
+    is_shared_by_threads::<AtomicArray<u64>>();
+    is_shared_by_threads::<Barrier>();
+    is_shared_by_threads::<BoundedSemaphore>();
+    is_shared_by_threads::<Condvar>();
+    is_shared_by_threads::<Counter>();
+    is_shared_by_threads::<Event>();
+    is_shared_by_threads::<Mutex<u64>>();
+    is_shared_by_threads::<Once>();
+    is_shared_by_threads::<OnceValue<u64>>();
+    is_shared_by_threads::<ReadOnly<Value<u64>>>();
+    is_shared_by_threads::<ReentrantMutex<u64>>();
+    is_shared_by_threads::<RwLock<u64>>();
+    is_shared_by_threads::<Segment>();
+    is_shared_by_threads::<Semaphore>();
+    is_shared_by_threads::<ShardedCounter>();
+    is_shared_by_threads::<Value<u64>>();
+};
