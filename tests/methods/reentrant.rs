@@ -6,7 +6,7 @@ use multiproc::{AtomicArray, Counter, LockError, Mutex, ReentrantMutex};
 
 use crate::{
     common::wait_until,
-    parties::{Method, PARTIES, die, meet, run, run_to_death, start},
+    parties::{Method, PARTIES, Sleepers, die, meet, run, run_to_death, start},
 };
 
 const ROUNDS: u64 = 5000;
@@ -97,20 +97,26 @@ pub fn who_dies_deep_inside_poisons_until_that_is_cleared(method: Method) {
 }
 
 pub fn those_who_wait_for_one_who_dies_deep_inside_are_all_told(method: Method) {
-    fn hold_and_die((mutex, met): (ReentrantMutex<u64>, Counter)) {
+    type Shared = (ReentrantMutex<u64>, Counter, Sleepers);
+    fn hold_and_die((mutex, held, sleepers): Shared) {
         let _guards = (mutex.lock().unwrap(), mutex.lock().unwrap());
-        meet(&met, 1);
-        wait_until(|| met.get() >= PARTIES as u64);
+        held.add(1);
+        sleepers.all_asleep();
         die();
     }
-    fn wait((mutex, met): (ReentrantMutex<u64>, Counter)) {
-        wait_until(|| met.get() > 0);
-        met.add(1);
+    fn wait(((mutex, held, sleepers), i): (Shared, usize)) {
+        wait_until(|| held.get() > 0);
+        sleepers.enter(i);
         let guard = mutex.lock().unwrap_err().into_guard().unwrap();
         guard.update(|n| n + 1);
     }
-    let shared = (ReentrantMutex::new(0).unwrap(), Counter::new(0).unwrap());
-    let waiters = start(method, wait, vec![shared.clone(); PARTIES - 1]);
+    let shared: Shared = (
+        ReentrantMutex::new(0).unwrap(),
+        Counter::new(0).unwrap(),
+        Sleepers::new(PARTIES - 1),
+    );
+    let waiter = |i| (shared.clone(), i);
+    let waiters = start(method, wait, (0..PARTIES - 1).map(waiter));
     run_to_death(method, hold_and_die, shared.clone());
     waiters.join();
     let guard = shared.0.lock().unwrap_err().into_guard().unwrap();
