@@ -131,6 +131,7 @@ fn main() -> ExitCode {
             a_killed_waiter_takes_nothing_along;
         travel:
             objects_are_found_by_name_and_in_files,
+            what_is_waited_for_is_found_by_name_and_in_files,
             objects_travel_however_deep_in_arguments,
             objects_travel_back_and_outlive_their_maker,
             an_object_in_several_places_is_one_object,

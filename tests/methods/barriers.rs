@@ -47,10 +47,13 @@ pub fn nobody_leaves_a_barrier_before_all_have_come(method: Method) {
 pub fn the_action_of_a_barrier_runs_once_before_anybody_is_let_through(method: Method) {
     fn meet((barrier, count): (Barrier, Counter)) {
         for round in 1..=ROUNDS {
-            let add = || assert_eq!(count.add(1), round - 1);
+            let add = || {
+                count.add(1);
+            };
             barrier.wait_with(add).unwrap();
-            assert_eq!(count.get(), round);
-            barrier.wait_timeout(LONG).unwrap();
+            assert_eq!(count.get(), 2 * round - 1);
+            barrier.wait_timeout_with(LONG, add).unwrap();
+            assert_eq!(count.get(), 2 * round);
         }
     }
     let count = Counter::new(0).unwrap();

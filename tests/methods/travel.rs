@@ -3,7 +3,9 @@
 use std::{collections::HashMap, fs, path::PathBuf};
 
 use multiproc::{
-    Array, AtomicArray, Counter, Create, JoinError, Mutex, Process, ReadOnly, ShardedCounter, Value,
+    Array, AtomicArray, Barrier, BoundedSemaphore, Condvar, Counter, Create, Event, JoinError,
+    Mutex, Once, OnceValue, Open, Process, ReadOnly, ReentrantMutex, RwLock, Semaphore,
+    ShardedCounter, Value,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -51,6 +53,103 @@ pub fn objects_are_found_by_name_and_in_files(method: Method) {
             .unwrap_err()
             .is_not_found()
     );
+    fs::remove_dir_all(directory).unwrap();
+}
+
+/// Where objects are made and found.
+#[derive(Clone, Serialize, Deserialize)]
+enum Place {
+    Named(String),
+    In(PathBuf),
+}
+
+impl Place {
+    fn create(&self, what: &str) -> Create {
+        match self {
+            Place::Named(name) => Create::named(format!("{name}-{what}")),
+            Place::In(directory) => directory.join(what).into(),
+        }
+    }
+
+    fn open(&self, what: &str) -> Open {
+        match self {
+            Place::Named(name) => format!("{name}-{what}").into(),
+            Place::In(directory) => directory.join(what).into(),
+        }
+    }
+}
+
+pub fn what_is_waited_for_is_found_by_name_and_in_files(method: Method) {
+    fn open_and_use(place: Place) {
+        let at = |what: &str| place.open(what);
+        let started = Event::open(at("event")).unwrap();
+        let together = Barrier::open(at("barrier")).unwrap();
+        let changed = Condvar::open(at("condvar")).unwrap();
+        let number = Mutex::<u64>::open(at("mutex")).unwrap();
+        let reentrant = ReentrantMutex::<u64>::open(at("reentrant")).unwrap();
+        let shared = RwLock::<u64>::open(at("rwlock")).unwrap();
+        let prepared = Once::open(at("once")).unwrap();
+        let made = OnceValue::<u64>::open(at("value")).unwrap();
+        let made_items = Semaphore::open(at("semaphore")).unwrap();
+        let slots = BoundedSemaphore::open(at("bounded")).unwrap();
+        let sharded = ShardedCounter::open(at("sharded")).unwrap();
+        let flags = AtomicArray::<u32>::open(at("atomics")).unwrap();
+        started.wait();
+        let once = || {
+            sharded.add(100);
+        };
+        prepared.call_once(once).unwrap();
+        assert_eq!(made.get_or_init(|| 7), Ok(&7));
+        let _slot = slots.acquire().unwrap();
+        assert!(slots.release(1).is_err(), "no more than there are");
+        made_items.acquire().unwrap().forget();
+        reentrant.lock().unwrap().update(|n| n + 1);
+        *shared.write().unwrap() += 1;
+        sharded.add(1);
+        flags[0].fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        together.wait().unwrap();
+        assert_eq!(*shared.read().unwrap(), PARTIES as u64);
+        *number.lock().unwrap() += 1;
+        changed.notify_all();
+        // Of another kind there is nothing.
+        assert!(Semaphore::open(at("bounded")).is_err());
+        assert!(OnceValue::<u64>::open(at("once")).is_err());
+        assert!(Mutex::<u64>::open(at("reentrant")).is_err());
+    }
+    let name = new_name();
+    let directory = std::env::temp_dir().join(&name);
+    fs::create_dir(&directory).unwrap();
+    let parties = PARTIES as u64;
+    for place in [Place::Named(name), Place::In(directory.clone())] {
+        let at = |what: &str| place.create(what);
+        let started = Event::create(at("event")).unwrap();
+        let together = Barrier::create(at("barrier"), PARTIES).unwrap();
+        let changed = Condvar::create(at("condvar")).unwrap();
+        let number = Mutex::create(at("mutex"), 0u64).unwrap();
+        let reentrant = ReentrantMutex::create(at("reentrant"), 0u64).unwrap();
+        let shared = RwLock::create(at("rwlock"), 0u64).unwrap();
+        let prepared = Once::create(at("once")).unwrap();
+        let made = OnceValue::<u64>::create(at("value")).unwrap();
+        let made_items = Semaphore::create(at("semaphore"), 0).unwrap();
+        let slots = BoundedSemaphore::create(at("bounded"), PARTIES as u32).unwrap();
+        let sharded = ShardedCounter::create(at("sharded")).unwrap();
+        let flags = AtomicArray::<u32>::create(at("atomics"), 2).unwrap();
+        let running = start(method, open_and_use, vec![place.clone(); PARTIES]);
+        started.set();
+        made_items.release(PARTIES as u32).unwrap();
+        let guard = number.lock().unwrap();
+        drop(changed.wait_while(guard, |n| *n < parties).unwrap());
+        running.join();
+        assert_eq!(together.waiting(), 0);
+        assert_eq!(reentrant.lock().unwrap().get(), parties);
+        assert_eq!(*shared.read().unwrap(), parties);
+        assert!(prepared.is_completed());
+        assert_eq!(made.get(), Some(&7));
+        assert_eq!(made_items.value(), Ok(0));
+        assert_eq!(slots.value(), Ok(PARTIES as u32));
+        assert_eq!(sharded.get(), 100 + parties);
+        assert_eq!(flags.to_vec(), [PARTIES as u32, 0]);
+    }
     fs::remove_dir_all(directory).unwrap();
 }
 
