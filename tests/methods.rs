@@ -28,6 +28,8 @@ mod semaphores;
 mod travel;
 #[path = "methods/waits.rs"]
 mod waits;
+#[path = "methods/wakes.rs"]
+mod wakes;
 
 use std::process::ExitCode;
 
@@ -121,6 +123,20 @@ fn main() -> ExitCode {
             a_wait_for_a_change_ends_at_its_deadline,
             who_waits_for_a_value_needs_no_lock_and_sees_nothing_before_it_is_published,
             the_death_of_who_changes_a_value_holds_up_nobody_who_waits;
+        wakes:
+            who_waits_for_an_event_is_woken,
+            who_waits_for_a_notification_is_woken,
+            who_waits_at_a_barrier_is_woken,
+            who_waits_for_what_another_makes_is_woken,
+            who_waits_for_what_is_released_is_woken,
+            who_waits_for_a_value_to_change_is_woken,
+            who_waits_for_a_mutex_is_woken,
+            who_waits_for_a_reentrant_mutex_is_woken,
+            who_waits_to_write_is_woken,
+            who_waits_to_read_is_woken,
+            who_waits_for_the_lock_of_a_value_is_woken,
+            who_waits_for_a_range_is_woken,
+            who_waits_for_a_permit_is_woken;
         semaphores:
             never_more_than_the_permits_are_held_at_once,
             several_permits_are_taken_at_once_or_not_at_all,
