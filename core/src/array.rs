@@ -202,7 +202,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         self.write_until(range, FOREVER)
     }
 
-    /// As [`read`](Self::read), but does not wait.
+    /// As [`read`](Self::read), but does not wait for other claims; for a process that is stopped in the middle of its
+    /// bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///
@@ -215,7 +216,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         self.read_until(range, NOW)
     }
 
-    /// As [`write`](Self::write), but does not wait.
+    /// As [`write`](Self::write), but does not wait for other claims; for a process that is stopped in the middle of its
+    /// bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///

@@ -49,6 +49,9 @@ unsafe impl placed::Words for Words {
 /// When the process that holds the lock dies, or its thread panics, the lock is *poisoned*: the next to lock it gets
 /// the guard inside an error, until [`clear_poison`](MutexGuard::clear_poison). For a value that is never
 /// half-written see [`Value`](crate::Value).
+///
+/// Not fair: who comes at the right moment may overtake who sleeps. Locking what is free costs some nanoseconds; a waiter
+/// sleeps, and wakes itself after 5 ms and then every 100 ms to look whether the holder still lives.
 pub struct Mutex<'m, T, O> {
     words: &'m Words,
     data: NonNull<T>,
@@ -220,7 +223,7 @@ impl<'m, T: Element, O: Os> Mutex<'m, T, O> {
         self.poison().is_some()
     }
 
-    /// Whether somebody holds the lock at this moment.
+    /// Whether somebody holds the lock at this moment. One who died counts as its holder until somebody asks for it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         !self.words.lock.owner().is_none()

@@ -211,7 +211,7 @@ impl<'m, T: Element, O: Os> ReentrantMutex<'m, T, O> {
         self.poison().is_some()
     }
 
-    /// Whether somebody holds the lock at this moment.
+    /// Whether somebody holds the lock at this moment. One who died counts as its holder until somebody asks for it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         !self.words.lock.owner().is_none()

@@ -145,7 +145,7 @@ impl<'m, T: Element, O: Os> RwLock<'m, T, O> {
     /// # Errors
     ///
     /// [`LockError::Poisoned`] with the guard inside, [`LockError::WouldDeadlock`] when this thread writes, or
-    /// [`LockError::TooManyClaims`] when it reads already and 64 others read or wait.
+    /// [`LockError::TooManyClaims`] when all 64 places are taken and it has one.
     #[inline]
     pub fn read(&self) -> Result<RwLockReadGuard<'_, T, O>, LockError<RwLockReadGuard<'_, T, O>>> {
         self.read_until(FOREVER)
@@ -163,7 +163,8 @@ impl<'m, T: Element, O: Os> RwLock<'m, T, O> {
         self.write_until(FOREVER)
     }
 
-    /// As [`read`](Self::read), but does not wait.
+    /// As [`read`](Self::read), but does not wait for others who read or write; for a process that is stopped in
+    /// the middle of its bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///
@@ -175,7 +176,8 @@ impl<'m, T: Element, O: Os> RwLock<'m, T, O> {
         self.read_until(NOW)
     }
 
-    /// As [`write`](Self::write), but does not wait.
+    /// As [`write`](Self::write), but does not wait for others who read or write; for a process that is stopped in
+    /// the middle of its bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///
@@ -274,7 +276,7 @@ impl<T, O: Os> Table for RwLock<'_, T, O> {
 }
 
 impl<T, O> RwLock<'_, T, O> {
-    /// Whether somebody reads or writes at this moment.
+    /// Whether somebody reads or writes at this moment. Those who died are counted until somebody has waited for them.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.readers() > 0 || self.words.holders.held(true) > 0

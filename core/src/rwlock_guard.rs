@@ -59,6 +59,7 @@ impl<'a, T: Element, O: Os> RwLockWriteGuard<'a, T, O> {
 
     /// Makes the right to change the data one to look at it, with no writer in between. Whoever waits to read at this
     /// moment gets in at once, also where a writer has waited for longer; writers go on waiting.
+    /// It waits for the table of readers, without bound while a process that has it is stopped.
     ///
     /// A function to be called as `RwLockWriteGuard::downgrade(guard)`, so that no method of `T` is hidden.
     pub fn downgrade(guard: Self) -> RwLockReadGuard<'a, T, O> {

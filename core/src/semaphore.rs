@@ -118,7 +118,8 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
         self.acquire_many_until(1, FOREVER)
     }
 
-    /// Takes a permit if one is free now.
+    /// Takes a permit if one is free now. Waits up to 10 ms for a process that is stopped in the middle
+    /// of its bookkeeping.
     ///
     /// # Errors
     ///
@@ -148,7 +149,8 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
         self.acquire_many_until(count, FOREVER)
     }
 
-    /// Takes `count` permits if so many are free now.
+    /// Takes `count` permits if so many are free now. Waits up to 10 ms for a process that is stopped in the middle
+    /// of its bookkeeping.
     ///
     /// # Errors
     ///
@@ -191,8 +193,8 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
         self.permits.release(&self.os, count)
     }
 
-    /// How many permits are free at this moment. Waits for the table of holders, and asks for each of them whether it
-    /// still lives: some microseconds each.
+    /// How many permits are free at this moment. Waits for the table of holders, without bound while a process that has it
+    /// is stopped, and asks for each of them whether it still lives: some microseconds each.
     ///
     /// # Errors
     ///

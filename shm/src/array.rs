@@ -109,6 +109,8 @@ impl<T: Element> Array<T> {
 
     /// An array of zeros of this shape, where `create` says.
     ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
     /// # Errors
     ///
     /// [`Error`] when the segment cannot be made.
@@ -117,6 +119,8 @@ impl<T: Element> Array<T> {
     }
 
     /// A one-dimensional array of these elements, where `create` says. It is whole before anybody can open it.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///
@@ -232,7 +236,8 @@ impl<T: Element> Array<T> {
         self.write(..)
     }
 
-    /// As [`read`](Self::read), but does not wait.
+    /// As [`read`](Self::read), but does not wait for other claims; for a process that is stopped in the middle of its
+    /// bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///
@@ -242,7 +247,8 @@ impl<T: Element> Array<T> {
         self.0.view().try_read(range)
     }
 
-    /// As [`write`](Self::write), but does not wait.
+    /// As [`write`](Self::write), but does not wait for other claims; for a process that is stopped in the middle of its
+    /// bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///

@@ -48,6 +48,8 @@ impl Counter {
 
     /// A counter that starts at `start`, where `create` says.
     ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
     /// # Errors
     ///
     /// [`Error`] when the segment cannot be made.
@@ -162,6 +164,8 @@ impl ShardedCounter {
     }
 
     /// A counter at 0 with a shard for each processor, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///

@@ -28,6 +28,10 @@ type Locked<'a, T> = Result<ValueGuard<'a, T>, LockError<ValueGuard<'a, T>>>;
 ///   killed, or panics, before that store leaves the old value, whole. A value is therefore never poisoned.
 /// * [`wait_while`](Self::wait_while) sleeps until the value is another one.
 ///
+/// A snapshot costs a copy of the value; a change costs a lock and two copies. Writers are not served in order: who comes
+/// at the right moment may overtake who sleeps, and a sleeper wakes itself after 5 ms and then every 100 ms to look whether
+/// the holder still lives.
+///
 /// ```
 /// # multiproc::init();
 /// let best = multiproc::Value::new([0.0f64; 3])?;
@@ -51,6 +55,8 @@ impl<T: Element> Value<T> {
     }
 
     /// A shared `value`, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///

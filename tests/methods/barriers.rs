@@ -113,6 +113,7 @@ pub fn a_party_that_gives_up_breaks_the_barrier(method: Method) {
     let timed_out = BarrierError::TimedOut.to_string();
     assert_eq!(told, [broken.clone(), broken, timed_out]);
     assert!(barrier.is_broken());
+    assert_eq!(barrier.broken(), Some(BreakCause::TimedOut));
     barrier.reset();
     assert!(!barrier.is_broken());
     run(

@@ -22,8 +22,11 @@ type Waited = Result<BarrierWaitResult, BarrierError>;
 ///
 /// The barrier *breaks* when a process dies in which a party waits, when a party does not want to wait any longer,
 /// and when somebody says [`abort`](Self::abort). All who wait are then told why, and so are all who come later, until
-/// somebody calls [`reset`](Self::reset) or [`reset_if_broken`](Self::reset_if_broken). A death is noticed within a fifth of a second while others wait, and for
-/// certain when it came more than a millisecond before the last party.
+/// somebody calls [`reset`](Self::reset) or [`reset_if_broken`](Self::reset_if_broken). A death is noticed within a fifth
+/// of a second while others wait, and for certain when it came more than a millisecond before the last party.
+///
+/// A party that waits does not know who has yet to come, and so not that one of them has died before it came: who cannot
+/// rely on that waits with a timeout.
 ///
 /// An arrival takes a lock for a few nanoseconds. Whoever waits sleeps, and looks up ten times a second whether the one
 /// who arrived before him still lives. The last to come asks so about each process, which takes some 5 µs for
@@ -64,6 +67,8 @@ impl Barrier {
     }
 
     /// A barrier for so many parties, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///

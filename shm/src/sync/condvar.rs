@@ -43,8 +43,8 @@ type WaitedTimeout<'a, T> = Result<
 /// let child = Process::spawn(produce, (level.clone(), changed.clone()))?;
 /// let mut guard = changed.wait_while(level.lock()?, |level| *level == 0)?;
 /// *guard -= 1;
-/// # drop(guard);
-/// # child.join()?;
+/// drop(guard);
+/// child.join()?;
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
@@ -74,6 +74,8 @@ impl Condvar {
     }
 
     /// A condition variable, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///

@@ -33,7 +33,7 @@ type Inner = core_::Event<'static, Linux>;
 /// let child = Process::spawn(run, (start.clone(), done.clone()))?;
 /// start.set();
 /// done.wait();
-/// # child.join()?;
+/// child.join()?;
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
@@ -42,6 +42,9 @@ type Inner = core_::Event<'static, Linux>;
 /// To set it is one exchange of a word, and a system call if somebody waits or a waiter was killed. To find it set is a load.
 /// Who waits sleeps, and wakes itself every 100 ms (at first after 5 ms) to look whether a process was killed
 /// between setting it and waking the sleepers.
+///
+/// A waiter does not know who will set the event, and so not that nobody is left to do so: who cannot rely on that waits
+/// with a timeout.
 ///
 /// # In signal handlers
 ///
@@ -81,6 +84,8 @@ impl Event {
     }
 
     /// An event, not set, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///

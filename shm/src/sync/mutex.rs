@@ -26,6 +26,9 @@ type Locked<'a, T> = Result<MutexGuard<'a, T>, LockError<MutexGuard<'a, T>>>;
 /// the guard inside [`LockError::Poisoned`], until it has called [`clear_poison`](MutexGuard::clear_poison). A panic
 /// poisons likewise. A value that should simply never be half-written is better off in a [`Value`](crate::Value).
 ///
+/// Not fair: who comes at the right moment may overtake who sleeps. Locking what is free costs some nanoseconds; a waiter
+/// sleeps, and wakes itself after 5 ms and then every 100 ms to look whether the holder still lives.
+///
 /// ```
 /// # multiproc::init();
 /// let total = multiproc::Mutex::new(0u64)?;
@@ -65,6 +68,8 @@ impl<T: Element> Mutex<T> {
     }
 
     /// A mutex around `value`, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
     ///
     /// # Errors
     ///
@@ -130,7 +135,7 @@ impl<T: Element> Mutex<T> {
         self.poison().is_some()
     }
 
-    /// Whether somebody holds the lock at this moment.
+    /// Whether somebody holds the lock at this moment. One who died counts as its holder until somebody asks for it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.0.view().is_locked()

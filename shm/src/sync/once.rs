@@ -58,6 +58,8 @@ impl Once {
 
     /// Something that is yet to be done, where `create` says.
     ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
     /// # Errors
     ///
     /// [`Error`] when the segment cannot be made.

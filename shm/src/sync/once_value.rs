@@ -54,6 +54,8 @@ impl<T: Element> OnceValue<T> {
 
     /// A value that is yet to be made, where `create` says.
     ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
     /// # Errors
     ///
     /// [`Error`] when the segment cannot be made.

@@ -71,6 +71,8 @@ impl<T: Element> ReentrantMutex<T> {
 
     /// A reentrant mutex around `value`, where `create` says.
     ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
     /// # Errors
     ///
     /// [`Error`] when the segment cannot be made.
@@ -136,7 +138,7 @@ impl<T: Element> ReentrantMutex<T> {
         self.poison().is_some()
     }
 
-    /// Whether somebody holds the lock at this moment.
+    /// Whether somebody holds the lock at this moment. One who died counts as its holder until somebody asks for it.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.0.view().is_locked()

@@ -68,6 +68,8 @@ impl<T: Element> RwLock<T> {
 
     /// A lock around `value`, where `create` says.
     ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
     /// # Errors
     ///
     /// [`Error`] when the segment cannot be made.
@@ -94,7 +96,7 @@ impl<T: Element> RwLock<T> {
     /// # Errors
     ///
     /// [`LockError::Poisoned`] with the guard inside, [`LockError::WouldDeadlock`] when this thread writes, or
-    /// [`LockError::TooManyClaims`] when it reads already and 64 others read or wait. In a function that returns another
+    /// [`LockError::TooManyClaims`] when all 64 places are taken and it has one. In a function that returns another
     /// error than [`Error`], write `.map_err(multiproc::Error::from)?`: an error with a guard inside borrows the lock.
     #[inline]
     pub fn read(&self) -> Reading<'_, T> {
@@ -113,7 +115,8 @@ impl<T: Element> RwLock<T> {
         self.0.view().write()
     }
 
-    /// As [`read`](Self::read), but does not wait.
+    /// As [`read`](Self::read), but does not wait for others who read or write; for a process that is stopped in
+    /// the middle of its bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///
@@ -123,7 +126,8 @@ impl<T: Element> RwLock<T> {
         self.0.view().try_read()
     }
 
-    /// As [`write`](Self::write), but does not wait.
+    /// As [`write`](Self::write), but does not wait for others who read or write; for a process that is stopped in
+    /// the middle of its bookkeeping, up to 10 ms.
     ///
     /// # Errors
     ///
@@ -163,7 +167,7 @@ impl<T: Element> RwLock<T> {
         self.poison().is_some()
     }
 
-    /// Whether somebody reads or writes at this moment.
+    /// Whether somebody reads or writes at this moment. Those who died are counted until somebody has waited for them.
     #[must_use]
     pub fn is_locked(&self) -> bool {
         self.0.view().is_locked()

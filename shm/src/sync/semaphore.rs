@@ -13,6 +13,9 @@ use crate::{
 };
 
 /// Permits of a [`Semaphore`] or [`BoundedSemaphore`]; dropping this gives them back.
+///
+/// It belongs to the thread that acquired it, and does not outlive a fork: the child has none of the permits, and gives
+/// nothing back.
 pub type Permit<'a> = core_::Permit<'a, Linux>;
 
 /// A number of permits: a limit on how many processes and threads do something at once.
@@ -93,6 +96,8 @@ macro_rules! semaphore {
 
             /// A semaphore with `permits`, all free, where `create` says.
             ///
+            /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+            ///
             /// # Errors
             ///
             /// [`Error`] when the segment cannot be made.
@@ -128,7 +133,8 @@ macro_rules! semaphore {
                 self.0.view().acquire()
             }
 
-            /// Takes a permit if one is free now.
+            /// Takes a permit if one is free now. Waits up to 10 ms for a process that is stopped in the
+            /// middle of its bookkeeping.
             ///
             /// # Errors
             ///
@@ -157,7 +163,8 @@ macro_rules! semaphore {
                 self.0.view().acquire_many(count)
             }
 
-            /// Takes `count` permits if so many are free now.
+            /// Takes `count` permits if so many are free now. Waits up to 10 ms for a process that is stopped in the
+            /// middle of its bookkeeping.
             ///
             /// # Errors
             ///
@@ -193,8 +200,8 @@ macro_rules! semaphore {
                 self.0.view().release(count)
             }
 
-            /// How many permits are free at this moment. Waits for the table of holders, and asks for each of them
-            /// whether it still lives: some microseconds each.
+            /// How many permits are free at this moment. Waits for the table of holders, without bound while a process that has
+            /// it is stopped, and asks for each of them whether it still lives: some microseconds each.
             ///
             /// # Errors
             ///
