@@ -238,7 +238,7 @@ fn a_writer_killed_on_its_way_to_be_a_reader_is_one_or_the_other() {
                 }
             })
         });
-        until_waiting(&lock, 2);
+        victim.until_stopped();
         // Whoever can be let in is, before anybody is proved dead.
         if step == "downgrade: nobody woken yet" {
             until_readers(&lock, 1);

@@ -71,6 +71,8 @@ fn stop() -> ! {
 }
 
 static DEAD: Mutex<Vec<Owner>> = Mutex::new(Vec::new());
+/// Who has come to the step at which it stops.
+static STOPPED: Mutex<Vec<Owner>> = Mutex::new(Vec::new());
 
 thread_local! {
     static WAKES: Cell<u64> = const { Cell::new(0) };
@@ -134,6 +136,13 @@ impl Fake {
         Fake {
             question: Some(Box::leak(Box::new(Question(Box::new(what))))),
             ..self
+        }
+    }
+
+    /// Waits until the process has come to the step at which it stops.
+    pub fn until_stopped(self) {
+        while !STOPPED.lock().unwrap().contains(&self.me()) {
+            std::thread::yield_now();
         }
     }
 
@@ -208,6 +217,7 @@ unsafe impl Os for Fake {
 
     fn step(&self, at: &'static str) {
         if self.stops_at == Some(at) {
+            STOPPED.lock().unwrap().push(self.me());
             stop();
         }
     }
