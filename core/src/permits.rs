@@ -245,7 +245,8 @@ impl Permits {
                 continue;
             }
             if row.is_some() || late {
-                return self.end_wait(os, count, me, &view, alone, owes);
+                let row = self.end_wait(os, count, me, &view, alone, owes);
+                return row.ok_or(Refused::late(until));
             }
             // Relaxed: read and written under the table lock only.
             let sleep = self.sleeps.load(Ordering::Relaxed).wrapping_add(1);
@@ -264,7 +265,8 @@ impl Permits {
             // Most find what they were woken for, and need neither marks nor the time.
             let view = self.look(os, me, 0);
             if view.row_for(count).is_some() {
-                return self.end_wait(os, count, me, &view, alone, owes);
+                let row = self.end_wait(os, count, me, &view, alone, owes);
+                return row.ok_or(Refused::late(until));
             }
         }
     }
@@ -278,7 +280,7 @@ impl Permits {
         view: &View,
         alone: bool,
         owes: bool,
-    ) -> Result<usize, Refused> {
+    ) -> Option<usize> {
         if alone {
             self.unmark(os);
         }
@@ -292,7 +294,7 @@ impl Permits {
         if owes && left > 0 {
             self.pass_on(os);
         }
-        row.ok_or(Refused::TimedOut)
+        row
     }
 
     /// Gives permits back, and says that it did: in a process that did not take them (a fork child) it does nothing.

@@ -167,8 +167,7 @@ impl<'m, O: Os, const BOUNDED: bool> Semaphore<'m, O, BOUNDED> {
     /// As [`acquire_many`](Self::acquire_many), and [`Refused::TimedOut`].
     #[inline]
     pub fn acquire_many_until(&self, count: u32, until: u64) -> Result<Permit<'_, O>, Refused> {
-        let taken = self.permits.take(&self.os, count, until);
-        let held = taken.map_err(|why| why.of(until))?;
+        let held = self.permits.take(&self.os, count, until)?;
         if count != 0 {
             self.os.guard_made();
         }
