@@ -413,7 +413,8 @@ impl Objects {
         let Board {
             released, used_up, ..
         } = board();
-        let least = released.done() - used_up.begun();
+        // What was begun may not have been done: then less is certain than there is.
+        let least = released.done().saturating_sub(used_up.begun());
         let most = released.begun() - used_up.done();
         assert!(
             (least..=most).contains(&tokens),
