@@ -114,8 +114,18 @@ fn an_array_of_any_bytes_gives_nothing_beyond_itself() {
 }
 
 #[test]
+fn a_lock_of_any_bytes_never_holds_up_its_callers() {
+    replay("attach_sync", targets::attach_sync::body);
+}
+
+#[test]
 fn claims_poison_and_deaths_are_as_the_model_says() {
     replay("claims_model", targets::claims_model::body);
+}
+
+#[test]
+fn permits_are_as_many_as_the_model_says() {
+    replay("permits_model", targets::permits_model::body);
 }
 
 #[test]

@@ -503,9 +503,10 @@ impl Slices {
         self.length = UNWOKEN_SLICE;
     }
 
-    /// Whether `since` is at least a whole slice ago.
+    /// Whether `since` is at least a whole slice ago. So is a moment that far ahead, which only foreign bytes can name:
+    /// nobody waits for it to come.
     pub fn is_long_ago(since: u64, now: u64) -> bool {
-        now.saturating_sub(since) >= SLICE
+        now.abs_diff(since) >= SLICE
     }
 
     /// Sleeps on `word` while it is `expected`, for a slice, and not beyond `until`.

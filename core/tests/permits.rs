@@ -184,8 +184,21 @@ fn when_all_are_dead_all_permits_are_free() {
 }
 
 #[test]
+fn the_dead_are_found_whatever_the_bytes_say_of_the_last_look_for_them() {
+    const SWEPT_AT: usize = HEADER_LEN + 56;
+    let region = semaphore(1);
+    let (dead, waiter) = (Fake::new(396), Fake::new(397));
+    std::mem::forget(open(region, dead).acquire());
+    dead.die();
+    bytes(region)[SWEPT_AT..SWEPT_AT + 8].fill(0x7f);
+    let until = waiter.soon(20_000);
+    drop(open(region, waiter).acquire_until(until).unwrap());
+    assert!(waiter.soon(10_000) < until, "only at the deadline");
+}
+
+#[test]
 fn foreign_bytes_are_harmless() {
-    const TABLE_LOCK: std::ops::Range<usize> = HEADER_LEN + 24..HEADER_LEN + 40;
+    const TABLE_LOCK: std::ops::Range<usize> = HEADER_LEN + 32..HEADER_LEN + 48;
     for byte in [0xff, 0x55, 0x01] {
         let region = semaphore(3);
         for (at, place) in bytes(region).iter_mut().enumerate().skip(HEADER_LEN) {

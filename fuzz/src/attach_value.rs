@@ -96,9 +96,8 @@ fn use_value<'w>(value: &Samples<'w>, world: &'w World<'w>) -> bool {
             8 => show(world.call(|| value.set(SAMPLE))),
             9 => show(world.call(|| value.replace(SAMPLE))),
             10 => {
-                let until = world.soon();
-                let wait = || value.wait_until_while(until, |sample| sample.count == 2);
-                show((value, value.sequence(), &held, world.call(wait)));
+                show((value, value.sequence(), &held));
+                wait_for(value, world);
             }
             11 => world.call(|| drop(held.take())),
             12 => world.unwinding(|| drop(held.take())),
@@ -119,6 +118,17 @@ fn use_value<'w>(value: &Samples<'w>, world: &'w World<'w>) -> bool {
     }
     world.call(|| drop(held.take()));
     false
+}
+
+/// Waits for the value to be as the input says.
+fn wait_for(value: &Samples<'_>, world: &World<'_>) {
+    let until = world.soon();
+    let pred = |_: &Sample| !world.byte().is_multiple_of(4);
+    let result = world.call_until(until, 0, || value.wait_until_while(until, pred));
+    match result {
+        Ok((_, how)) => assert!(!how.timed_out() || world.now() >= until, "too soon"),
+        Err(why) => show(why),
+    }
 }
 
 fn mutex(ground: &Ground, input: &[u8]) {

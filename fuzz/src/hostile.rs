@@ -1,7 +1,7 @@
 //! A system whose peers write what they like: between two calls, while somebody waits, and between two stores.
 //!
 //! No time passes but in a wait, which ends at once with the clock at its end. After a few waits of one call
-//! whoever is waited for gives back what he has: calls without a deadline return, too.
+//! whoever is waited for gives back what he has: calls that wait for a lock without a deadline return, too.
 
 use std::{
     cell::Cell,
@@ -23,6 +23,10 @@ const MILLISECOND: u64 = 1_000_000;
 pub struct World<'a> {
     rest: Cell<&'a [u8]>,
     words: Cell<&'a [AtomicU64]>,
+    /// Words of a second layout, to which peers write as well.
+    more: Cell<&'a [AtomicU64]>,
+    /// Which of the [owners](owner) the process under test is.
+    identity: Cell<u32>,
     clock: Cell<u64>,
     /// When the call that is under way began.
     begun: Cell<u64>,
@@ -42,6 +46,8 @@ impl<'a> World<'a> {
         World {
             rest: Cell::new(input),
             words: Cell::new(words),
+            more: Cell::new(&[]),
+            identity: Cell::new(PARENT),
             clock: Cell::new(MILLISECOND),
             begun: Cell::new(0),
             waits: Cell::new(0),
@@ -50,6 +56,13 @@ impl<'a> World<'a> {
             panicking: Cell::new(false),
             peace: Cell::new(false),
         }
+    }
+
+    /// The same world, whose peers write to `more` as well.
+    #[must_use]
+    pub fn and(self, more: &'a [AtomicU64]) -> World<'a> {
+        self.more.set(more);
+        self
     }
 
     /// The next byte, if there is one.
@@ -87,15 +100,22 @@ impl<'a> World<'a> {
     pub fn poke(&self) {
         let at = usize::from(self.byte()) | usize::from(self.byte()) << 8;
         let value = self.word();
-        let words = self.words.get();
-        if !words.is_empty() {
-            words[at % words.len()].store(value, Ordering::SeqCst);
-        }
+        let (words, more) = (self.words.get(), self.more.get());
+        let word = match at.checked_rem(words.len() + more.len()) {
+            None => return,
+            Some(at) => words.get(at).unwrap_or_else(|| &more[at - words.len()]),
+        };
+        word.store(value, Ordering::SeqCst);
     }
 
     /// Lets a peer write between two stores, after as many steps as the input says.
     pub fn lie_in_wait(&self) {
         self.ambush.set(Some(self.byte() % 32));
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> u64 {
+        self.clock.get()
     }
 
     /// A deadline up to half a second from now.
@@ -133,11 +153,50 @@ impl<'a> World<'a> {
         result
     }
 
+    /// From here on the process under test is one that cannot tell who it is.
+    pub fn be_nobody(&self) {
+        self.identity.set(NOBODY);
+    }
+
+    /// From here on the process under test is a fork child of what it was.
+    pub fn fork(&self) {
+        self.identity.set(CHILD);
+    }
+
+    /// From here on it is the parent again, who can tell who he is.
+    pub fn come_back(&self) {
+        self.identity.set(PARENT);
+    }
+
+    /// Runs one call in a fork child.
+    pub fn in_a_fork<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.fork();
+        let result = self.call(call);
+        self.come_back();
+        result
+    }
+
+    /// Runs one call in a fork child on what it has inherited.
+    ///
+    /// # Panics
+    ///
+    /// When that changes anything.
+    pub fn inherited<T>(&self, call: impl FnOnce() -> T) -> T {
+        let all = || -> Vec<u64> {
+            let words = self.words.get().iter().chain(self.more.get());
+            words.map(|word| word.load(Ordering::SeqCst)).collect()
+        };
+        let before = all();
+        let result = self.at_peace(|| self.in_a_fork(call));
+        assert_eq!(all(), before, "a fork child owns nothing");
+        result
+    }
+
     /// Runs `calls` while no peer writes anything.
     pub fn at_peace<T>(&self, calls: impl FnOnce() -> T) -> T {
-        self.peace.set(true);
+        let before = self.peace.replace(true);
         let result = calls();
-        self.peace.set(false);
+        self.peace.set(before);
         result
     }
 
@@ -147,6 +206,13 @@ impl<'a> World<'a> {
         assert!(asked < QUESTIONS, "this call never ends");
     }
 }
+
+/// Which of the [owners](owner) cannot tell who it is.
+const NOBODY: u32 = 0;
+/// Which of them the process under test is.
+const PARENT: u32 = 1;
+/// Which of them its fork child is.
+const CHILD: u32 = 5;
 
 /// Nobody, the process under test, one that is dead, or one that lives.
 fn owner(which: u32) -> Owner {
@@ -160,11 +226,12 @@ fn owner(which: u32) -> Owner {
 #[derive(Clone, Copy, Debug)]
 pub struct Hostile<'w>(pub &'w World<'w>);
 
-// SAFETY: there is one process, and one thread of it. Of the others, which are numbers, the dead do nothing; what the
+// SAFETY: there is one process, and one thread of it, which stands for its fork child as well, while the parent does
+// nothing. Of the others, which are numbers, the dead do nothing; what the
 // living do is what this is for, and no reference into a layout is kept while they do it.
 unsafe impl Os for Hostile<'_> {
     fn me(&self) -> Owner {
-        owner(1)
+        owner(self.0.identity.get())
     }
 
     fn thread(&self) -> u64 {
@@ -192,6 +259,8 @@ unsafe impl Os for Hostile<'_> {
         world.waits.set(waits);
         if waits > WAITS {
             word.store(0, Ordering::SeqCst);
+            // Where that is not what is waited for, the deadline comes.
+            world.clock.set(world.clock.get().max(until));
         } else if !world.peace.get() && world.byte() % 2 == 1 {
             world.poke();
         }
@@ -202,11 +271,12 @@ unsafe impl Os for Hostile<'_> {
         Wait::TimedOut
     }
 
-    fn wake(&self, word: &AtomicU64, _: u32) -> u32 {
+    fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
         // A waker looks at the address only, but it must be one.
         word.load(Ordering::SeqCst);
         self.0.question();
-        0
+        // Now somebody was asleep, now nobody.
+        count * (self.0.questions.get() % 2)
     }
 
     fn panicking(&self) -> bool {

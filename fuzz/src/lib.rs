@@ -5,15 +5,19 @@
 //! | [`header`] | as a segment: make attaching panic, or reach beyond the segment |
 //! | [`attach_value`] | as the body of a value or a mutex: make any call on it panic, overrun or stay for ever |
 //! | [`attach_array`] | likewise for an array, its claims and its poison |
+//! | [`attach_sync`] | likewise for every other lock, and all that threads wait on |
 //! | [`claims_model`] | as a script of claims, waits and deaths: lead to anything that a simple model does not allow |
+//! | [`permits_model`] | likewise for permits that are taken, given back, released and forgotten |
 //! | [`boot_frame`] | as a message between parent and child: make its reader panic or misread |
 //!
 //! [`memory`] is where layouts are placed, [`hostile`] the system in which their peers write what they like.
 
 pub mod attach_array;
+pub mod attach_sync;
 pub mod attach_value;
 pub mod boot_frame;
 pub mod claims_model;
 pub mod header;
 pub mod hostile;
 pub mod memory;
+pub mod permits_model;
