@@ -86,6 +86,8 @@ pub enum Kind {
     OnceValue = 13,
     /// A [`BoundedSemaphore`](crate::BoundedSemaphore).
     BoundedSemaphore = 14,
+    /// A [`ByteRing`](crate::ByteRing).
+    ByteRing = 15,
     /// A [`Once`](crate::Once).
     Once = 16,
 }
@@ -107,7 +109,7 @@ impl Kind {
         "a barrier",
         "a value initialised once",
         "a bounded semaphore",
-        "nothing known",
+        "a ring of records",
         "something done once",
     ];
 

@@ -21,6 +21,7 @@
 //! | an array of atomics | [`AtomicArray`] |
 //! | waiting until all have come | [`Barrier`] |
 //! | a limit on how many are at work at once | [`Semaphore`], [`BoundedSemaphore`] |
+//! | passing records of bytes on, first in, first out | [`ByteRing`] |
 //! | counting | [`Counter`], [`ShardedCounter`] |
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
@@ -33,6 +34,7 @@ mod array;
 pub mod atomic;
 mod atomic_array;
 mod barrier;
+mod byte_ring;
 mod claim_error;
 mod claims;
 mod condvar;
@@ -64,6 +66,8 @@ mod reentrant_mutex;
 mod refusal;
 mod region;
 mod rendezvous;
+mod ring;
+mod ring_words;
 mod rwlock;
 mod rwlock_guard;
 mod semaphore;
@@ -81,6 +85,7 @@ mod watch;
 pub use array::{ARRAY_DATA_AT, Array};
 pub use atomic_array::{AtomicArray, AtomicElement, AtomicF32, AtomicF64};
 pub use barrier::{Barrier, BarrierWaitResult};
+pub use byte_ring::ByteRing;
 pub use claim_error::{ClaimError, PoisonedClaim};
 pub use condvar::Condvar;
 pub use condvar_word::CondvarWord;
@@ -110,6 +115,8 @@ pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
 pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
+pub use ring::{Consumer, Producer, Records, Ring, RingError};
+pub use ring_words::RingWords;
 pub use rwlock::RwLock;
 pub use rwlock_guard::{RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};

@@ -73,6 +73,11 @@ pub unsafe trait Os: Copy {
     /// cannot tell. Fewer than `count` says that nobody is asleep there any more.
     fn wake(&self, word: &AtomicU64, count: u32) -> u32;
 
+    /// Whether it is worth a moment's spinning before a sleep: another processor may be about to do what is waited for.
+    fn runs_beside_others(&self) -> bool {
+        true
+    }
+
     /// Whether the calling thread is unwinding from a panic. A guard dropped by an unwinding thread that was made
     /// before the panic began poisons, or publishes nothing. `false` is right where a panic ends the process.
     fn panicking(&self) -> bool;

@@ -22,6 +22,8 @@ mod once;
 mod permits;
 #[path = "loom_models/reentrant.rs"]
 mod reentrant;
+#[path = "loom_models/ring.rs"]
+mod ring;
 #[path = "loom_models/rwlock.rs"]
 mod rwlock;
 #[path = "loom_models/value.rs"]

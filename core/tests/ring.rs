@@ -1,0 +1,136 @@
+//! Rings of records among processes that are only numbers.
+#![cfg(not(loom))]
+
+mod common;
+
+use std::collections::VecDeque;
+
+use common::{Fake, ORIGIN, bytes, memory};
+use multiproc_core::{ByteRing, FOREVER, Kind, LayoutError, NOW, Region, RingError};
+
+type Ring = ByteRing<'static, Fake>;
+
+fn place(capacity: usize) -> Region<'static> {
+    let region = memory(Ring::required_len(capacity).unwrap());
+    // SAFETY: memory that nobody else has.
+    unsafe { Ring::place(region, Fake::new(1), ORIGIN, capacity) }.unwrap();
+    region
+}
+
+fn open(region: Region<'static>, who: Fake) -> Ring {
+    Ring::attach(region, who, ORIGIN).unwrap()
+}
+
+fn get(ring: &Ring) -> Result<Vec<u8>, RingError> {
+    ring.get(NOW, <[u8]>::to_vec)
+}
+
+#[test]
+fn records_of_any_length_come_out_as_they_went_in() {
+    let ring = open(place(1024), Fake::new(501));
+    let mut model: VecDeque<Vec<u8>> = VecDeque::new();
+    let mut random = 1u64;
+    let mut full = 0;
+    for round in 0..20_000u64 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let len = (random >> 33) as usize % (ring.max_len() / 3);
+        if random >> 63 == 0 {
+            let record: Vec<u8> = (0..len).map(|i| (i as u64 ^ round) as u8).collect();
+            match ring.put(&record, NOW) {
+                Ok(()) => model.push_back(record),
+                Err(why) => {
+                    assert_eq!(why, RingError::WouldBlock);
+                    full += 1;
+                }
+            }
+        } else {
+            assert_eq!(get(&ring).ok(), model.pop_front());
+        }
+        assert_eq!(
+            (ring.len(), ring.is_empty()),
+            (model.len(), model.is_empty())
+        );
+    }
+    assert!(full > 0, "it was never full");
+}
+
+#[test]
+fn the_longest_record_fits_wherever_the_ring_stands_and_one_longer_never() {
+    let ring = open(place(64), Fake::new(511));
+    assert_eq!((ring.capacity(), ring.max_len()), (64, 24));
+    for _ in 0..20 {
+        ring.put(&[7; 24], NOW).unwrap();
+        assert_eq!(ring.put(&[7; 25], NOW), Err(RingError::TooLarge));
+        assert_eq!(get(&ring).unwrap(), [7; 24]);
+        ring.put(&[], NOW).unwrap();
+        assert_eq!(get(&ring).unwrap(), []);
+    }
+}
+
+#[test]
+fn batches_go_in_and_come_out_as_far_as_there_is_room() {
+    let ring = open(place(64), Fake::new(521));
+    let (put, why) = ring.put_many([[1u8; 8], [2; 8], [3; 8], [4; 8], [5; 8]], NOW);
+    assert_eq!((put, why), (4, Err(RingError::WouldBlock)));
+    let mut seen = Vec::new();
+    assert_eq!(ring.get_many(NOW, 3, |record| seen.push(record[0])), Ok(3));
+    assert_eq!(ring.get_many(NOW, 3, |record| seen.push(record[0])), Ok(1));
+    assert_eq!(seen, [1, 2, 3, 4]);
+    assert_eq!(ring.get_many(NOW, 3, |_| ()), Err(RingError::WouldBlock));
+}
+
+#[test]
+fn a_closed_ring_gives_what_it_has_and_takes_nothing() {
+    let region = place(64);
+    let (ring, other) = (open(region, Fake::new(531)), open(region, Fake::new(532)));
+    ring.put(b"last", FOREVER).unwrap();
+    other.close().unwrap();
+    assert!(ring.is_closed());
+    assert_eq!(ring.put(b"late", FOREVER), Err(RingError::Closed));
+    assert_eq!(
+        ring.put_many([b"late"], FOREVER),
+        (0, Err(RingError::Closed))
+    );
+    assert_eq!(other.get(FOREVER, <[u8]>::to_vec).unwrap(), b"last");
+    assert_eq!(other.get(FOREVER, <[u8]>::to_vec), Err(RingError::Closed));
+}
+
+#[test]
+fn the_locks_of_the_dead_are_taken_over_and_records_outlive_everybody() {
+    let region = place(64);
+    let victim = Fake::new(541).stops_at("ring: published");
+    std::thread::spawn(move || open(region, victim).put(b"whole", FOREVER));
+    victim.until_stopped();
+    let ring = open(region, Fake::new(542));
+    assert_eq!(ring.put(b"more", NOW), Err(RingError::WouldBlock));
+    victim.die();
+    ring.put(b"more", FOREVER).unwrap();
+    // SAFETY: nobody uses it any more.
+    unsafe { Ring::bury(region, Fake::new(543), ORIGIN) }.unwrap();
+    let ring = open(region, Fake::new(543));
+    assert_eq!(get(&ring).unwrap(), b"whole");
+    assert_eq!(get(&ring).unwrap(), b"more");
+}
+
+#[test]
+fn a_record_that_cannot_be_is_damage_and_another_layout_no_ring() {
+    let region = place(64);
+    let ring = open(region, Fake::new(551));
+    ring.put(b"whole", NOW).unwrap();
+    let at = region.len() - 64;
+    for len in [u64::MAX, u64::MAX - 1, 25, 1 << 40] {
+        bytes(region)[at..at + 8].copy_from_slice(&len.to_le_bytes());
+        assert_eq!(get(&ring), Err(RingError::Damaged), "{len}");
+    }
+    let error = multiproc_core::Value::<u64, Fake>::attach(region, Fake::new(551), ORIGIN);
+    let Err(LayoutError::Kind { found, .. }) = error else {
+        panic!("a ring is no value");
+    };
+    assert_eq!(found, Kind::ByteRing as u32);
+    assert!(matches!(
+        Ring::required_len(1 << 40),
+        Err(LayoutError::TooLarge { .. })
+    ));
+}
