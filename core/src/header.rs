@@ -90,10 +90,16 @@ pub enum Kind {
     ByteRing = 15,
     /// A [`Once`](crate::Once).
     Once = 16,
+    /// A [`Channel`](crate::Channel).
+    Channel = 17,
+    /// A [`Channel`](crate::Channel) with one handle at each end.
+    SpscChannel = 18,
+    /// A [`JoinableRing`](crate::JoinableRing).
+    JoinableRing = 19,
 }
 
 impl Kind {
-    const NAMES: [&'static str; 17] = [
+    const NAMES: [&'static str; 20] = [
         "nothing known",
         "a value",
         "an array",
@@ -111,6 +117,9 @@ impl Kind {
         "a bounded semaphore",
         "a ring of records",
         "something done once",
+        "a channel",
+        "a channel from one to one",
+        "a queue that is joined",
     ];
 
     /// What the number of a kind means, whoever wrote it.

@@ -22,6 +22,8 @@
 //! | waiting until all have come | [`Barrier`] |
 //! | a limit on how many are at work at once | [`Semaphore`], [`BoundedSemaphore`] |
 //! | passing records of bytes on, first in, first out | [`ByteRing`] |
+//! | the same, between ends that know whether anybody is at the other | [`Channel`] |
+//! | the same, waiting until all that was passed on is done | [`JoinableRing`] |
 //! | counting | [`Counter`], [`ShardedCounter`] |
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
@@ -35,10 +37,12 @@ pub mod atomic;
 mod atomic_array;
 mod barrier;
 mod byte_ring;
+mod channel;
 mod claim_error;
 mod claims;
 mod condvar;
 mod condvar_word;
+mod consumer;
 mod counter;
 mod element;
 mod error;
@@ -48,6 +52,7 @@ mod header;
 mod hold;
 mod holders;
 mod init_error;
+mod joinable_ring;
 mod lock;
 mod mutex;
 mod once_value;
@@ -59,6 +64,7 @@ mod permits;
 mod placed;
 mod poison;
 mod poison_ranges;
+mod producer;
 mod racy;
 mod range_guard;
 mod reentrant_lock;
@@ -67,6 +73,12 @@ mod refusal;
 mod region;
 mod rendezvous;
 mod ring;
+mod ring_bytes;
+mod ring_error;
+mod ring_hold;
+mod ring_layout;
+mod ring_slot;
+mod ring_wait;
 mod ring_words;
 mod rwlock;
 mod rwlock_guard;
@@ -86,9 +98,11 @@ pub use array::{ARRAY_DATA_AT, Array};
 pub use atomic_array::{AtomicArray, AtomicElement, AtomicF32, AtomicF64};
 pub use barrier::{Barrier, BarrierWaitResult};
 pub use byte_ring::ByteRing;
+pub use channel::{Channel, End, Ends, Entered, MAX_PROCESSES_AT_END};
 pub use claim_error::{ClaimError, PoisonedClaim};
 pub use condvar::Condvar;
 pub use condvar_word::CondvarWord;
+pub use consumer::Consumer;
 pub use counter::{Counter, MAX_SHARDS, ShardedCounter};
 #[doc(hidden)]
 pub use element::__private;
@@ -99,6 +113,7 @@ pub use event_word::EventWord;
 pub use header::{HEADER_LEN, Kind, LAYOUT_VERSION, MAGIC, MAX_DIMS};
 pub use holders::{Claim, Held, Holders, ROWS, Rule};
 pub use init_error::InitError;
+pub use joinable_ring::{InHand, JoinableRing, Joined, MAX_TAKERS, Unfinished};
 pub use lock::{FOREVER, Lock, NOW, Refused, Taken};
 pub use mutex::{Mutex, MutexGuard};
 pub use once_value::{Once, OnceValue};
@@ -109,13 +124,17 @@ pub use owner::Owner;
 pub use permits::{HeldPermits, Permits, TooManyPermits};
 pub use poison::Cause;
 pub use poison_ranges::{MAX_POISONED, PoisonedRange, PoisonedRanges};
+pub use producer::Producer;
 pub use range_guard::{ReadGuard, WriteGuard};
 pub use reentrant_lock::ReentrantLock;
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};
 pub use refusal::{LockError, Poisoned};
 pub use region::{ALIGN, Region};
 pub use rendezvous::{BarrierError, BreakCause, Rendezvous, RendezvousWords};
-pub use ring::{Consumer, Producer, Records, Ring, RingError};
+pub use ring::{Records, Ring, capacity_for};
+pub use ring_error::RingError;
+pub use ring_hold::{Hold, Locked, Sole};
+pub use ring_slot::{RecvSlot, SendSlot};
 pub use ring_words::RingWords;
 pub use rwlock::RwLock;
 pub use rwlock_guard::{RwLockReadGuard, RwLockWriteGuard};

@@ -3,12 +3,13 @@
 //! ```text
 //!  63              32 31            2      1         0
 //! ┌──────────────────┬──────────────┬─────────┬─────────┐
-//! │ units, mod 2^32  │ records      │ CLOSED  │ (zero)  │
+//! │ units, mod 2^32  │ records      │ CLOSED  │ WAITERS │
 //! └──────────────────┴──────────────┴─────────┴─────────┘
 //! ```
 //!
 //! How many units of 8 bytes, and how many records, were ever put (or taken): one word, so that both change by one store
-//! and the number of records in the ring is exact whoever dies.
+//! and the number of records in the ring is exact whoever dies. Somebody may sleep on a word with `WAITERS`; only rings
+//! without locks have it.
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -18,18 +19,27 @@ use crate::{
 /// The most units that a ring can have: 4 GiB. So neither units nor records are ever ambiguous.
 pub(crate) const MAX_UNITS: u32 = 1 << 29;
 
+/// In a record's first unit: there is nothing up to the end of the data.
+pub(crate) const SKIP: u64 = u64::MAX;
+
 const UNITS_SHIFT: u32 = 32;
 const RECORDS_SHIFT: u32 = 2;
-const RECORDS_MASK: u32 = (1 << 30) - 1;
-const CLOSED: u64 = 2;
+/// How many records are counted before it begins anew.
+pub(crate) const RECORDS_MASK: u32 = (1 << 30) - 1;
+/// In the word of a side: nothing more is put.
+pub(crate) const CLOSED: u64 = 2;
+/// In the word of a side: somebody may be asleep until it moves.
+pub(crate) const WAITERS: u64 = 1;
 
 /// How much was ever put into a ring, or taken from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position(u64);
 
 impl Position {
+    /// The position in a word, whoever sleeps on that.
+    #[inline]
     pub fn load(word: &AtomicU64, order: Ordering) -> Position {
-        Position(word.load(order))
+        Position(word.load(order) & !WAITERS)
     }
 
     pub fn to_bits(self) -> u64 {
@@ -41,7 +51,8 @@ impl Position {
         (self.0 >> UNITS_SHIFT) as u32
     }
 
-    fn records(self) -> u32 {
+    /// How many records, modulo 2^30.
+    pub fn records(self) -> u32 {
         (self.0 >> RECORDS_SHIFT) as u32 & RECORDS_MASK
     }
 

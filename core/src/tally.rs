@@ -92,16 +92,16 @@ struct Row {
 /// The table as it lies in shared memory.
 #[repr(C)]
 #[derive(Debug)]
-pub(crate) struct Tally {
+pub(crate) struct Tally<const ROWS: usize = HOLDERS> {
     lock: Lock,
     high: AtomicU64,
     /// When a sleeper last asked who of the holders lives.
     swept_at: AtomicU64,
-    rows: [Row; HOLDERS],
+    rows: [Row; ROWS],
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Tally>() == 32 + 16 * HOLDERS);
+const _: () = assert!(size_of::<Tally<3>>() == 32 + 16 * 3);
 
 /// What a look at the whole table shows.
 pub(crate) struct Sum {
@@ -111,8 +111,8 @@ pub(crate) struct Sum {
     pub row: Option<usize>,
 }
 
-impl Tally {
-    pub fn new() -> Tally {
+impl<const ROWS: usize> Tally<ROWS> {
+    pub fn new() -> Tally<ROWS> {
         Tally {
             lock: Lock::new(),
             high: AtomicU64::new(0),
@@ -163,7 +163,7 @@ impl Tally {
     #[inline]
     fn known(&self) -> impl Iterator<Item = (usize, &Row)> {
         // Relaxed: written under the table lock; who looks without it gets a rough answer. Foreign bytes may say anything.
-        let high = self.high.load(Ordering::Relaxed).min(HOLDERS as u64);
+        let high = self.high.load(Ordering::Relaxed).min(ROWS as u64);
         self.rows.iter().enumerate().take(high as usize)
     }
 
@@ -186,7 +186,7 @@ impl Tally {
                 free = Some(at);
             }
         }
-        let unknown = (high < HOLDERS).then_some(high);
+        let unknown = (high < ROWS).then_some(high);
         Sum {
             held,
             row: own.or(free).or(unknown),

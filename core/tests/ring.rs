@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use common::{Fake, ORIGIN, bytes, memory};
 use multiproc_core::{ByteRing, FOREVER, Kind, LayoutError, NOW, Region, RingError};
 
-type Ring = ByteRing<'static, Fake>;
+type Ring = ByteRing<'static, u8, Fake>;
 
 fn place(capacity: usize) -> Region<'static> {
     let region = memory(Ring::required_len(capacity).unwrap());
@@ -86,7 +86,7 @@ fn a_closed_ring_gives_what_it_has_and_takes_nothing() {
     let region = place(64);
     let (ring, other) = (open(region, Fake::new(531)), open(region, Fake::new(532)));
     ring.put(b"last", FOREVER).unwrap();
-    other.close().unwrap();
+    other.close(FOREVER).unwrap();
     assert!(ring.is_closed());
     assert_eq!(ring.put(b"late", FOREVER), Err(RingError::Closed));
     assert_eq!(

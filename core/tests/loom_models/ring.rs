@@ -28,26 +28,34 @@ impl Shared {
     }
 
     fn ring(&self) -> Ring<'_> {
-        Ring {
-            words: &self.words,
-            data: &self.data,
-        }
+        Ring::new(&self.words, &self.data)
     }
 
     /// Puts a record of one unit, a number.
     fn put(&self, os: &Process, number: u64) -> Result<(), RingError> {
-        self.ring().put(os, FOREVER, 8, |at| {
-            self.plain[at].add_one();
-            self.data[at].store(number, Ordering::Relaxed);
-        })
+        self.ring().put(
+            os,
+            FOREVER,
+            8,
+            || (),
+            |at| {
+                self.plain[at].add_one();
+                self.data[at].store(number, Ordering::Relaxed);
+            },
+        )
     }
 
     fn get(&self, os: &Process, until: u64) -> Result<u64, RingError> {
-        self.ring().get(os, until, |at, len| {
-            assert_eq!(len, 8);
-            assert!(self.plain[at].get() > 0);
-            self.data[at].load(Ordering::Relaxed)
-        })
+        self.ring().get(
+            os,
+            until,
+            || (),
+            |at, len| {
+                assert_eq!(len, 8);
+                assert!(self.plain[at].get() > 0);
+                self.data[at].load(Ordering::Relaxed)
+            },
+        )
     }
 }
 

@@ -1,0 +1,499 @@
+//! `Channel`: a ring of records whose two ends know whether there is anybody at the other one.
+//!
+//! Beside the ring lie two tables of which processes have how many handles of an end (see [`tally`](crate::tally)). The
+//! ring is closed once one of them is empty: by whoever has left last, or, when that one was killed, by whoever waits at
+//! the other end and finds the owners dead.
+//!
+//! A handle that is on its way to another process is in neither table for a moment. The embedder says whether there are
+//! such: it keeps something that lives as long as the message. Invariants:
+//!
+//! 1. A handle enters its table before whatever stood for it on its way is gone.
+//! 2. That an end is abandoned is judged under the lock of its table: no row, and then nothing on its way. While the lock is
+//!    held nobody enters, and who is on the way has not entered: so neither was missed.
+//! 3. An end that was once abandoned stays so: who could send or enter a handle has one, or is on the way.
+
+use core::{fmt, marker::PhantomData};
+
+use crate::{
+    element::Element,
+    error::LayoutError,
+    header::Kind,
+    lock::Refused,
+    origin::Origin,
+    os::Os,
+    owner::Owner,
+    region::Region,
+    ring::Ring,
+    ring_bytes::{Strings, read, write},
+    ring_error::RingError,
+    ring_hold::{Hold, Locked, Sole, rules},
+    ring_layout::{KindWords, RingPlace},
+    ring_slot::{RecvSlot, SendSlot},
+    tally::Tally,
+};
+
+/// How many processes can be at an end at a time.
+pub const MAX_PROCESSES_AT_END: usize = if cfg!(loom) { 4 } else { 94 };
+
+/// How long an end that was abandoned may wait for the other's lock to say so, in nanoseconds. The other end finds out by
+/// itself later.
+const PATIENCE: u64 = 100_000_000;
+
+/// One of the two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where records are put.
+    Sender,
+    /// Where records are taken.
+    Receiver,
+}
+
+impl End {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> End {
+        match self {
+            End::Sender => End::Receiver,
+            End::Receiver => End::Sender,
+        }
+    }
+}
+
+/// A handle of an end that has been entered into its table.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a handle that does not leave stays until its process ends"]
+pub struct Entered {
+    me: Owner,
+    end: End,
+    row: usize,
+}
+
+impl Entered {
+    /// Which process it belongs to.
+    #[inline]
+    #[must_use]
+    pub fn owner(&self) -> Owner {
+        self.me
+    }
+
+    /// At which end.
+    #[must_use]
+    pub fn end(&self) -> End {
+        self.end
+    }
+}
+
+/// Who is at the ends of a channel, as it lies in shared memory. Public for embedders and for models.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Ends<H = Locked> {
+    senders: Tally<MAX_PROCESSES_AT_END>,
+    receivers: Tally<MAX_PROCESSES_AT_END>,
+    _hold: PhantomData<H>,
+}
+
+impl<H> Ends<H> {
+    /// Nobody at either end.
+    #[must_use]
+    pub fn new() -> Ends<H> {
+        Ends {
+            senders: Tally::new(),
+            receivers: Tally::new(),
+            _hold: PhantomData,
+        }
+    }
+
+    fn of(&self, end: End) -> &Tally<MAX_PROCESSES_AT_END> {
+        match end {
+            End::Sender => &self.senders,
+            End::Receiver => &self.receivers,
+        }
+    }
+}
+
+impl<H> Default for Ends<H> {
+    fn default() -> Ends<H> {
+        Ends::new()
+    }
+}
+
+// SAFETY: atomics alone, whatever H is.
+unsafe impl<H: Hold> KindWords for Ends<H> {
+    const KIND: Kind = if <H as rules::Hold>::SHARED {
+        Kind::Channel
+    } else {
+        Kind::SpscChannel
+    };
+
+    fn reset(&self) {
+        self.senders.reset();
+        self.receivers.reset();
+    }
+
+    fn bury(&self) {
+        self.reset();
+    }
+}
+
+/// A bounded queue of records, byte strings of any length up to half its capacity, between two ends: whoever waits at
+/// one of them is told when nobody is left at the other.
+///
+/// With [`Locked`] any number of handles are at each end. With [`Sole`] there is one at each: the caller sees to that, in
+/// all processes, and gets rings without locks whose records can be written and read in place.
+///
+/// `in_transit` says of an end whether handles of it are on their way from one process to another.
+pub struct Channel<'m, T, O, H = Locked> {
+    ring: Ring<'m, H>,
+    ends: &'m Ends<H>,
+    os: O,
+    _records: PhantomData<T>,
+}
+
+// SAFETY: a view of shared atomics; of `T` and `H` there is none.
+unsafe impl<T, O: Send, H> Send for Channel<'_, T, O, H> {}
+// SAFETY: as above.
+unsafe impl<T, O: Sync, H> Sync for Channel<'_, T, O, H> {}
+
+impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
+    /// How many bytes it takes in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooLarge`] for more than 4 GiB.
+    pub fn required_len(capacity: usize) -> Result<usize, LayoutError> {
+        Ok(RingPlace::<Ends<H>>::spec::<T>(capacity)?.total())
+    }
+
+    /// Places an empty channel for at least `capacity` bytes in fresh memory, with nobody at either end; they are rounded
+    /// up to a power of two. Records take 8 bytes more than their own, rounded up to 8.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError::TooShort`] when the memory is shorter than [`required_len`](Self::required_len).
+    ///
+    /// # Safety
+    ///
+    /// No process uses a layout that overlaps `region`.
+    pub unsafe fn place(
+        region: Region<'m>,
+        os: O,
+        origin: Origin,
+        capacity: usize,
+    ) -> Result<Self, LayoutError> {
+        // SAFETY: promised by the caller.
+        let place = unsafe { RingPlace::place::<T>(&region, origin, capacity) }?;
+        Ok(Self::view(&place, os))
+    }
+
+    /// The channel that somebody placed in `region`.
+    ///
+    /// # Errors
+    ///
+    /// [`LayoutError`] when the bytes do not hold such a channel of this `origin`.
+    pub fn attach(region: Region<'m>, os: O, origin: Origin) -> Result<Self, LayoutError> {
+        let place = RingPlace::attach::<T>(&region, origin)?;
+        Ok(Self::view(&place, os))
+    }
+
+    /// Declares every process that ever had it open dead: nobody is at either end, its records stay.
+    ///
+    /// # Errors
+    ///
+    /// As [`attach`](Self::attach), except that any origin will do.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has the memory open.
+    pub unsafe fn bury(region: Region<'m>, _: O, origin: Origin) -> Result<(), LayoutError> {
+        // SAFETY: promised by the caller.
+        unsafe { RingPlace::<Ends<H>>::bury::<T>(&region, origin) }
+    }
+
+    fn view(place: &RingPlace<'m, Ends<H>>, os: O) -> Self {
+        Channel::over(Ring::new(place.words, place.data), place.kind, os)
+    }
+
+    /// The channel of a ring and the tables of its ends, wherever they are: for models.
+    pub fn over(ring: Ring<'m, H>, ends: &'m Ends<H>, os: O) -> Self {
+        Channel {
+            ring,
+            ends,
+            os,
+            _records: PhantomData,
+        }
+    }
+
+    /// Enters a handle of the calling process.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::TooManyProcesses`] when there is no row, or what waiting for the table gives.
+    pub fn enter(&self, end: End, until: u64) -> Result<Entered, RingError> {
+        let table = self.ends.of(end);
+        let me = table.lock(&self.os, until)?;
+        let row = table.sum(me, 0).row;
+        if let Some(row) = row {
+            table.add(&self.os, row, me, 1);
+            self.os.step("channel: entered");
+        }
+        table.unlock(&self.os, me);
+        let row = row.ok_or(RingError::TooManyProcesses)?;
+        Ok(Entered { me, end, row })
+    }
+
+    /// Whether a handle was entered by the calling process, which is not so in a fork child of it.
+    #[inline]
+    pub fn is_mine(&self, handle: &Entered) -> bool {
+        self.os.is_me(handle.me)
+    }
+
+    /// A handle is gone. In a process that did not enter it (a fork child) this does nothing.
+    pub fn leave(&self, handle: Entered, in_transit: impl Fn() -> bool) {
+        if !self.is_mine(&handle) {
+            return;
+        }
+        self.ends.of(handle.end).subtract(handle.row, 1);
+        self.os.step("channel: left");
+        // What cannot be done here is done by who waits at the other end.
+        let _ = self.close_if_abandoned(handle.end, &in_transit);
+    }
+
+    /// Closes the ring if nobody is at `end`.
+    fn close_if_abandoned(&self, end: End, in_transit: &impl Fn() -> bool) -> Result<(), Refused> {
+        let table = self.ends.of(end);
+        // A glance first: mostly there are others.
+        if table.glance() != 0 {
+            return Ok(());
+        }
+        let until = self.os.now().saturating_add(PATIENCE);
+        let me = table.lock(&self.os, until)?;
+        let abandoned = table.sum(me, 0).held == 0 && !in_transit();
+        table.unlock(&self.os, me);
+        if abandoned {
+            self.os.step("channel: found abandoned");
+            H::close(&self.os, self.ring.words, until)?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether anybody lives at `end`, and closes the ring if not.
+    fn look(&self, end: End, in_transit: &impl Fn() -> bool) {
+        if self.ring.is_closed() {
+            return;
+        }
+        let until = self.os.now().saturating_add(PATIENCE);
+        self.ends.of(end).sweep(&self.os, self.os.me(), until);
+        // Whoever cannot do it now does it a slice later.
+        let _ = self.close_if_abandoned(end, in_transit);
+    }
+
+    /// As [`look`](Self::look), for those who do not wait for a slice: one of all does it, once in a slice.
+    #[cold]
+    fn look_now_and_then(&self, end: End, in_transit: &impl Fn() -> bool) -> bool {
+        let table = self.ends.of(end);
+        if table.glance() == 0 || table.is_to_be_swept(self.os.now()) {
+            self.look(end, in_transit);
+        }
+        self.ring.is_closed()
+    }
+
+    /// Puts a record, waiting for room until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`]; then nothing was put. [`RingError::Closed`] when nobody is left to take it.
+    #[inline]
+    pub fn put(
+        &self,
+        record: &[u8],
+        until: u64,
+        in_transit: impl Fn() -> bool,
+    ) -> Result<(), RingError> {
+        let Ring { data, .. } = self.ring;
+        let look = || self.look(End::Receiver, &in_transit);
+        let fill = |at| write(data, at, record);
+        let result = self.ring.put(&self.os, until, record.len(), look, fill);
+        match result {
+            Err(why) => Err(self.why_not_put(why, &in_transit)),
+            put => put,
+        }
+    }
+
+    #[cold]
+    fn why_not_put(&self, why: RingError, in_transit: &impl Fn() -> bool) -> RingError {
+        match why {
+            RingError::TimedOut | RingError::WouldBlock
+                if self.look_now_and_then(End::Receiver, in_transit) =>
+            {
+                RingError::Closed
+            }
+            why => why,
+        }
+    }
+
+    /// Puts records, as many at once as there is room for; returns how many were put, and why not all.
+    #[inline]
+    pub fn put_many<R: AsRef<[u8]>>(
+        &self,
+        records: impl IntoIterator<Item = R>,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+    ) -> (usize, Result<(), RingError>) {
+        let mut records = Strings::new(self.ring.data, records);
+        let look = || self.look(End::Receiver, &in_transit);
+        let result = self.ring.put_many(&self.os, until, look, &mut records);
+        let result = result.map_err(|why| self.why_not_put(why, &in_transit));
+        (records.put, result)
+    }
+
+    /// Takes a record, waiting for one until `until` on the clock of [`Os::now`].
+    ///
+    /// `take` runs while others cannot take anything: it should copy and return. If it panics, the record stays.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`]; then nothing was taken. [`RingError::Closed`] when the ring is empty and nobody is left to put.
+    #[inline]
+    pub fn get<R>(
+        &self,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+        mut take: impl FnMut(&[u8]) -> R,
+    ) -> Result<R, RingError> {
+        let Ring { data, .. } = self.ring;
+        let mut get = |until| {
+            let look = || self.look(End::Sender, &in_transit);
+            let take = |at, len| take(read(data, at, len));
+            self.ring.get(&self.os, until, look, take)
+        };
+        match get(until) {
+            Err(why) if self.is_closed_after_all(why, &in_transit) => get(until),
+            result => result,
+        }
+    }
+
+    /// Whether a get that found nothing in time has since found out that nobody is left to put anything. It is then
+    /// tried again: the last may have put something before it left.
+    #[cold]
+    fn is_closed_after_all(&self, why: RingError, in_transit: &impl Fn() -> bool) -> bool {
+        matches!(why, RingError::TimedOut | RingError::WouldBlock)
+            && self.look_now_and_then(End::Sender, in_transit)
+    }
+
+    /// Takes up to `most` records at once, waiting for one until `until`; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn get_many(
+        &self,
+        until: u64,
+        most: usize,
+        in_transit: impl Fn() -> bool,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<usize, RingError> {
+        let Ring { data, .. } = self.ring;
+        let mut get = |until| {
+            let look = || self.look(End::Sender, &in_transit);
+            let take = |at, len| take(read(data, at, len));
+            self.ring.get_many(&self.os, until, most, look, take)
+        };
+        match get(until) {
+            Err(why) if self.is_closed_after_all(why, &in_transit) => get(until),
+            result => result,
+        }
+    }
+
+    /// Waits until there is a record to take or nobody is left to put one, without taking anything; `false` when neither
+    /// was so before `until`. After each slice `stop` may end the wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn wait_until_some(
+        &self,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+        mut stop: impl FnMut() -> bool,
+    ) -> Result<bool, RingError> {
+        let look = || {
+            self.look(End::Sender, &in_transit);
+            stop()
+        };
+        self.ring.wait_until_some(&self.os, until, look)
+    }
+}
+
+impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
+    /// Makes room for a record of `len` bytes, waiting for it until `until`: a place in the ring, at a multiple of 8
+    /// bytes, to be filled and [sent](SendSlot::send).
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    ///
+    /// # Safety
+    ///
+    /// Until the slot is gone nothing else is put, by whomever.
+    pub unsafe fn reserve(
+        &self,
+        len: usize,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+    ) -> Result<SendSlot<'_, 'm, O>, RingError> {
+        let look = || self.look(End::Receiver, &in_transit);
+        SendSlot::reserve(&self.ring, &self.os, len, until, look)
+            .map_err(|why| self.why_not_put(why, &in_transit))
+    }
+
+    /// The next record in its place in the ring, waiting for one until `until`. It is taken when the slot is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Safety
+    ///
+    /// Until the slot is gone nothing else is taken, by whomever.
+    pub unsafe fn next(
+        &self,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+    ) -> Result<RecvSlot<'_, 'm, O>, RingError> {
+        let next = || {
+            let look = || self.look(End::Sender, &in_transit);
+            RecvSlot::next(&self.ring, &self.os, until, look)
+        };
+        match next() {
+            Err(why) if self.is_closed_after_all(why, &in_transit) => next(),
+            result => result,
+        }
+    }
+}
+
+impl<'m, T, O, H> Channel<'m, T, O, H> {
+    /// The ring between the ends.
+    pub fn ring(&self) -> &Ring<'m, H> {
+        &self.ring
+    }
+
+    /// How many handles are at an end, those of the dead that nobody has found yet among them; roughly, while others come
+    /// and go.
+    #[must_use]
+    pub fn handles(&self, end: End) -> u64 {
+        self.ends.of(end).glance()
+    }
+}
+
+impl<T, O, H: Hold> fmt::Debug for Channel<'_, T, O, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel")
+            .field("capacity", &self.ring.capacity())
+            .field("len", &self.ring.len())
+            .field("senders", &self.handles(End::Sender))
+            .field("receivers", &self.handles(End::Receiver))
+            .field("is_closed", &self.ring.is_closed())
+            .finish_non_exhaustive()
+    }
+}

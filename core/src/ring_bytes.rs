@@ -1,0 +1,66 @@
+//! Bytes on their way into the data of a ring and out of it.
+
+use core::{ptr, slice};
+
+use crate::{atomic::AtomicU64, ring::Records};
+
+/// Writes `record` from the unit `at` on, which the caller has reserved.
+#[inline]
+pub(crate) fn write(data: &[AtomicU64], at: usize, record: &[u8]) {
+    // What a reservation gives fits; a wrong one must not write elsewhere.
+    let Some(room) = data.get(at..at + record.len().div_ceil(8)) else {
+        return;
+    };
+    let to = room.as_ptr().cast::<u8>().cast_mut();
+    // SAFETY: `room` has as many bytes, and is in no use by others until the tail says so (invariant 1 of the ring).
+    unsafe { ptr::copy_nonoverlapping(record.as_ptr(), to, record.len()) };
+}
+
+/// The record of `len` bytes from the unit `at` on, which the caller was given.
+#[inline]
+pub(crate) fn read(data: &[AtomicU64], at: usize, len: usize) -> &[u8] {
+    let Some(record) = data.get(at..at + len.div_ceil(8)) else {
+        return &[];
+    };
+    // SAFETY: so many bytes there are, written before the tail was, and nobody changes them before the head has passed
+    // them (invariant 2 of the ring).
+    unsafe { slice::from_raw_parts(record.as_ptr().cast(), len) }
+}
+
+/// Byte strings on their way into the data.
+pub(crate) struct Strings<'m, I: Iterator> {
+    data: &'m [AtomicU64],
+    rest: I,
+    next: Option<I::Item>,
+    /// How many were written.
+    pub put: usize,
+}
+
+impl<'m, I: Iterator> Strings<'m, I> {
+    pub fn new(data: &'m [AtomicU64], strings: impl IntoIterator<IntoIter = I>) -> Self {
+        Strings {
+            data,
+            rest: strings.into_iter(),
+            next: None,
+            put: 0,
+        }
+    }
+}
+
+impl<I: Iterator<Item: AsRef<[u8]>>> Records for Strings<'_, I> {
+    #[inline]
+    fn next_len(&mut self) -> Option<usize> {
+        if self.next.is_none() {
+            self.next = self.rest.next();
+        }
+        Some(self.next.as_ref()?.as_ref().len())
+    }
+
+    #[inline]
+    fn fill(&mut self, at: usize) {
+        if let Some(record) = self.next.take() {
+            write(self.data, at, record.as_ref());
+            self.put += 1;
+        }
+    }
+}
