@@ -69,6 +69,13 @@ pub struct Entered {
 }
 
 impl Entered {
+    /// What [`owner`](Self::owner), [`end`](Self::end) and [`row`](Self::row) said: for those who keep these in words of
+    /// their own. `None` when no table has such a row.
+    #[must_use]
+    pub fn of(me: Owner, end: End, row: usize) -> Option<Entered> {
+        (row < MAX_PROCESSES_AT_END).then_some(Entered { me, end, row })
+    }
+
     /// Which process it belongs to.
     #[inline]
     #[must_use]
@@ -80,6 +87,12 @@ impl Entered {
     #[must_use]
     pub fn end(&self) -> End {
         self.end
+    }
+
+    /// In which row of the table.
+    #[must_use]
+    pub fn row(&self) -> usize {
+        self.row
     }
 }
 
@@ -295,6 +308,11 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
             self.look(end, in_transit);
         }
         self.ring.is_closed()
+    }
+
+    /// Whether nobody is at `end` any more. Asks whether those live that are, unless somebody has done so a moment ago.
+    pub fn is_abandoned(&self, end: End, in_transit: impl Fn() -> bool) -> bool {
+        self.ring.is_closed() || self.look_now_and_then(end, &in_transit)
     }
 
     /// Puts a record, waiting for room until `until` on the clock of [`Os::now`].

@@ -17,7 +17,10 @@ use crate::{
 };
 
 /// How a side of a ring is held: [`Locked`] or [`Sole`].
-pub trait Hold: rules::Hold {}
+pub trait Hold: rules::Hold {
+    /// Whether there may be several at a side at the same time.
+    const IS_SHARED: bool = <Self as rules::Hold>::SHARED;
+}
 
 /// By the lock of the side, from [taking](crate::Ring::producer) it to publishing.
 #[derive(Clone, Copy, Debug)]

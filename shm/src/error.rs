@@ -3,7 +3,13 @@
 use std::{fmt, io, path::PathBuf};
 
 use multiproc_core::{
-    BarrierError, ClaimError, InitError, LayoutError, LockError, Refused, SetError, TooManyPermits,
+    BarrierError, ClaimError, InitError, LayoutError, LockError, Refused, RingError, SetError,
+    TooManyPermits,
+};
+
+use crate::{
+    message::{RecvError, SendError, SendManyError},
+    queue::JoinQueueError,
 };
 
 /// Why shared memory could not be made, opened, sent or used.
@@ -126,6 +132,22 @@ pub enum Error {
     #[error(transparent)]
     TooManyPermits(#[from] TooManyPermits),
 
+    /// Nothing could be put into a queue or a channel.
+    #[error(transparent)]
+    Send(SendError<()>),
+
+    /// Nothing could be taken from a queue or a channel.
+    #[error(transparent)]
+    Recv(#[from] RecvError),
+
+    /// A queue could not be closed, or a channel not entered.
+    #[error(transparent)]
+    Ring(#[from] RingError),
+
+    /// Not all that was put into a joinable queue was done.
+    #[error(transparent)]
+    JoinQueue(#[from] JoinQueueError),
+
     /// A process could not be started, signalled, or did not end well.
     #[error(transparent)]
     Process(Box<dyn std::error::Error + Send + Sync>),
@@ -208,6 +230,19 @@ impl<G> From<LockError<G>> for Error {
 impl<G> From<ClaimError<G>> for Error {
     fn from(error: ClaimError<G>) -> Error {
         Error::Claim(error.without_guard())
+    }
+}
+
+impl<T> From<SendError<T>> for Error {
+    fn from(error: SendError<T>) -> Error {
+        Error::Send(error.without_item())
+    }
+}
+
+/// Without the messages that were not sent.
+impl<T, I> From<SendManyError<T, I>> for Error {
+    fn from(error: SendManyError<T, I>) -> Error {
+        Error::Send(error.why)
     }
 }
 

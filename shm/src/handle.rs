@@ -5,6 +5,8 @@
 //!    scopes nest, and a panic closes them too.
 //! 2. A sending scope owns copies of the descriptors, because the object that was encoded may be gone before the
 //!    message is sent.
+//! 3. An end of a channel that is on its way has a lock of its own, which the kernel keeps as long as the message, or what
+//!    stands for it in a fork, is anywhere: see [`End::transit`].
 
 use std::{
     cell::RefCell,
@@ -12,12 +14,17 @@ use std::{
     fs::File,
     mem::{self, ManuallyDrop},
     os::fd::{AsFd, OwnedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::LocalKey,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::{
+    error::Error,
     mapped::FromSegment,
     segment::{Access, Flavour, Segment},
     sys::file::{Facts, access},
@@ -37,13 +44,62 @@ thread_local! {
 
 #[derive(Default)]
 struct Sending {
+    purpose: Purpose,
     descriptors: Vec<Sent>,
+    moves: Moves,
     failure: Option<String>,
+}
+
+/// Why something is encoded.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Purpose {
+    /// To be sent.
+    #[default]
+    Message,
+    /// To find the ends of channels in it, for a fork that is about to be made.
+    Collect,
+    /// To make the ends of channels in it this process's, which has just been forked.
+    Adopt,
 }
 
 struct Sent {
     copy: OwnedFd,
-    identity: Identity,
+    /// `None` for what only stands for an end on its way.
+    identity: Option<Identity>,
+}
+
+/// An end of a channel, as it travels.
+pub(crate) trait End {
+    /// The segment of the channel.
+    fn segment(&self) -> &Segment;
+
+    /// What keeps the end from being taken for abandoned while it is on its way.
+    fn transit(&self) -> std::io::Result<OwnedFd>;
+
+    /// Makes it this process's, which was forked from that whose it was.
+    fn adopt(&self);
+
+    /// Where it is noted that the end was handed over, for one that there is only one of.
+    fn moved(&self) -> Option<&Arc<AtomicBool>>;
+}
+
+/// Ends that are handed over by a message. Unless that is [sent](Self::are_made), they stay.
+#[derive(Default)]
+pub(crate) struct Moves(Vec<Arc<AtomicBool>>);
+
+impl Moves {
+    /// The message was sent.
+    pub(crate) fn are_made(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Moves {
+    fn drop(&mut self) {
+        for moved in &self.0 {
+            moved.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Which segment it is, and what may be done with it.
@@ -56,6 +112,8 @@ struct Identity {
 #[derive(Default)]
 struct Receiving {
     descriptors: Vec<OwnedFd>,
+    /// The numbers of ends that were taken out of the message.
+    ends: Vec<u32>,
     failure: Option<String>,
 }
 
@@ -65,36 +123,71 @@ pub(crate) struct Scope<T> {
     pub(crate) result: T,
     /// The descriptors to send, in the order of their numbers.
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// The ends that are then handed over.
+    pub(crate) moves: Moves,
     /// What went wrong with a shared object. Encodings such as postcard drop the text of an error.
     pub(crate) failure: Option<String>,
 }
 
 /// Runs `body` with a scope in which shared objects can be encoded.
 pub(crate) fn sending<T>(body: impl FnOnce() -> T) -> Scope<T> {
-    let scope = Open::new(&SENDING, Sending::default());
+    encoding(Purpose::Message, body)
+}
+
+fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
+    let new = Sending {
+        purpose,
+        ..Sending::default()
+    };
+    let scope = Open::new(&SENDING, new);
     let result = body();
     let Sending {
         descriptors,
+        moves,
         failure,
+        ..
     } = scope.close();
     Scope {
         result,
         descriptors: descriptors.into_iter().map(|sent| sent.copy).collect(),
+        moves,
         failure,
     }
+}
+
+/// What keeps the ends in `value` from being taken for abandoned until a copy of this process has [adopted](adopt) them.
+pub(crate) fn collect_ends(value: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
+    let walked = encoding(Purpose::Collect, || walk(value));
+    match (walked.result, walked.failure) {
+        (_, Some(failure)) => Err(failure),
+        (Err(error), None) => Err(error.to_string()),
+        (Ok(_), None) => Ok(walked.descriptors),
+    }
+}
+
+/// Makes the ends in `value` this process's.
+pub(crate) fn adopt_ends(value: &impl Serialize) {
+    // That it can be walked was found by `collect_ends`.
+    let _ = encoding(Purpose::Adopt, || walk(value));
+}
+
+/// Encodes, and keeps nothing of it.
+fn walk(value: &impl Serialize) -> postcard::Result<usize> {
+    postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default())
 }
 
 /// Runs `body` with a scope in which shared objects can be decoded from these descriptors.
 pub(crate) fn receiving<T>(descriptors: Vec<OwnedFd>, body: impl FnOnce() -> T) -> Scope<T> {
     let received = Receiving {
         descriptors,
-        failure: None,
+        ..Receiving::default()
     };
     let scope = Open::new(&RECEIVING, received);
     let result = body();
     Scope {
         result,
         descriptors: Vec::new(),
+        moves: Moves::default(),
         failure: scope.close().failure,
     }
 }
@@ -143,6 +236,36 @@ pub(crate) fn serialize<S: Serializer>(
     place.map_err(ser::Error::custom)?.serialize(serializer)
 }
 
+/// Encodes an end of a channel as its segment, and the number of what stands for the end on its way.
+pub(crate) fn serialize_end<S: Serializer>(
+    end: &impl End,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let place = SENDING.with(|current| match &mut *current.borrow_mut() {
+        None => Err(OUTSIDE.to_owned()),
+        Some(scope) => scope
+            .add_end(end)
+            .inspect_err(|why| scope.failure = Some(why.clone())),
+    });
+    place.map_err(ser::Error::custom)?.serialize(serializer)
+}
+
+/// Decodes an end of a channel: makes it of its segment.
+pub(crate) fn deserialize_end<'de, E, D: Deserializer<'de>>(
+    deserializer: D,
+    make: impl FnOnce(Segment) -> Result<E, Error>,
+) -> Result<E, D::Error> {
+    let ((index, flavour), transit) = <((u32, Flavour), u32)>::deserialize(deserializer)?;
+    let taken = RECEIVING.with(|current| match &mut *current.borrow_mut() {
+        None => Err(OUTSIDE.to_owned()),
+        Some(scope) => scope
+            .take_end(transit)
+            .and_then(|()| scope.take(index, flavour, Access::ReadWrite)),
+    });
+    // What stands for the end on its way is closed with the scope: then the end is entered.
+    make(taken.map_err(refused)?).map_err(refused)
+}
+
 /// Decodes a shared object whose segment is mapped for no more than `access`, and for no less.
 pub(crate) fn deserialize<'de, S: FromSegment, D: Deserializer<'de>>(
     deserializer: D,
@@ -171,6 +294,9 @@ impl Sending {
     /// The number and flavour of a segment, which is added unless it is here already.
     fn add(&mut self, segment: &Segment) -> Result<(u32, Flavour), String> {
         let (descriptor, flavour) = segment.handle();
+        if self.purpose != Purpose::Message {
+            return Ok((0, flavour));
+        }
         let refused = |error| format!("cannot hand over a shared object: {error}");
         let copy = descriptor.try_clone_to_owned().map_err(refused)?;
         let file = File::from(copy);
@@ -178,23 +304,60 @@ impl Sending {
             file: Facts::of(&file).map_err(refused)?.id,
             access: access(file.as_fd()).map_err(refused)?,
         };
-        let same = |sent: &Sent| sent.identity == identity;
+        let same = |sent: &Sent| sent.identity.as_ref() == Some(&identity);
         let index = match self.descriptors.iter().position(same) {
             Some(index) => index,
             None => {
                 self.descriptors.push(Sent {
                     copy: file.into(),
-                    identity,
+                    identity: Some(identity),
                 });
                 self.descriptors.len() - 1
             }
         };
-        let index = u32::try_from(index).map_err(|_| "too many shared objects".to_owned())?;
-        Ok((index, flavour))
+        Ok((number(index)?, flavour))
+    }
+
+    /// The number and flavour of the segment of an end, and the number of what stands for it on its way.
+    fn add_end(&mut self, end: &impl End) -> Result<((u32, Flavour), u32), String> {
+        let segment = self.add(end.segment())?;
+        if self.purpose == Purpose::Adopt {
+            end.adopt();
+            return Ok((segment, 0));
+        }
+        if self.purpose == Purpose::Message
+            && let Some(moved) = end.moved()
+        {
+            if moved.swap(true, Ordering::Relaxed) {
+                return Err("the only handle of an end was handed over already".to_owned());
+            }
+            self.moves.0.push(Arc::clone(moved));
+        }
+        let copy = end
+            .transit()
+            .map_err(|error| format!("cannot hand over an end of a channel: {error}"))?;
+        let identity = None;
+        self.descriptors.push(Sent { copy, identity });
+        Ok((segment, number(self.descriptors.len() - 1)?))
     }
 }
 
+fn number(index: usize) -> Result<u32, String> {
+    u32::try_from(index).map_err(|_| "too many shared objects".to_owned())
+}
+
 impl Receiving {
+    /// Takes the end that this number stands for, once.
+    fn take_end(&mut self, transit: u32) -> Result<(), String> {
+        if self.descriptors.get(transit as usize).is_none() || self.ends.contains(&transit) {
+            return Err(format!(
+                "there is no end of a channel with the number {transit}"
+            ));
+        }
+        self.ends.push(transit);
+        Ok(())
+    }
+
     /// The segment with this number. It gets a copy of the descriptor, since the same one may be asked for again.
     fn take(&self, index: u32, flavour: Flavour, access: Access) -> Result<Segment, String> {
         let Some(descriptor) = self.descriptors.get(index as usize) else {

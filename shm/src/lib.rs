@@ -62,14 +62,18 @@
 
 mod array;
 mod atomic_array;
+mod channel;
 mod counter;
 mod deadline;
 mod dimensions;
 mod error;
 mod handle;
 mod mapped;
+mod message;
 mod process;
+mod queue;
 mod read_only;
+mod readiness;
 mod segment;
 mod sync;
 mod sys;
@@ -77,20 +81,27 @@ mod value;
 
 pub use array::{Array, ReadGuard, WriteGuard};
 pub use atomic_array::AtomicArray;
+pub use channel::{
+    Consumer, IntoIter, Producer, Receiver, RecvSlot, SendSlot, Sender, channel, channel_raw, spsc,
+    spsc_raw,
+};
 pub use counter::{Counter, ShardedCounter};
 pub use dimensions::Dimensions;
 pub use error::Error;
+pub use message::{Format, Raw, RecvError, Rest, SendError, SendManyError, Serde};
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
     ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
-    PoisonedRange, PoisonedRanges, Refused, SetError, Shape, TooManyPermits, WaitTimeoutResult,
-    record,
+    PoisonedRange, PoisonedRanges, Refused, RingError, SetError, Shape, TooManyPermits,
+    WaitTimeoutResult, record,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
     init,
 };
+pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
 pub use read_only::ReadOnly;
+pub use readiness::Readiness;
 pub use segment::{Access, Create, Open, Segment};
 pub use sync::{
     Barrier, BoundedSemaphore, Condvar, Event, Mutex, MutexGuard, Once, OnceValue, Permit,

@@ -18,11 +18,11 @@ pub(crate) trait View: Sized {
     fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError>;
 }
 
-/// Makes a layout of the core a [`View`]: `view!(Mutex<T: Element>)`.
+/// Makes a layout of the core a [`View`]: `view!(Mutex<T: Element>)`, `view!(Channel<T: Element>, Locked)`.
 macro_rules! view {
-    ($layout:ident $(< $t:ident : $bound:path >)?) => {
+    ($layout:ident $(< $t:ident : $bound:path >)? $(, $more:ty)?) => {
         impl $(<$t: $bound>)? $crate::mapped::View
-            for multiproc_core::$layout<'static, $($t,)? $crate::sys::Linux>
+            for multiproc_core::$layout<'static, $($t,)? $crate::sys::Linux $(, $more)?>
         {
             fn attach(
                 region: multiproc_core::Region<'static>,
@@ -37,7 +37,9 @@ macro_rules! view {
             ) -> Result<(), multiproc_core::LayoutError> {
                 use $crate::sys::Linux;
                 // SAFETY: `View::bury` is called while nobody else has the segment.
-                unsafe { multiproc_core::$layout::<$($t,)? Linux>::bury(region, Linux, origin) }
+                unsafe {
+                    multiproc_core::$layout::<$($t,)? Linux $(, $more)?>::bury(region, Linux, origin)
+                }
             }
         }
     };
@@ -121,8 +123,8 @@ impl<V> Clone for Mapped<V> {
 ///
 /// A macro because the traits are std's and serde's, and the types are many.
 macro_rules! shared_object {
-    ($type:ident $(< $t:ident : $bound:path >)?) => {
-        impl $(<$t: $bound>)? $type $(<$t>)? {
+    ($type:ident $(< $($t:ident $(: $bound:path)?),+ >)?) => {
+        impl $(<$($t $(: $bound)?),+>)? $type $(<$($t),+>)? {
             /// The segment that it lives in.
             #[must_use]
             pub fn segment(&self) -> &$crate::segment::Segment {
@@ -130,27 +132,27 @@ macro_rules! shared_object {
             }
         }
 
-        impl $(<$t: $bound>)? Clone for $type $(<$t>)? {
+        impl $(<$($t $(: $bound)?),+>)? Clone for $type $(<$($t),+>)? {
             /// Another handle to the same memory.
             fn clone(&self) -> Self {
                 $type(self.0.clone())
             }
         }
 
-        impl $(<$t: $bound>)? serde::Serialize for $type $(<$t>)? {
+        impl $(<$($t $(: $bound)?),+>)? serde::Serialize for $type $(<$($t),+>)? {
             /// As a handle: only within the arguments and the return value of a process.
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 $crate::handle::serialize(self.0.segment(), serializer)
             }
         }
 
-        impl $(<$t: $bound>)? $crate::mapped::FromSegment for $type $(<$t>)? {
+        impl $(<$($t $(: $bound)?),+>)? $crate::mapped::FromSegment for $type $(<$($t),+>)? {
             fn from_segment(segment: $crate::segment::Segment) -> Result<Self, $crate::Error> {
                 $crate::mapped::Mapped::received(segment).map($type)
             }
         }
 
-        impl<'de $(, $t: $bound)?> serde::Deserialize<'de> for $type $(<$t>)? {
+        impl<'de $(, $($t $(: $bound)?),+)?> serde::Deserialize<'de> for $type $(<$($t),+>)? {
             /// From a handle: only within the arguments and the return value of a process.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::handle::deserialize(deserializer, $crate::segment::Access::ReadWrite)

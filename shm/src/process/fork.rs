@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::Serialize;
+
 use super::{
     boot,
     builder::Start,
@@ -18,10 +20,13 @@ use super::{
     panics, watch,
     wire::Message,
 };
-use crate::sys::{
-    self,
-    clone::{self, Side},
-    pidfd, socket,
+use crate::{
+    channel, handle,
+    sys::{
+        self,
+        clone::{self, Side},
+        pidfd, socket,
+    },
 };
 
 /// How long a thread that was joined may linger in `/proc`.
@@ -65,6 +70,24 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
             _ => thread::sleep(Duration::from_micros(100)),
         }
     }
+}
+
+/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them; nothing, and
+/// no look at the arguments, in a process that has no ends.
+pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
+    if channel::has_ends() {
+        handle::collect_ends(arguments)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+/// In the copy: makes these ends its own.
+pub(crate) fn adopt_ends(arguments: &impl Serialize, on_their_way: Vec<OwnedFd>) {
+    if channel::has_ends() {
+        handle::adopt_ends(arguments);
+    }
+    drop(on_their_way);
 }
 
 /// Copies this process; the copy runs `work`, tells what came of it, and ends.

@@ -114,7 +114,10 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Result<(Vec<u8>, Vec<OwnedFd>),
     let encoded = handle::sending(|| postcard::to_allocvec(value));
     match (encoded.result, encoded.failure) {
         // What went wrong with an object was put right: something else was encoded instead of it.
-        (Ok(bytes), _) => Ok((bytes, encoded.descriptors)),
+        (Ok(bytes), _) => {
+            encoded.moves.are_made();
+            Ok((bytes, encoded.descriptors))
+        }
         (Err(_), Some(failure)) => Err(failure),
         (Err(error), None) => Err(error.to_string()),
     }

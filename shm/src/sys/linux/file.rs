@@ -190,6 +190,32 @@ pub fn try_lock_name(file: &File) -> io::Result<bool> {
     locked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const whole) })
 }
 
+/// Locks one byte of a file, shared, for as long as the open file description lives: wherever descriptors of it are, in a
+/// message on its way too.
+pub fn lock_byte(file: &File, at: i64) -> io::Result<()> {
+    let byte = one_byte(at, libc::F_RDLCK);
+    // SAFETY: acts on a descriptor that the borrow keeps open, and `byte` is readable.
+    checked(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw const byte) }).map(drop)
+}
+
+/// Whether another open file description has that byte locked.
+pub fn is_byte_locked(fd: BorrowedFd<'_>, at: i64) -> io::Result<bool> {
+    let mut byte = one_byte(at, libc::F_WRLCK);
+    // SAFETY: acts on a descriptor that the borrow keeps open, and `byte` is writable.
+    checked(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_OFD_GETLK, &raw mut byte) })?;
+    Ok(byte.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+fn one_byte(at: i64, kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: at,
+        l_len: 1,
+        l_pid: 0,
+    }
+}
+
 /// Tries to lock the open file description, without waiting; says whether it did.
 ///
 /// A lock is never given up but by closing the last descriptor of the description, and never changed into the other

@@ -4,6 +4,7 @@ use std::io;
 
 pub mod clone;
 pub mod elf;
+pub mod eventfd;
 pub mod file;
 pub mod futex;
 pub mod identity;

@@ -4,7 +4,7 @@ use std::{sync::atomic::AtomicU64, thread};
 
 use multiproc_core::{Liveness, Os, Owner, Wait};
 
-use super::{futex, identity, liveness, step, thread as slots};
+use super::{futex, identity, liveness, processor, step, thread as slots};
 
 /// Linux, as the algorithms of `multiproc-core` see it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +42,10 @@ unsafe impl Os for Linux {
 
     fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
         futex::wake(word, count)
+    }
+
+    fn runs_beside_others(&self) -> bool {
+        processor::may_run_on_several()
     }
 
     #[inline]

@@ -1,0 +1,230 @@
+//! The end of a channel where items are put.
+
+use std::{fmt, time::Duration};
+
+use multiproc_core::{Element, End, FOREVER, Locked, NOW};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Endpoint;
+use crate::{
+    deadline,
+    error::Error,
+    handle,
+    message::{self, Format, Raw, SendError, SendManyError, Serde},
+};
+
+/// The sending end of a [`channel`](crate::channel).
+///
+/// Cloning makes another one. It travels to other processes inside arguments, return values and pipes.
+pub struct Sender<T, F: Format<T> = Serde>(Endpoint<F::Record, Locked>);
+
+impl<T, F: Format<T>> Sender<T, F> {
+    pub(super) fn new(end: Endpoint<F::Record, Locked>) -> Sender<T, F> {
+        Sender(end)
+    }
+
+    fn send_until(&self, item: T, until: u64) -> Result<(), SendError<T>> {
+        match self.0.to_send() {
+            Ok(ring) => message::put::<T, F, _>(&ring, item, until),
+            Err(why) => Err(why.around(item)),
+        }
+    }
+
+    /// Sends an item, waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the item inside, when no receiver is left, or the item cannot be encoded or is too large.
+    #[inline]
+    pub fn send(&self, item: T) -> Result<(), SendError<T>> {
+        self.send_until(item, FOREVER)
+    }
+
+    /// Sends an item if there is room now. Waits up to 10 ms for a process that is stopped in the middle of sending.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::Full`].
+    #[inline]
+    pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
+        self.send_until(item, NOW)
+    }
+
+    /// Sends an item, waiting for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and [`SendError::Timeout`].
+    pub fn send_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        self.send_until(item, deadline::after(timeout))
+    }
+
+    fn send_many_until<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+        until: u64,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        let items = items.into_iter();
+        match self.0.to_send() {
+            Ok(ring) => message::put_many::<T, F, _, _>(&ring, items, until),
+            Err(why) => Err(SendManyError::none(why, items)),
+        }
+    }
+
+    /// Sends items, many at once, waiting for room; how many. Those of others may come between them.
+    ///
+    /// # Errors
+    ///
+    /// [`SendManyError`], with the items that were not sent inside, and why the first of them was not.
+    pub fn send_many<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        self.send_many_until(items, FOREVER)
+    }
+
+    /// Sends as many items as there is room for now.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_many`](Self::send_many).
+    pub fn try_send_many<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        self.send_many_until(items, NOW)
+    }
+
+    /// As [`send_many`](Self::send_many), but waits no longer than `timeout` in all.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_many`](Self::send_many).
+    pub fn send_many_timeout<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+        timeout: Duration,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        self.send_many_until(items, deadline::after(timeout))
+    }
+
+    /// Whether no receiver is left. It asks at most ten times a second whether those that are there live.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        self.0.is_disconnected()
+    }
+
+    /// How many items are in the channel, exactly, at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.view().ring().len()
+    }
+
+    /// Whether no item is in the channel at this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.view().ring().is_empty()
+    }
+
+    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.view().ring().is_full_for(8)
+    }
+
+    /// How many bytes of items the channel holds, with 8 more for each.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.view().ring().capacity()
+    }
+
+    /// How many bytes the longest item may take.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.0.view().ring().max_len()
+    }
+
+    /// Another handle of this end, as [`clone`](Clone::clone), which panics where this gives an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the system cannot tell who this process is, or a process is stopped that has the table of this end.
+    pub fn try_clone(&self) -> Result<Sender<T, F>, Error> {
+        self.0.try_clone().map(Sender)
+    }
+}
+
+impl<T: Element> Sender<T, Raw> {
+    fn send_slice_until(&self, elements: &[T], until: u64) -> Result<(), SendError<()>> {
+        match self.0.to_send() {
+            Ok(ring) => message::put_slice(&ring, elements, until),
+            Err(why) => Err(why.around(())),
+        }
+    }
+
+    /// Sends several elements as one item, which is received as a [slice](crate::Receiver::recv_slice).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_slice(&self, elements: &[T]) -> Result<(), SendError<()>> {
+        self.send_slice_until(elements, FOREVER)
+    }
+
+    /// Sends several elements as one item if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_send`](Self::try_send).
+    #[inline]
+    pub fn try_send_slice(&self, elements: &[T]) -> Result<(), SendError<()>> {
+        self.send_slice_until(elements, NOW)
+    }
+
+    /// Sends several elements as one item, waiting for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
+    pub fn send_slice_timeout(
+        &self,
+        elements: &[T],
+        timeout: Duration,
+    ) -> Result<(), SendError<()>> {
+        self.send_slice_until(elements, deadline::after(timeout))
+    }
+}
+
+impl<T, F: Format<T>> Clone for Sender<T, F> {
+    /// Another handle of this end.
+    ///
+    /// # Panics
+    ///
+    /// Where [`try_clone`](Self::try_clone) gives an error.
+    fn clone(&self) -> Sender<T, F> {
+        self.try_clone()
+            .unwrap_or_else(|why| panic!("cannot clone a sender: {why}"))
+    }
+}
+
+impl<T, F: Format<T>> Serialize for Sender<T, F> {
+    /// As a handle: only within arguments, return values and messages of pipes.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        handle::serialize_end(&self.0, serializer)
+    }
+}
+
+impl<'de, T, F: Format<T>> Deserialize<'de> for Sender<T, F> {
+    /// From a handle: only within arguments, return values and messages of pipes.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let received = |segment| Endpoint::received(segment, End::Sender);
+        handle::deserialize_end(deserializer, received).map(Sender)
+    }
+}
+
+impl<T, F: Format<T>> fmt::Debug for Sender<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.debug("Sender", f)
+    }
+}

@@ -1,0 +1,511 @@
+//! `Queue<T>` in a segment.
+
+use std::{fmt, time::Duration};
+
+use multiproc_core::{ByteRing, Element, FOREVER, LayoutError, NOW, Origin, Region, RingError};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::iter::{Gets, Iter};
+use crate::{
+    deadline,
+    error::Error,
+    mapped::{Mapped, View, shared_object},
+    message::{
+        self, Format, GetRecords, PutRecords, Raw, RecvError, SendError, SendManyError, Serde, Side,
+    },
+    readiness::{Readiness, Source},
+    segment::{Access, Create, Open},
+    sys::Linux,
+};
+
+type Inner<R> = ByteRing<'static, R, Linux>;
+
+/// A bounded queue between any number of processes and threads, first in, first out over all of them. Each handle can
+/// put and get.
+///
+/// When [`put`](Self::put) returns, the item is in the queue, for everybody to see: no thread or process is needed to bring
+/// it there, and it outlives whoever put it. What cannot be encoded is an error of `put`.
+///
+/// A process that is killed while it puts has put the item, whole, or not at all. One that is killed while it gets leaves
+/// the item to another, or has taken it along. Nobody else waits longer than a fifth of a second for either.
+///
+/// ```
+/// # multiproc::init();
+/// use multiproc::{Process, Queue};
+///
+/// fn square((numbers, squares): (Queue<u64>, Queue<u64>)) {
+///     for number in &numbers {
+///         squares.put(number * number).unwrap();
+///     }
+/// }
+///
+/// let (numbers, squares) = (Queue::new(1024)?, Queue::new(1024)?);
+/// let child = Process::spawn(square, (numbers.clone(), squares.clone()))?;
+/// numbers.put_many(1..=3)?;
+/// numbers.close()?;
+/// child.join()?;
+/// squares.close()?;
+/// assert_eq!(squares.iter().collect::<Vec<_>>(), [1, 4, 9]);
+/// # Ok::<(), multiproc::Error>(())
+/// ```
+///
+/// A queue does not know who uses it: whoever waits for an item does not find out that nobody is left to put one. It is
+/// [closed](Self::close) for that, or [`channel`](crate::channel) is used instead.
+///
+/// # Form and cost
+///
+/// Items are of any serde type, encoded by postcard. A queue made by [`raw`](Queue::raw), a `Queue<T, Raw>`, passes
+/// [`Element`]s as the bytes that they are, which is faster still.
+///
+/// The capacity is in bytes, since items may be of any length: each takes its own bytes and 8 more, rounded up to 8. One may
+/// take half the queue at most, and [`SendError::TooLarge`] says what capacity would do. The memory is made when the queue
+/// is: a power of two of bytes, and 1 KiB.
+///
+/// To put or get takes a lock, of its own for each side, and some ten nanoseconds. Nobody is woken, and no system call made,
+/// unless somebody sleeps. Who waits looks for a microsecond, unless there is only one processor, and then sleeps.
+pub struct Queue<T, F: Format<T> = Serde>(Mapped<Inner<F::Record>>);
+
+shared_object!(Queue<T, F: Format<T>>);
+
+impl<R: Element> View for Inner<R> {
+    fn attach(region: Region<'static>, origin: Origin) -> Result<Self, LayoutError> {
+        ByteRing::attach(region, Linux, origin)
+    }
+
+    fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError> {
+        // SAFETY: `View::bury` is called while nobody else has the segment.
+        unsafe { ByteRing::<R, Linux>::bury(region, Linux, origin) }
+    }
+}
+
+impl<R: Element> PutRecords for Inner<R> {
+    const SIDE: Side = Side::Queue;
+
+    #[inline]
+    fn put(&self, record: &[u8], until: u64) -> Result<(), RingError> {
+        self.put(record, until)
+    }
+
+    #[inline]
+    fn put_many<'a>(
+        &self,
+        records: impl Iterator<Item = &'a [u8]>,
+        until: u64,
+    ) -> (usize, Result<(), RingError>) {
+        self.put_many(records, until)
+    }
+
+    fn max_len(&self) -> usize {
+        self.max_len()
+    }
+}
+
+impl<R: Element> GetRecords for Inner<R> {
+    const SIDE: Side = Side::Queue;
+
+    #[inline]
+    fn get<V>(&self, until: u64, take: impl FnMut(&[u8]) -> V) -> Result<V, RingError> {
+        self.get(until, take)
+    }
+
+    #[inline]
+    fn get_many(
+        &self,
+        until: u64,
+        most: usize,
+        take: impl FnMut(&[u8]),
+    ) -> Result<usize, RingError> {
+        self.get_many(until, most, take)
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Queue<T> {
+    /// A queue of at least `capacity` bytes, in an anonymous segment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the segment cannot be made.
+    pub fn new(capacity: usize) -> Result<Queue<T>, Error> {
+        Queue::create(Create::anonymous(), capacity)
+    }
+
+    /// A queue of at least `capacity` bytes, where `create` says.
+    ///
+    /// A name goes with its maker, unless [`Create::persist`] says that it stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the segment cannot be made.
+    pub fn create(create: impl Into<Create>, capacity: usize) -> Result<Queue<T>, Error> {
+        Queue::place(create.into(), capacity)
+    }
+
+    /// The queue that somebody made there. Of what type its items are is not known: those that are something else cannot be
+    /// decoded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when there is none.
+    pub fn open(open: impl Into<Open>) -> Result<Queue<T>, Error> {
+        Mapped::open(open.into(), Access::ReadWrite).map(Queue)
+    }
+}
+
+impl<T: Element> Queue<T, Raw> {
+    /// A queue of at least `capacity` bytes, in an anonymous segment, that passes elements as they are.
+    ///
+    /// ```
+    /// # multiproc::init();
+    /// let samples = multiproc::Queue::raw(4096)?;
+    /// samples.put([0.5f32, 1.5])?;
+    /// assert_eq!(samples.get()?, [0.5, 1.5]);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the segment cannot be made.
+    pub fn raw(capacity: usize) -> Result<Queue<T, Raw>, Error> {
+        Queue::create_raw(Create::anonymous(), capacity)
+    }
+
+    /// As [`raw`](Self::raw), where `create` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the segment cannot be made.
+    pub fn create_raw(create: impl Into<Create>, capacity: usize) -> Result<Queue<T, Raw>, Error> {
+        Queue::place(create.into(), capacity)
+    }
+
+    /// The queue of such elements that somebody made there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when there is none, or one of something else.
+    pub fn open_raw(open: impl Into<Open>) -> Result<Queue<T, Raw>, Error> {
+        Mapped::open(open.into(), Access::ReadWrite).map(Queue)
+    }
+
+    /// Puts several elements as one item, which whoever gets it gets as a [slice](Self::get_slice).
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put).
+    #[inline]
+    pub fn put_slice(&self, elements: &[T]) -> Result<(), SendError<()>> {
+        self.put_slice_until(elements, FOREVER)
+    }
+
+    /// Puts several elements as one item if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_put`](Self::try_put).
+    #[inline]
+    pub fn try_put_slice(&self, elements: &[T]) -> Result<(), SendError<()>> {
+        self.put_slice_until(elements, NOW)
+    }
+
+    /// Puts several elements as one item, waiting for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_timeout`](Self::put_timeout).
+    pub fn put_slice_timeout(
+        &self,
+        elements: &[T],
+        timeout: Duration,
+    ) -> Result<(), SendError<()>> {
+        self.put_slice_until(elements, deadline::after(timeout))
+    }
+
+    #[inline]
+    fn put_slice_until(&self, elements: &[T], until: u64) -> Result<(), SendError<()>> {
+        message::put_slice(self.0.view(), elements, until)
+    }
+
+    /// Takes the next item, of however many elements, and appends them to `elements`; how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    #[inline]
+    pub fn get_slice(&self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
+        message::get_slice(self.0.view(), elements, FOREVER)
+    }
+
+    /// As [`get_slice`](Self::get_slice), if there is an item now.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_get`](Self::try_get).
+    #[inline]
+    pub fn try_get_slice(&self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
+        message::get_slice(self.0.view(), elements, NOW)
+    }
+
+    /// As [`get_slice`](Self::get_slice), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_timeout`](Self::get_timeout).
+    pub fn get_slice_timeout(
+        &self,
+        elements: &mut Vec<T>,
+        timeout: Duration,
+    ) -> Result<usize, RecvError> {
+        message::get_slice(self.0.view(), elements, deadline::after(timeout))
+    }
+}
+
+impl<T, F: Format<T>> Queue<T, F> {
+    fn place(create: Create, capacity: usize) -> Result<Queue<T, F>, Error> {
+        let len = Inner::<F::Record>::required_len(capacity)?;
+        Mapped::create(create, len, |region, origin| {
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { ByteRing::<F::Record, Linux>::place(region, Linux, origin, capacity) }
+                .map(drop)
+        })
+        .map(Queue)
+    }
+
+    /// Puts an item, waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`], with the item inside, when the queue is closed, or the item cannot be encoded or is too large.
+    #[inline]
+    pub fn put(&self, item: T) -> Result<(), SendError<T>> {
+        message::put::<T, F, _>(self.0.view(), item, FOREVER)
+    }
+
+    /// Puts an item if there is room now. Waits up to 10 ms for a process that is stopped in the middle of putting.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put), and [`SendError::Full`].
+    #[inline]
+    pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
+        message::put::<T, F, _>(self.0.view(), item, NOW)
+    }
+
+    /// Puts an item, waiting for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`put`](Self::put), and [`SendError::Timeout`].
+    pub fn put_timeout(&self, item: T, timeout: Duration) -> Result<(), SendError<T>> {
+        message::put::<T, F, _>(self.0.view(), item, deadline::after(timeout))
+    }
+
+    /// Puts items, many at once, waiting for room; how many. Those of others may come between them.
+    ///
+    /// # Errors
+    ///
+    /// [`SendManyError`], with the items that were not put inside, and why the first of them was not.
+    pub fn put_many<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        message::put_many::<T, F, _, _>(self.0.view(), items.into_iter(), FOREVER)
+    }
+
+    /// Puts as many items as there is room for now.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_many`](Self::put_many).
+    pub fn try_put_many<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        message::put_many::<T, F, _, _>(self.0.view(), items.into_iter(), NOW)
+    }
+
+    /// As [`put_many`](Self::put_many), but waits no longer than `timeout` in all.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_many`](Self::put_many).
+    pub fn put_many_timeout<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+        timeout: Duration,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        let until = deadline::after(timeout);
+        message::put_many::<T, F, _, _>(self.0.view(), items.into_iter(), until)
+    }
+
+    /// Takes an item, waiting for one.
+    ///
+    /// # Errors
+    ///
+    /// [`RecvError::Closed`] when the queue is closed and empty; [`RecvError::Decode`] when what was put is no `T`.
+    #[inline]
+    pub fn get(&self) -> Result<T, RecvError> {
+        message::get::<T, F, _>(self.0.view(), FOREVER)
+    }
+
+    /// Takes an item if there is one now. Waits up to 10 ms for a process that is stopped in the middle of getting.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and [`RecvError::Empty`].
+    #[inline]
+    pub fn try_get(&self) -> Result<T, RecvError> {
+        message::get::<T, F, _>(self.0.view(), NOW)
+    }
+
+    /// Takes an item, waiting for one no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get), and [`RecvError::Timeout`].
+    pub fn get_timeout(&self, timeout: Duration) -> Result<T, RecvError> {
+        message::get::<T, F, _>(self.0.view(), deadline::after(timeout))
+    }
+
+    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get). Of several that are taken at once and of which one cannot be decoded, the others are in
+    /// `items`.
+    pub fn get_many(&self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
+        message::get_many::<T, F, _>(self.0.view(), items, FOREVER, most)
+    }
+
+    /// As [`get_many`](Self::get_many), of what is there now.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_many`](Self::get_many), and [`RecvError::Empty`].
+    pub fn try_get_many(&self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
+        message::get_many::<T, F, _>(self.0.view(), items, NOW, most)
+    }
+
+    /// As [`get_many`](Self::get_many), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`get_many`](Self::get_many), and [`RecvError::Timeout`].
+    pub fn get_many_timeout(
+        &self,
+        items: &mut Vec<T>,
+        most: usize,
+        timeout: Duration,
+    ) -> Result<usize, RecvError> {
+        message::get_many::<T, F, _>(self.0.view(), items, deadline::after(timeout), most)
+    }
+
+    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it, too: see
+    /// [`Iter::error`].
+    pub fn iter(&self) -> Iter<'_, Self> {
+        Iter::waiting(self)
+    }
+
+    /// Takes the items that are there, without waiting.
+    pub fn try_iter(&self) -> Iter<'_, Self> {
+        Iter::not_waiting(self)
+    }
+
+    /// Lets nothing more be put, by anybody. What is in the queue can still be taken.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the system cannot tell who this process is.
+    pub fn close(&self) -> Result<(), Error> {
+        self.0.view().close(FOREVER).map_err(Error::from)
+    }
+
+    /// Whether it is closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.view().is_closed()
+    }
+
+    /// How many items are in it, exactly, at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.view().len()
+    }
+
+    /// Whether no item is in it at this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.view().is_empty()
+    }
+
+    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.0.view().ring().is_full_for(8)
+    }
+
+    /// How many bytes of items it holds, with 8 more for each.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.0.view().capacity()
+    }
+
+    /// How many bytes the longest item may take.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.0.view().max_len()
+    }
+
+    /// A descriptor that is readable while there is something to get: for [`wait`](crate::wait) and for the event loops of
+    /// async runtimes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the system refuses.
+    pub fn readiness(&self) -> Result<Readiness, Error> {
+        Readiness::of(self.0.clone())
+    }
+}
+
+impl<R: Element> Source for Mapped<Inner<R>> {
+    fn wait_until_some(&self, stop: &dyn Fn() -> bool) {
+        let ring = self.view().ring();
+        // An error says that the memory is damaged, or that nobody knows who we are: whoever then looks is told.
+        let _ = ring.wait_until_some(&Linux, FOREVER, stop);
+    }
+
+    fn wake(&self) {
+        self.view().ring().wake_consumers(&Linux);
+    }
+}
+
+impl<T, F: Format<T>> Gets<'_> for Queue<T, F> {
+    type Item = T;
+
+    fn next(&self, wait: bool) -> Result<T, RecvError> {
+        if wait { self.get() } else { self.try_get() }
+    }
+}
+
+impl<'a, T, F: Format<T>> IntoIterator for &'a Queue<T, F> {
+    type Item = T;
+    type IntoIter = Iter<'a, Queue<T, F>>;
+
+    fn into_iter(self) -> Iter<'a, Queue<T, F>> {
+        self.iter()
+    }
+}
+
+impl<T, F: Format<T>> fmt::Debug for Queue<T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue")
+            .field("len", &self.len())
+            .field("capacity", &self.capacity())
+            .field("closed", &self.is_closed())
+            .field("segment", self.segment())
+            .finish()
+    }
+}

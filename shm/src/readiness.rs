@@ -1,0 +1,162 @@
+//! Whether a queue has something, as a descriptor.
+//!
+//! The memory of a queue has nothing that the kernel could watch. So a thread of the process that asks for it waits as any
+//! receiver does, without taking anything, and says so through an eventfd. Whoever sends knows nothing of that.
+
+use std::{
+    fmt,
+    os::fd::{AsFd, BorrowedFd},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use crate::{
+    error::Error,
+    sys::{eventfd::EventFd, identity, signal},
+};
+
+/// What can be waited for without taking anything.
+pub(crate) trait Source: Send + Sync + 'static {
+    /// Waits until there is something to receive, or there never will be, or `stop` says so.
+    fn wait_until_some(&self, stop: &dyn Fn() -> bool);
+
+    /// Makes all who wait look again.
+    fn wake(&self);
+}
+
+/// A descriptor that is readable while a queue or channel has something to receive, or never will have again.
+///
+/// For [`wait`](crate::wait), `poll` and the event loops of async runtimes. Nobody else pays for it: a thread of this
+/// process does the waiting, for as long as this exists. (A process with other threads does not fork.)
+///
+/// Whoever has taken all that was there calls [`rearm`](Self::rearm): until then the descriptor stays readable.
+///
+/// ```
+/// # multiproc::init();
+/// use multiproc::{Queue, wait};
+///
+/// let queue = Queue::new(1024)?;
+/// let ready = queue.readiness()?;
+/// queue.put(7)?;
+/// wait(&[&ready], None)?;
+/// assert_eq!(queue.try_iter().collect::<Vec<i32>>(), [7]);
+/// ready.rearm();
+/// assert!(wait(&[&ready], Some(std::time::Duration::ZERO))?.is_empty());
+/// # Ok::<(), multiproc::Error>(())
+/// ```
+pub struct Readiness {
+    shared: Arc<Shared>,
+    /// `None` once it has been joined.
+    watcher: Option<JoinHandle<()>>,
+    /// The process that the thread is in: a fork child has this, but no thread.
+    owner: multiproc_core::Owner,
+}
+
+struct Shared {
+    source: Box<dyn Source>,
+    event: EventFd,
+    stop: AtomicBool,
+    /// Whether the thread is to watch: not after it has said that there is something.
+    armed: Mutex<bool>,
+    rearmed: Condvar,
+}
+
+impl Readiness {
+    pub(crate) fn of(source: impl Source) -> Result<Readiness, Error> {
+        let failed = |source| Error::io("watch", "a queue", source);
+        let shared = Arc::new(Shared {
+            source: Box::new(source),
+            event: EventFd::new().map_err(failed)?,
+            stop: AtomicBool::new(false),
+            armed: Mutex::new(true),
+            rearmed: Condvar::new(),
+        });
+        let watcher = {
+            let shared = Arc::clone(&shared);
+            // The signals of this process are for its own threads to handle.
+            let _blocked = signal::Blocked::new();
+            thread::Builder::new()
+                .name("multiproc-ready".to_owned())
+                .spawn(move || shared.watch())
+                .map_err(failed)?
+        };
+        Ok(Readiness {
+            shared,
+            watcher: Some(watcher),
+            owner: identity::me(),
+        })
+    }
+
+    /// Makes the descriptor readable no longer, until there is something again: also at once.
+    pub fn rearm(&self) {
+        // In this order: what the thread finds from now on is said after this.
+        self.shared.event.clear();
+        self.shared.arm(true);
+    }
+}
+
+impl Shared {
+    fn watch(&self) {
+        let stop = || self.stop.load(Ordering::Acquire);
+        loop {
+            self.source.wait_until_some(&stop);
+            if stop() {
+                return;
+            }
+            *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            self.event.set();
+            let armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+            let waits = |armed: &mut bool| !*armed && !stop();
+            drop(
+                self.rearmed
+                    .wait_while(armed, waits)
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+            if stop() {
+                return;
+            }
+        }
+    }
+
+    fn arm(&self, armed: bool) {
+        *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = armed;
+        self.rearmed.notify_all();
+    }
+}
+
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.event.as_fd()
+    }
+}
+
+impl Drop for Readiness {
+    fn drop(&mut self) {
+        let Some(watcher) = self.watcher.take() else {
+            return;
+        };
+        if identity::me() != self.owner {
+            // A fork child has no such thread, and what that held may be held for ever.
+            return;
+        }
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.arm(true);
+        while !watcher.is_finished() {
+            // Again and again: the thread may have been about to fall asleep.
+            self.shared.source.wake();
+            thread::yield_now();
+        }
+        let _ = watcher.join();
+    }
+}
+
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness")
+            .field("descriptor", &self.as_fd())
+            .finish_non_exhaustive()
+    }
+}
