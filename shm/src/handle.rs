@@ -325,6 +325,9 @@ impl Sending {
             end.adopt();
             return Ok((segment, 0));
         }
+        let copy = end
+            .transit()
+            .map_err(|error| format!("cannot hand over an end of a channel: {error}"))?;
         if self.purpose == Purpose::Message
             && let Some(moved) = end.moved()
         {
@@ -333,9 +336,6 @@ impl Sending {
             }
             self.moves.0.push(Arc::clone(moved));
         }
-        let copy = end
-            .transit()
-            .map_err(|error| format!("cannot hand over an end of a channel: {error}"))?;
         let identity = None;
         self.descriptors.push(Sent { copy, identity });
         Ok((segment, number(self.descriptors.len() - 1)?))
