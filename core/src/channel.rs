@@ -15,10 +15,11 @@
 use core::{fmt, marker::PhantomData};
 
 use crate::{
+    atomic::{Ordering, fence},
     element::Element,
     error::LayoutError,
     header::Kind,
-    lock::Refused,
+    lock::{NOW, Refused},
     origin::Origin,
     os::Os,
     owner::Owner,
@@ -267,18 +268,25 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         }
         self.ends.of(handle.end).subtract(handle.row, 1);
         self.os.step("channel: left");
+        // SeqCst: pairs with that of another one who leaves at the same moment: one of them finds that nobody is left.
+        fence(Ordering::SeqCst);
         // What cannot be done here is done by who waits at the other end.
-        let _ = self.close_if_abandoned(handle.end, &in_transit);
+        let until = self.os.now().saturating_add(PATIENCE);
+        let _ = self.close_if_abandoned(handle.end, until, &in_transit);
     }
 
     /// Closes the ring if nobody is at `end`.
-    fn close_if_abandoned(&self, end: End, in_transit: &impl Fn() -> bool) -> Result<(), Refused> {
+    fn close_if_abandoned(
+        &self,
+        end: End,
+        until: u64,
+        in_transit: &impl Fn() -> bool,
+    ) -> Result<(), Refused> {
         let table = self.ends.of(end);
         // A glance first: mostly there are others.
         if table.glance() != 0 {
             return Ok(());
         }
-        let until = self.os.now().saturating_add(PATIENCE);
         let me = table.lock(&self.os, until)?;
         let abandoned = table.sum(me, 0).held == 0 && !in_transit();
         table.unlock(&self.os, me);
@@ -290,14 +298,14 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     }
 
     /// Looks whether anybody lives at `end`, and closes the ring if not.
-    fn look(&self, end: End, in_transit: &impl Fn() -> bool) {
+    fn look(&self, end: End, until: u64, in_transit: &impl Fn() -> bool) {
         if self.ring.is_closed() {
             return;
         }
-        let until = self.os.now().saturating_add(PATIENCE);
+        let until = until.min(self.os.now().saturating_add(PATIENCE));
         self.ends.of(end).sweep(&self.os, self.os.me(), until);
         // Whoever cannot do it now does it a slice later.
-        let _ = self.close_if_abandoned(end, in_transit);
+        let _ = self.close_if_abandoned(end, until, in_transit);
     }
 
     /// As [`look`](Self::look), for those who do not wait for a slice: one of all does it, once in a slice.
@@ -305,7 +313,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     fn look_now_and_then(&self, end: End, in_transit: &impl Fn() -> bool) -> bool {
         let table = self.ends.of(end);
         if table.glance() == 0 || table.is_to_be_swept(self.os.now()) {
-            self.look(end, in_transit);
+            self.look(end, NOW, in_transit);
         }
         self.ring.is_closed()
     }
@@ -328,7 +336,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         in_transit: impl Fn() -> bool,
     ) -> Result<(), RingError> {
         let Ring { data, .. } = self.ring;
-        let look = || self.look(End::Receiver, &in_transit);
+        let look = || self.look(End::Receiver, until, &in_transit);
         let fill = |at| write(data, at, record);
         let result = self.ring.put(&self.os, until, record.len(), look, fill);
         match result {
@@ -358,7 +366,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         in_transit: impl Fn() -> bool,
     ) -> (usize, Result<(), RingError>) {
         let mut records = Strings::new(self.ring.data, records);
-        let look = || self.look(End::Receiver, &in_transit);
+        let look = || self.look(End::Receiver, until, &in_transit);
         let result = self.ring.put_many(&self.os, until, look, &mut records);
         let result = result.map_err(|why| self.why_not_put(why, &in_transit));
         (records.put, result)
@@ -380,7 +388,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ) -> Result<R, RingError> {
         let Ring { data, .. } = self.ring;
         let mut get = |until| {
-            let look = || self.look(End::Sender, &in_transit);
+            let look = || self.look(End::Sender, until, &in_transit);
             let take = |at, len| take(read(data, at, len));
             self.ring.get(&self.os, until, look, take)
         };
@@ -413,7 +421,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ) -> Result<usize, RingError> {
         let Ring { data, .. } = self.ring;
         let mut get = |until| {
-            let look = || self.look(End::Sender, &in_transit);
+            let look = || self.look(End::Sender, until, &in_transit);
             let take = |at, len| take(read(data, at, len));
             self.ring.get_many(&self.os, until, most, look, take)
         };
@@ -436,7 +444,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         mut stop: impl FnMut() -> bool,
     ) -> Result<bool, RingError> {
         let look = || {
-            self.look(End::Sender, &in_transit);
+            self.look(End::Sender, until, &in_transit);
             stop()
         };
         self.ring.wait_until_some(&self.os, until, look)
@@ -460,7 +468,7 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
         until: u64,
         in_transit: impl Fn() -> bool,
     ) -> Result<SendSlot<'_, 'm, O>, RingError> {
-        let look = || self.look(End::Receiver, &in_transit);
+        let look = || self.look(End::Receiver, until, &in_transit);
         SendSlot::reserve(&self.ring, &self.os, len, until, look)
             .map_err(|why| self.why_not_put(why, &in_transit))
     }
@@ -480,7 +488,7 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
         in_transit: impl Fn() -> bool,
     ) -> Result<RecvSlot<'_, 'm, O>, RingError> {
         let next = || {
-            let look = || self.look(End::Sender, &in_transit);
+            let look = || self.look(End::Sender, until, &in_transit);
             RecvSlot::next(&self.ring, &self.os, until, look)
         };
         match next() {

@@ -105,8 +105,10 @@ impl<'m, H: Hold> Ring<'m, H> {
         self.data.len() as u32
     }
 
-    pub(crate) fn index(&self, position: Position) -> usize {
-        position.units() as usize & (self.data.len() - 1)
+    /// Where the unit with this number lies.
+    #[inline]
+    pub(crate) fn index(&self, unit: u32) -> usize {
+        unit as usize & (self.data.len() - 1)
     }
 
     /// How many records are in the ring at this moment.
@@ -133,7 +135,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         let Ok(need) = self.units_of(len) else {
             return true;
         };
-        let to_end = self.units() - self.index(tail) as u32;
+        let to_end = self.units() - self.index(tail.units()) as u32;
         let skipped = if need > to_end { to_end } else { 0 };
         let room = self.units().saturating_sub(tail.units_since(head));
         room < skipped + need
