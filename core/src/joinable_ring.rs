@@ -336,6 +336,11 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
             let mut seen = Done(word.load(Ordering::Acquire));
             if self.left(seen) != 0 {
                 seen = Done(word.fetch_or(Done::WAITERS, Ordering::Acquire));
+                if self.left(seen) == 0 {
+                    // The mark must not make another, who marked before and is about to sleep, find the half that he
+                    // compares as it was.
+                    self.wake_joiners();
+                }
             }
             if self.left(seen) == 0 {
                 let lost = seen.lost().wrapping_sub(before.lost());

@@ -93,6 +93,10 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         let room =
             room(self.ring, self.tail, head).and_then(|room| room.checked_sub(self.reserved.0));
         self.room = room.ok_or(RingError::Damaged)?;
+        if self.room < needed && head.is_closed() {
+            // Closed since the tail was looked at: nobody makes room any more.
+            return Err(RingError::Closed);
+        }
         Ok(self.room >= needed)
     }
 
