@@ -15,7 +15,8 @@
 //! 3. `seen` of a side is never ahead of the other side. It saves looking at the other's cache line each time.
 //! 4. Whoever waits for the other side leaves a mark in a word that is exchanged when that moves, so that to wake nobody
 //!    costs nothing. At a side with a lock one sleeper is woken for each record; since the mark is then gone, whoever has
-//!    slept watches again when its call ends, in whichever way, and wakes the next if there is more.
+//!    slept watches again when its call ends, in whichever way, and wakes the next if there is more. Who was woken and finds
+//!    too little room wakes all others, once for each turn: their records may be shorter.
 
 use core::{fmt, marker::PhantomData};
 

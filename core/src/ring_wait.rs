@@ -2,7 +2,7 @@
 
 use crate::{
     atomic::{Ordering, spin_loop},
-    lock::{NOW, Slices},
+    lock::{NOW, Slices, wake_all},
     os::Os,
     ring::Ring,
     ring_error::RingError,
@@ -20,7 +20,8 @@ pub(crate) struct Sleeper<'a, 'm, O: Os, H: Hold> {
     /// Whether one who sleeps may go on.
     is_more: fn(&Ring<'m, H>) -> bool,
     slices: Slices,
-    slept: bool,
+    /// On which turn it has slept last.
+    slept: Option<u64>,
 }
 
 impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
@@ -33,7 +34,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
             word: &ring.words.head,
             is_more: |ring| ring.is_closed() || !ring.is_full_for(0),
             slices: Slices::new(),
-            slept: false,
+            slept: None,
         }
     }
 
@@ -46,7 +47,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
             word: &ring.words.tail,
             is_more: |ring| ring.is_closed() || !ring.is_empty(),
             slices: Slices::new(),
-            slept: false,
+            slept: None,
         }
     }
 
@@ -66,9 +67,12 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         if now >= until {
             return Err(RingError::TimedOut);
         }
+        if self.slept.is_some_and(|turn| turn != expected) {
+            self.leave_to_others();
+        }
         self.os.step("ring: about to sleep");
         self.slices.sleep(self.os, word, expected, now, until);
-        self.slept = true;
+        self.slept = Some(expected);
         self.os.step("ring: awake");
         Ok(self.slices.is_over(self.os.now()))
     }
@@ -90,6 +94,14 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         false
     }
 
+    /// Somebody was woken, who may be this one, and there is too little room for its record. There may be enough for
+    /// another's, which is shorter, and nobody knows whose: all look once.
+    fn leave_to_others(&self) {
+        if H::SHARED && (self.is_more)(self.ring) {
+            wake_all(self.os, &self.other.turn);
+        }
+    }
+
     /// Whoever slept keeps watching, since others may sleep, and wakes the next if there is something for him: the
     /// wake-up that ended the sleep may have been meant for another, and the mark is gone with it.
     #[cold]
@@ -97,6 +109,8 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         let Side { lock, turn, .. } = self.other;
         lock.watch(turn);
         if (self.is_more)(self.ring) {
+            // Relaxed: as in the unlock that wakes. The next one is to see that it was woken.
+            turn.fetch_add(1, Ordering::Relaxed);
             self.os.wake(turn, 1);
         }
     }
@@ -105,7 +119,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
 impl<O: Os, H: Hold> Drop for Sleeper<'_, '_, O, H> {
     #[inline]
     fn drop(&mut self) {
-        if H::SHARED && self.slept {
+        if H::SHARED && self.slept.is_some() {
             self.pass_on();
         }
     }
