@@ -39,7 +39,8 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
             os,
             hold,
             head,
-            there: seen.units_since(head),
+            // None where the words are damaged: then the other side is looked at, and that is found out.
+            there: there(ring, head, seen).unwrap_or(0),
             shown: (0, 0),
         })
     }
@@ -87,8 +88,8 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
             .consumers
             .seen
             .store(tail.to_bits(), Ordering::Relaxed);
-        self.there = Some(tail.units_since(self.head))
-            .filter(|units| *units <= self.ring.units())
+        let units = there(self.ring, self.head, tail);
+        self.there = units
             .and_then(|units| units.checked_sub(self.shown.0))
             .ok_or(RingError::Damaged)?;
         if self.there == 0 && tail.is_closed() {
@@ -141,6 +142,12 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         );
         mem::forget(self);
     }
+}
+
+/// How many units are in the ring between a head and a tail.
+#[inline]
+fn there<H: Hold>(ring: &Ring<'_, H>, head: Position, tail: Position) -> Option<u32> {
+    Some(tail.units_since(head)).filter(|units| *units <= ring.units())
 }
 
 impl<O: Os, H: Hold> Drop for Consumer<'_, '_, O, H> {

@@ -28,6 +28,7 @@ use crate::{
     ring_bytes::{Strings, read, write},
     ring_error::RingError,
     ring_layout::{KindWords, RingPlace},
+    ring_wait::Sleeper,
     ring_words::{Position, RECORDS_MASK},
     tally::Tally,
 };
@@ -241,19 +242,18 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         until: u64,
         mut take: impl FnMut(&[u8]) -> R,
     ) -> Result<(R, InHand), RingError> {
-        let mut wait = self.ring.wait_for_records();
+        let mut wait = Sleeper::for_records(&self.ring, &self.os);
         loop {
             let mut consumer = self.ring.consumer(&self.os, until)?;
             if let Some((at, len)) = consumer.next_record()? {
                 let taken = take(read(self.ring.data, at, len));
                 let in_hand = self.enter(&consumer, until)?;
                 consumer.consume();
-                wait.done(&self.os, || !self.ring.is_empty());
                 return Ok((taken, in_hand));
             }
             let tail = consumer.seen();
             drop(consumer);
-            wait.sleep(&self.os, tail, until)?;
+            wait.sleep(tail, until)?;
         }
     }
 

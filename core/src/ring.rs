@@ -15,7 +15,8 @@
 //! 3. `seen` of a side is never ahead of the other side. It saves looking at the other's cache line each time.
 //! 4. Whoever waits for the other side leaves a mark in a word that is exchanged when that moves, so that to wake nobody
 //!    costs nothing. At a side with a lock one sleeper is woken for each record; since the mark is then gone, whoever has
-//!    slept watches again once it has what it came for, and wakes the next if there is more.
+//!    slept watches again when its call ends, in whichever way, and wakes the next if there is more. Who was woken and finds
+//!    too little room wakes all others, once for each turn: their records may be shorter.
 
 use core::{fmt, marker::PhantomData};
 
@@ -212,16 +213,15 @@ impl<'m, H: Hold> Ring<'m, H> {
         mut look: impl FnMut(),
         fill: impl FnOnce(usize),
     ) -> Result<(), RingError> {
-        let mut wait = self.wait_for_room();
+        let mut wait = Sleeper::for_room(self, os);
         loop {
-            if wait.sleep(os, head, until)? {
+            if wait.sleep(head, until)? {
                 look();
             }
             let mut producer = self.producer(os, until)?;
             if let Some(at) = producer.reserve(len)? {
                 fill(at);
                 producer.publish();
-                wait.done(os, || self.len() < self.data.len());
                 return Ok(());
             }
             head = producer.seen();
@@ -262,16 +262,15 @@ impl<'m, H: Hold> Ring<'m, H> {
         mut look: impl FnMut(),
         take: impl FnOnce(usize, usize) -> R,
     ) -> Result<R, RingError> {
-        let mut wait = self.wait_for_records();
+        let mut wait = Sleeper::for_records(self, os);
         loop {
-            if wait.sleep(os, tail, until)? {
+            if wait.sleep(tail, until)? {
                 look();
             }
             let mut consumer = self.consumer(os, until)?;
             if let Some((at, len)) = consumer.next_record()? {
                 let taken = take(at, len);
                 consumer.consume();
-                wait.done(os, || !self.is_empty());
                 return Ok(taken);
             }
             tail = consumer.seen();
@@ -290,7 +289,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         mut look: impl FnMut(),
         records: &mut impl Records,
     ) -> Result<(), RingError> {
-        let mut wait = self.wait_for_room();
+        let mut wait = Sleeper::for_room(self, os);
         loop {
             let mut producer = self.producer(os, until)?;
             let fitted = producer.fill(records);
@@ -301,10 +300,9 @@ impl<'m, H: Hold> Ring<'m, H> {
                 drop(producer);
             }
             if fitted? {
-                wait.done(os, || self.len() < self.data.len());
                 return Ok(());
             }
-            if wait.sleep(os, head, until)? {
+            if wait.sleep(head, until)? {
                 look();
             }
         }
@@ -326,18 +324,17 @@ impl<'m, H: Hold> Ring<'m, H> {
         if most == 0 {
             return Ok(0);
         }
-        let mut wait = self.wait_for_records();
+        let mut wait = Sleeper::for_records(self, os);
         loop {
             let mut consumer = self.consumer(os, until)?;
             let taken = consumer.take_many(most, &mut take)?;
             if taken > 0 {
                 consumer.consume();
-                wait.done(os, || !self.is_empty());
                 return Ok(taken);
             }
             let tail = consumer.seen();
             drop(consumer);
-            if wait.sleep(os, tail, until)? {
+            if wait.sleep(tail, until)? {
                 look();
             }
         }
@@ -355,17 +352,15 @@ impl<'m, H: Hold> Ring<'m, H> {
         until: u64,
         mut look: impl FnMut() -> bool,
     ) -> Result<bool, RingError> {
-        let mut wait = self.wait_for_records();
+        let mut wait = Sleeper::for_records(self, os);
         loop {
             // Acquire: pairs with the Release of `publish` and `close`, so that who goes on finds what it was told of.
             let tail = Position::load(&self.words.tail.0, Ordering::Acquire);
             let head = Position::load(&self.words.head.0, Ordering::Relaxed);
             if tail.records_since(head) != 0 || tail.is_closed() {
-                // Who looks for others has not taken what it was woken for.
-                wait.done(os, || true);
                 return Ok(true);
             }
-            match wait.sleep(os, tail, until) {
+            match wait.sleep(tail, until) {
                 Ok(slice) if slice && look() => return Ok(true),
                 Ok(_) => {}
                 Err(RingError::TimedOut | RingError::WouldBlock) => return Ok(false),
@@ -397,13 +392,5 @@ impl<'m, H: Hold> Ring<'m, H> {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.data.len() * 8
-    }
-
-    pub(crate) fn wait_for_room(&self) -> Sleeper<'m, H> {
-        Sleeper::new(&self.words.consumers, &self.words.head)
-    }
-
-    pub(crate) fn wait_for_records(&self) -> Sleeper<'m, H> {
-        Sleeper::new(&self.words.producers, &self.words.tail)
     }
 }

@@ -10,7 +10,7 @@ use core::{
 
 use crate::{
     consumer::Consumer, os::Os, producer::Producer, ring::Ring, ring_bytes::read,
-    ring_error::RingError, ring_hold::Sole,
+    ring_error::RingError, ring_hold::Sole, ring_wait::Sleeper,
 };
 
 /// Room in a ring for a record that is not put yet. Dropped, it puts nothing.
@@ -30,7 +30,7 @@ impl<'a, 'm, O: Os> SendSlot<'a, 'm, O> {
         until: u64,
         mut look: impl FnMut(),
     ) -> Result<Self, RingError> {
-        let mut wait = ring.wait_for_room();
+        let mut wait = Sleeper::for_room(ring, os);
         loop {
             let mut producer = ring.producer(os, until)?;
             if let Some(at) = producer.reserve(len)? {
@@ -41,7 +41,7 @@ impl<'a, 'm, O: Os> SendSlot<'a, 'm, O> {
                     len,
                 });
             }
-            if wait.sleep(os, producer.seen(), until)? {
+            if wait.sleep(producer.seen(), until)? {
                 look();
             }
         }
@@ -98,7 +98,7 @@ impl<'a, 'm, O: Os> RecvSlot<'a, 'm, O> {
         until: u64,
         mut look: impl FnMut(),
     ) -> Result<Self, RingError> {
-        let mut wait = ring.wait_for_records();
+        let mut wait = Sleeper::for_records(ring, os);
         loop {
             let mut consumer = ring.consumer(os, until)?;
             if let Some((at, len)) = consumer.next_record()? {
@@ -109,7 +109,7 @@ impl<'a, 'm, O: Os> RecvSlot<'a, 'm, O> {
                     len,
                 });
             }
-            if wait.sleep(os, consumer.seen(), until)? {
+            if wait.sleep(consumer.seen(), until)? {
                 look();
             }
         }
