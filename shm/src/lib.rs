@@ -70,6 +70,7 @@ mod error;
 mod handle;
 mod mapped;
 mod message;
+mod packet;
 mod process;
 mod queue;
 mod read_only;

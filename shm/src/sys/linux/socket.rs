@@ -4,7 +4,7 @@
 //! 2. A received descriptor is an `OwnedFd` before anything else happens, so that no path leaks one.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     mem::{self, MaybeUninit},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
@@ -175,45 +175,43 @@ pub(crate) struct Packet {
     pub(crate) len: usize,
     /// The descriptors that came with it.
     pub(crate) descriptors: Vec<OwnedFd>,
-    /// Whether bytes or descriptors were cut off for want of room.
-    pub(crate) truncated: bool,
+    /// Whether bytes were cut off for want of room in the buffer.
+    pub(crate) bytes_lost: bool,
+    /// Whether descriptors were cut off, because this process may open no more.
+    pub(crate) descriptors_lost: bool,
 }
 
-/// How many bytes the next packet holds; [`io::ErrorKind::WouldBlock`] when there is none.
-pub(crate) fn next_len(socket: BorrowedFd<'_>) -> io::Result<usize> {
-    // SAFETY: no bytes are asked for; with MSG_TRUNC the answer is the true length.
-    let len = unsafe {
-        libc::recv(
-            socket.as_raw_fd(),
-            ptr::null_mut(),
-            0,
-            libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT,
-        )
-    };
-    checked(len).map(|len| len as usize)
-}
-
-/// Takes the next packet; [`io::ErrorKind::WouldBlock`] when there is none.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
-    receive_with(socket, buffer, libc::MSG_DONTWAIT)
+/// Takes the next packet into an empty buffer, as much of it as that has room for; [`io::ErrorKind::WouldBlock`] when
+/// there is none.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<Packet> {
+    buffer.clear();
+    let packet = receive_with(socket, buffer.spare_capacity_mut(), libc::MSG_DONTWAIT)?;
+    // SAFETY: the kernel has written so many bytes there, and no more than there is room for.
+    unsafe { buffer.set_len(packet.len) };
+    Ok(packet)
 }
 
 /// Takes the next packet and waits until there is one, or until the peer is gone.
-pub(crate) fn receive_waiting(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
+pub(crate) fn receive_waiting(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<Packet> {
     receive_with(socket, buffer, 0)
 }
 
 fn receive_with(
     socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
+    buffer: &mut [MaybeUninit<u8>],
     flags: libc::c_int,
 ) -> io::Result<Packet> {
-    let mut part = [IoSliceMut::new(buffer)];
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
     let mut control = MaybeUninit::<Control>::uninit();
     // SAFETY: zeros are a valid message header.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    // `IoSliceMut` has the layout of `iovec`.
-    message.msg_iov = part.as_mut_ptr().cast();
+    message.msg_iov = &mut part;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of::<Control>() as _;
@@ -235,7 +233,8 @@ fn receive_with(
     Ok(Packet {
         len,
         descriptors,
-        truncated: message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
+        bytes_lost: message.msg_flags & libc::MSG_TRUNC != 0,
+        descriptors_lost: message.msg_flags & libc::MSG_CTRUNC != 0,
     })
 }
 
