@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A payload of more than [`INLINE`] bytes is a parcel: a file in memory that travels as one more descriptor, before
-//! the others; so is a shorter one where the buffer of a socket has no room for it.
+//! the others; so is a shorter one where the buffer of a socket has no room for it. What follows the header then is
+//! ballast, which nobody reads.
 
 use thiserror::Error;
 
@@ -83,10 +84,12 @@ pub(crate) fn parse(packet: &[u8]) -> Result<(Header, &[u8]), FrameError> {
         payload: u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]),
         descriptors: u32::from_le_bytes([d0, d1, d2, d3]),
     };
-    let expected = if header.parcel { 0 } else { header.payload };
     let found = payload.len() as u64;
-    if expected != found {
-        return Err(FrameError::Length { expected, found });
+    if !header.parcel && header.payload != found {
+        return Err(FrameError::Length {
+            expected: header.payload,
+            found,
+        });
     }
     Ok((header, payload))
 }

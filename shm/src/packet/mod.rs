@@ -45,6 +45,7 @@ pub(crate) struct Outgoing<'a> {
     payload: &'a [u8],
     descriptors: &'a [OwnedFd],
     parcel: Option<File>,
+    ballast: &'static [u8],
 }
 
 impl<'a> Outgoing<'a> {
@@ -54,6 +55,7 @@ impl<'a> Outgoing<'a> {
             payload,
             descriptors,
             parcel: None,
+            ballast: &[],
         }
     }
 
@@ -71,6 +73,16 @@ impl<'a> Outgoing<'a> {
         let parcel = parcel::pack(self.payload);
         self.parcel = Some(parcel.map_err(WireError::io("making a file in memory"))?);
         Ok(())
+    }
+
+    /// Makes the packet of a parcel as heavy as the longest one without, so that a socket holds no more of them; or as
+    /// light as it can be. Says whether that changes anything.
+    pub(crate) fn weigh_down(&mut self, heavy: bool) -> bool {
+        static BALLAST: [u8; INLINE] = [0; INLINE];
+        let ballast = if heavy { &BALLAST[..] } else { &[] };
+        let changes = self.ballast.len() != ballast.len();
+        self.ballast = ballast;
+        changes
     }
 
     /// All descriptors, the parcel first.
@@ -95,7 +107,7 @@ impl<'a> Outgoing<'a> {
             descriptors: u32::try_from(self.descriptors.len()).map_err(too_many)?,
         };
         let rest = match self.parcel {
-            Some(_) => &[][..],
+            Some(_) => self.ballast,
             None => self.payload,
         };
         socket::send(socket, [&header.to_bytes(), rest], descriptors)

@@ -55,9 +55,7 @@ pub(crate) struct Maker {
 
 /// Who made the pair of sockets of which this number is one; `None` when it is no such socket.
 pub(crate) fn maker(socket: RawFd) -> Option<Maker> {
-    let domain: libc::c_int = option(socket, libc::SO_DOMAIN)?;
-    let kind: libc::c_int = option(socket, libc::SO_TYPE)?;
-    if domain != libc::AF_UNIX || kind != libc::SOCK_SEQPACKET {
+    if !is_of_our_kind(socket) {
         return None;
     }
     let [pid, user, group]: [u32; 3] = option(socket, libc::SO_PEERCRED)?;
@@ -65,6 +63,16 @@ pub(crate) fn maker(socket: RawFd) -> Option<Maker> {
         pid,
         ids: [user, group],
     })
+}
+
+/// Whether a descriptor is a socket as [`pair`] makes them.
+pub(crate) fn keeps_messages_apart(socket: BorrowedFd<'_>) -> bool {
+    is_of_our_kind(socket.as_raw_fd())
+}
+
+fn is_of_our_kind(socket: RawFd) -> bool {
+    option(socket, libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+        && option(socket, libc::SO_TYPE) == Some(libc::SOCK_SEQPACKET)
 }
 
 /// Reads a socket option that is made of integers.
@@ -149,7 +157,44 @@ pub(crate) fn send(
 
 /// Whether an error of [`send`] says that the packet is too long for the socket, or for what is in it already.
 pub(crate) fn had_no_room(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EMSGSIZE)
+    is_full(error) || is_too_long(error)
+}
+
+/// Whether an error of [`send`] says that there is no room now.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether an error of [`send`] says that there will never be room for so long a packet.
+pub(crate) fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+/// Whether an error of [`send`] says that nobody can receive.
+pub(crate) fn is_disconnected(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ECONNREFUSED)
+    )
+}
+
+/// Whether an error of [`send`] says that this user has as many descriptors on their way as a process may have open.
+pub(crate) fn has_too_many_in_flight(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ETOOMANYREFS)
+}
+
+/// Whether something that was sent from this end has not been received yet.
+pub(crate) fn has_unreceived(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: `bytes` is writable.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(bytes != 0)
+}
+
+/// Shuts down the direction in which this end sends.
+pub(crate) fn finish_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes two numbers.
+    checked(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) }).map(drop)
 }
 
 /// Gives a socket as little room as there can be.
