@@ -44,8 +44,17 @@
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
 //! | structs of your own, in any of these | [`record!`], [`Element`] | |
 //!
-//! Each is made anonymous (`new`, `zeroed`, …), or named or in a file (`create` with [`Create`], `open` with [`Open`]).
-//! Handles are cheap to clone and travel to child processes inside the arguments and the return value of a task.
+//! | to send | use | when the process at the other end is killed |
+//! |---|---|---|
+//! | items of any serde type, shared objects among them | [`Pipe`], by [`pipe`](pipe()) | what it had sent arrives, then the end of file |
+//! | the same, in one direction | [`PipeSender`], [`PipeReceiver`], by [`one_way`] | likewise; sending is an error |
+//! | open files, sockets, in any of these | [`Descriptor`] | |
+//!
+//! [`wait`](wait()) tells which of several pipes, children and other descriptors are ready.
+//!
+//! Each shared object is made anonymous (`new`, `zeroed`, …), or named or in a file (`create` with [`Create`], `open`
+//! with [`Open`]). Handles are cheap to clone and travel to child processes inside the arguments and the return value of
+//! a task, and through pipes.
 //!
 //! # Processes
 //!

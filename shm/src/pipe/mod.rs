@@ -113,6 +113,7 @@ const MAX_MESSAGE: u64 = 1 << 30;
 /// # Errors
 ///
 /// When the system refuses: most likely this process has as many descriptors as it may.
+#[allow(clippy::type_complexity, reason = "two ends, each with two types")]
 pub fn pipe<A, B>() -> Result<(Pipe<A, B>, Pipe<B, A>), Error> {
     let (one, other) =
         socket::pair().map_err(|why| PipeError::io("making a pair of sockets")(why))?;
