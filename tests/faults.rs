@@ -106,8 +106,7 @@ fn main() -> ExitCode {
             a_fork_child_drops_its_copies_of_an_end_and_nothing_changes,
             descriptors_of_a_message_that_are_cut_off_are_an_error_and_none_leaks,
             who_may_open_no_descriptor_gets_the_item_back,
-            who_has_sent_more_descriptors_than_may_be_on_their_way_waits,
-            a_closed_descriptor_is_named_and_not_waited_for;
+            who_has_sent_more_descriptors_than_may_be_on_their_way_waits;
         reopened:
             what_the_last_to_leave_held_is_poisoned_and_values_are_kept,
             every_owner_counts_as_dead_when_nobody_was_left,

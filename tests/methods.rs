@@ -20,6 +20,8 @@ mod locks;
 mod once;
 #[path = "methods/pipes.rs"]
 mod pipes;
+#[path = "methods/readiness.rs"]
+mod readiness;
 #[path = "methods/reentrant.rs"]
 mod reentrant;
 #[path = "methods/rwlocks.rs"]
@@ -157,14 +159,16 @@ fn main() -> ExitCode {
             ends_of_pipes_travel_in_messages_and_return_values,
             what_was_sent_before_a_death_is_received_and_then_the_end,
             who_sends_to_nobody_gets_the_item_back,
-            who_waits_for_a_message_is_woken,
-            who_waits_for_room_is_woken,
-            waits_with_a_timeout_end_in_time,
-            a_wait_tells_which_of_several_are_ready,
             what_is_too_long_is_refused_and_the_next_is_received,
             who_has_finished_sending_still_receives,
             what_cannot_be_encoded_or_decoded_is_an_error_of_that_message,
             as_many_descriptors_travel_as_a_packet_takes_and_no_more;
+        readiness:
+            who_waits_for_a_message_is_woken,
+            who_waits_for_room_is_woken,
+            waits_with_a_timeout_end_in_time,
+            a_wait_tells_which_of_several_are_ready,
+            a_closed_descriptor_is_named_and_not_waited_for;
         travel:
             objects_are_found_by_name_and_in_files,
             what_is_waited_for_is_found_by_name_and_in_files,

@@ -179,6 +179,19 @@ impl Incoming {
         };
         Ok((payload, self.descriptors))
     }
+
+    /// Its payload into a buffer of that length.
+    pub(crate) fn open_into(self, buffer: &mut [u8]) -> Result<(), WireError> {
+        let mut descriptors = self.descriptors.into_iter();
+        match descriptors.next() {
+            Some(parcel) if self.header.parcel => parcel::unpack_into(&parcel.into(), buffer),
+            _ => {
+                let payload = self.bytes.get(HEADER..).unwrap_or_default();
+                buffer.copy_from_slice(payload);
+                Ok(())
+            }
+        }
+    }
 }
 
 /// The payload of a message: what lies behind the header of its packet.

@@ -66,12 +66,13 @@ use crate::{Error, sys::socket};
 ///
 /// # How much fits
 ///
-/// A pipe holds some 200 KB of small messages, or about five that are longer than 32 KiB, however long: those are kept in
-/// memory of their own. Then senders wait. Two that send to each other and receive nothing meanwhile wait for ever, if
-/// they gave no timeout.
+/// A direction holds a few hundred messages if they are short, and about five of more than 32 KiB, however long: those are
+/// kept in memory of their own. Then senders wait. Two that send to each other and receive nothing meanwhile wait for ever,
+/// if they gave no timeout.
 ///
 /// There is no limit to a message but the [receiver's](Pipe::set_max_message): 1 GiB, unless it says otherwise. What is
-/// large and used by many is better an [`Array`](crate::Array), which is not copied.
+/// large and used by many is better an [`Array`](crate::Array), which is not copied; many bytes are better sent by
+/// [`send_bytes`](Pipe::send_bytes), which does not encode them one by one.
 pub struct Pipe<Tx, Rx> {
     socket: Arc<OwnedFd>,
     max_message: u64,

@@ -93,7 +93,11 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
     ///
     /// [`PipeError`]: of that one message. [`PipeError::Item`] when it was not sent as bytes.
     pub fn recv_bytes(&self) -> Result<Option<Vec<u8>>, PipeError> {
-        self.next_bytes(packet::Payload::into_vec)
+        let Some(message) = self.next_bytes()? else {
+            return Ok(None);
+        };
+        let (payload, _) = message.open()?;
+        Ok(Some(payload.into_vec()))
     }
 
     /// As [`recv_bytes`](Pipe::recv_bytes), into a buffer. Gives the length of the message.
@@ -120,16 +124,21 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
     /// then as it was.
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<Option<usize>, PipeError> {
         let room = buffer.len();
-        let copied = self.next_bytes(|payload| match buffer.get_mut(..payload.len()) {
-            Some(part) => {
-                part.copy_from_slice(&payload);
-                Ok(payload.len())
+        let Some(message) = self.next_bytes()? else {
+            return Ok(None);
+        };
+        let len = usize::try_from(message.header.payload).unwrap_or(usize::MAX);
+        match buffer.get_mut(..len) {
+            Some(part) => message.open_into(part)?,
+            None => {
+                let (payload, _) = message.open()?;
+                return Err(PipeError::BufferTooShort {
+                    message: payload.into_vec(),
+                    room,
+                });
             }
-            None => Err(payload.into_vec()),
-        })?;
-        copied
-            .transpose()
-            .map_err(|message| PipeError::BufferTooShort { message, room })
+        }
+        Ok(Some(len))
     }
 
     fn recv_item(&self, patience: Patience) -> Result<Option<Rx>, PipeError> {
@@ -149,20 +158,13 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
         }
     }
 
-    fn next_bytes<R>(
-        &self,
-        take: impl FnOnce(packet::Payload) -> R,
-    ) -> Result<Option<R>, PipeError> {
-        let Some(message) = self.next(Patience::FOREVER)? else {
-            return Ok(None);
-        };
-        match message.header.kind {
-            BYTES => {
-                let (payload, _) = message.open()?;
-                Ok(Some(take(payload)))
-            }
-            ITEM => Err(PipeError::Item),
-            kind => Err(foreign(kind)),
+    /// The next message, which is bytes.
+    fn next_bytes(&self) -> Result<Option<Incoming>, PipeError> {
+        let message = self.next(Patience::FOREVER)?;
+        match message.as_ref().map(|message| message.header.kind) {
+            None | Some(BYTES) => Ok(message),
+            Some(ITEM) => Err(PipeError::Item),
+            Some(kind) => Err(foreign(kind)),
         }
     }
 }
