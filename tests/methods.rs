@@ -155,6 +155,7 @@ fn main() -> ExitCode {
             both_ends_of_a_pipe_ask_and_answer,
             items_and_bytes_of_any_length_come_out_as_they_went_in,
             shared_objects_travel_through_a_pipe_and_stay_shared,
+            ends_of_channels_travel_in_messages_and_stay_when_they_are_not_sent,
             descriptors_travel_in_arguments_messages_and_return_values,
             ends_of_pipes_travel_in_messages_and_return_values,
             what_was_sent_before_a_death_is_received_and_then_the_end,

@@ -407,6 +407,6 @@ impl Receiving {
 
     fn missing(&self, index: u32) -> String {
         let count = self.descriptors.len();
-        format!("shared object {index} of a message that brought {count}, or is used twice")
+        format!("there is no shared object {index} left of a message that brought {count}")
     }
 }

@@ -9,8 +9,8 @@ use std::{
 };
 
 use multiproc::{
-    Array, Counter, Descriptor, Event, Pipe, PipeError, PipeReceiver, PipeSender, Value, one_way,
-    pipe,
+    Array, Counter, Descriptor, Event, Pipe, PipeError, PipeReceiver, PipeSender, Producer, Sender,
+    Value, channel, one_way, pipe, spsc,
 };
 use serde::{Deserialize, Serialize};
 
@@ -440,4 +440,29 @@ pub fn as_many_descriptors_travel_as_a_packet_takes_and_no_more(method: Method) 
     assert_eq!(ours.recv().unwrap(), Some(250));
     party.join();
     assert!(all.iter().all(|counter| counter.get() == 1));
+}
+
+pub fn ends_of_channels_travel_in_messages_and_stay_when_they_are_not_sent(method: Method) {
+    type Ends = (Sender<u64>, Producer<u64>);
+    fn use_both(line: PipeReceiver<Ends>) {
+        let (sender, mut producer) = line.recv().unwrap().unwrap();
+        sender.send(1).unwrap();
+        producer.send(2).unwrap();
+    }
+    let (sender, receiver) = channel(4096).unwrap();
+    let (producer, mut consumer) = spsc(4096).unwrap();
+    let (nowhere, gone) = one_way::<Ends>().unwrap();
+    drop(gone);
+    let error = nowhere.send((sender, producer)).unwrap_err();
+    let (sender, mut producer) = error.into_item();
+    sender.send(0).unwrap();
+    producer.send(0).unwrap();
+    assert_eq!((receiver.recv(), consumer.recv()), (Ok(0), Ok(0)));
+    let (line, theirs) = one_way().unwrap();
+    let party = start(method, use_both, [theirs]);
+    line.send((sender, producer)).unwrap();
+    assert_eq!((receiver.recv(), consumer.recv()), (Ok(1), Ok(2)));
+    party.join();
+    assert!(receiver.recv().unwrap_err().is_disconnected());
+    assert!(consumer.recv().unwrap_err().is_disconnected());
 }
