@@ -14,8 +14,9 @@ use crate::{
 /// of those that are, in ascending order; none of them when the timeout has passed first.
 ///
 /// Ready is a [`Pipe`](crate::Pipe) with a message in it or at end of file (so one that only sends always is), a
-/// [`Child`](crate::Child) that has ended, and any other descriptor that can be read from without waiting. Nothing is
-/// consumed: who else has the same end of a pipe may be first to receive.
+/// [`Child`](crate::Child) that has ended, the [`Readiness`](crate::Readiness) of a queue with something in it, and any
+/// other descriptor that can be read from without waiting. Nothing is consumed: who else has the same end of a pipe may be
+/// first to receive.
 ///
 /// ```
 /// # multiproc::init();

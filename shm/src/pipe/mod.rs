@@ -50,9 +50,9 @@ use crate::{Error, sys::socket};
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
-/// Items are of any serde type. Shared objects, ends of channels, [descriptors](crate::Descriptor) and ends of pipes may be anywhere in
-/// them, 250 in one message, and are shared with whoever receives them. An end travels to another process inside the
-/// arguments and the return value of a task, or through another pipe.
+/// Items are of any serde type. Shared objects, ends of channels, [descriptors](crate::Descriptor) and ends of pipes may be
+/// anywhere in them, 250 in one message, and are shared with whoever receives them. An end travels to another process
+/// inside the arguments and the return value of a task, or through another pipe.
 ///
 /// # Who gets what
 ///

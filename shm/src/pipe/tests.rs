@@ -224,3 +224,25 @@ fn a_pipe_holds_no_more_long_messages_than_short_ones_of_that_weight() {
     drop(sender);
     assert_eq!(receiver.iter().filter_map(Result::ok).count(), sent);
 }
+
+#[test]
+fn ends_and_errors_say_what_they_are() {
+    fn send_to_nobody(sender: &PipeSender<u64>) -> Result<(), PipeError> {
+        sender.send(1)?;
+        Ok(())
+    }
+    fn pass_on(sender: &PipeSender<u64>) -> Result<(), Error> {
+        sender.send(1)?;
+        Ok(())
+    }
+    let (sender, receiver) = ends::<u64>();
+    assert!(format!("{receiver:?}").contains("max_message: 1073741824"));
+    assert!(format!("{:?}", receiver.iter()).contains("Pipe"));
+    drop(receiver);
+    let error = send_to_nobody(&sender).unwrap_err();
+    assert!(error.is_disconnected() && !error.is_timeout() && !error.is_would_block());
+    let text = "the pipe is disconnected: nobody can receive what is sent";
+    assert_eq!(error.to_string(), text);
+    assert_eq!(format!("{:?}", pass_on(&sender).unwrap_err()), text);
+    assert_eq!(format!("{:?}", sender.send(1).unwrap_err()), text);
+}
