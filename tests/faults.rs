@@ -21,6 +21,8 @@ mod identity;
 mod namespaces;
 #[path = "faults/once.rs"]
 mod once;
+#[path = "faults/pipes.rs"]
+mod pipes;
 #[path = "faults/reopened.rs"]
 mod reopened;
 #[path = "faults/roles.rs"]
@@ -95,6 +97,16 @@ fn main() -> ExitCode {
             who_makes_a_value_is_not_forked,
             a_stopped_maker_is_waited_for_and_holds_up_no_one_who_comes_later,
             what_was_made_stays_and_what_was_not_is_begun_anew_when_nobody_was_left;
+        pipes:
+            a_pipe_whose_sender_is_killed_in_the_middle_gives_whole_messages_and_the_end,
+            sending_to_the_dead_is_an_error_and_no_signal,
+            who_waits_for_one_who_is_killed_is_told,
+            what_a_killed_receiver_had_not_taken_is_received_by_others,
+            a_stopped_peer_is_waited_for_and_not_taken_for_dead,
+            a_fork_child_drops_its_copies_of_an_end_and_nothing_changes,
+            descriptors_of_a_message_that_are_cut_off_are_an_error_and_none_leaks,
+            who_may_open_no_descriptor_gets_the_item_back,
+            who_has_sent_more_descriptors_than_may_be_on_their_way_waits;
         reopened:
             what_the_last_to_leave_held_is_poisoned_and_values_are_kept,
             every_owner_counts_as_dead_when_nobody_was_left,

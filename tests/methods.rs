@@ -18,6 +18,10 @@ mod events;
 mod locks;
 #[path = "methods/once.rs"]
 mod once;
+#[path = "methods/pipes.rs"]
+mod pipes;
+#[path = "methods/readiness.rs"]
+mod readiness;
 #[path = "methods/reentrant.rs"]
 mod reentrant;
 #[path = "methods/rwlocks.rs"]
@@ -145,6 +149,27 @@ fn main() -> ExitCode {
             a_bounded_semaphore_is_not_released_too_often,
             permits_of_the_killed_come_back,
             a_killed_waiter_takes_nothing_along;
+        pipes:
+            messages_of_many_senders_arrive_whole_and_once_each,
+            each_message_goes_to_exactly_one_of_many_receivers,
+            both_ends_of_a_pipe_ask_and_answer,
+            items_and_bytes_of_any_length_come_out_as_they_went_in,
+            shared_objects_travel_through_a_pipe_and_stay_shared,
+            ends_of_channels_travel_in_messages_and_stay_when_they_are_not_sent,
+            descriptors_travel_in_arguments_messages_and_return_values,
+            ends_of_pipes_travel_in_messages_and_return_values,
+            what_was_sent_before_a_death_is_received_and_then_the_end,
+            who_sends_to_nobody_gets_the_item_back,
+            what_is_too_long_is_refused_and_the_next_is_received,
+            who_has_finished_sending_still_receives,
+            what_cannot_be_encoded_or_decoded_is_an_error_of_that_message,
+            as_many_descriptors_travel_as_a_packet_takes_and_no_more;
+        readiness:
+            who_waits_for_a_message_is_woken,
+            who_waits_for_room_is_woken,
+            waits_with_a_timeout_end_in_time,
+            a_wait_tells_which_of_several_are_ready,
+            a_closed_descriptor_is_named_and_not_waited_for;
         travel:
             objects_are_found_by_name_and_in_files,
             what_is_waited_for_is_found_by_name_and_in_files,

@@ -28,7 +28,7 @@ use crate::{
 /// A wait for what does not come; whether it timed out.
 pub type TimedWait = fn(Duration) -> bool;
 
-pub const TIMED_WAITS: [(&str, TimedWait); 8] = [
+pub const TIMED_WAITS: [(&str, TimedWait); 11] = [
     ("an event", |timeout| {
         !Event::new().unwrap().wait_timeout(timeout)
     }),
@@ -65,6 +65,20 @@ pub const TIMED_WAITS: [(&str, TimedWait); 8] = [
         let semaphore = Semaphore::new(1).unwrap();
         let refused = semaphore.acquire_many_timeout(2, timeout).unwrap_err();
         refused.is_timeout()
+    }),
+    ("a message", |timeout| {
+        let (_sender, receiver) = multiproc::one_way::<u64>().unwrap();
+        receiver.recv_timeout(timeout).unwrap_err().is_timeout()
+    }),
+    ("room in a pipe", |timeout| {
+        let (sender, _receiver) = multiproc::one_way::<u64>().unwrap();
+        while sender.try_send(0).is_ok() {}
+        sender.send_timeout(0, timeout).unwrap_err().is_timeout()
+    }),
+    ("one of several", |timeout| {
+        let (one, other) = multiproc::pipe::<u64, u64>().unwrap();
+        let ready = multiproc::wait(&[one, other], Some(timeout)).unwrap();
+        ready.is_empty()
     }),
 ];
 

@@ -18,7 +18,7 @@ use super::{
     spawn,
     task::{self, Places},
 };
-use crate::sys;
+use crate::{packet::codec, sys};
 
 /// How a child process comes to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -165,9 +165,10 @@ impl Builder {
         self.begin(|start| match self.method {
             StartMethod::Spawn => {
                 let places = Places::of(task).ok_or(StartError::NotInExecutable)?;
-                let (bytes, descriptors) =
-                    task::encode(&arguments).map_err(|why| start.not_encoded(why))?;
-                spawn::start(start, places, &bytes, descriptors)
+                let encoded = codec::encode(&arguments).map_err(|why| start.not_encoded(why))?;
+                let started = spawn::start(start, places, &encoded.bytes, encoded.descriptors)?;
+                encoded.moves.are_made();
+                Ok(started)
             }
             StartMethod::Fork => {
                 fork::refuse_company(start)?;

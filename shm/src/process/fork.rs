@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Write},
+    mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     ptr, thread,
     time::{Duration, Instant},
@@ -149,7 +150,7 @@ impl Drop for NeverUnwind {
 fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
     let _bomb = NeverUnwind;
     sys::thread::forget_guards();
-    match socket::receive_waiting(socket.as_fd(), &mut [0; 1]) {
+    match socket::receive_waiting(socket.as_fd(), &mut [MaybeUninit::uninit()]) {
         Ok(go) if go.len == 1 => {}
         _ => clone::exit_now(panics::EXIT_CODE),
     }
