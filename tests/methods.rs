@@ -162,6 +162,7 @@ fn main() -> ExitCode {
             who_sends_to_nobody_gets_the_item_back,
             what_is_too_long_is_refused_and_the_next_is_received,
             who_has_finished_sending_still_receives,
+            a_party_sees_the_end_of_file_whatever_else_its_parent_has_open,
             what_cannot_be_encoded_or_decoded_is_an_error_of_that_message,
             as_many_descriptors_travel_as_a_packet_takes_and_no_more;
         readiness:

@@ -13,7 +13,7 @@ use std::{
     fmt::Display,
     fs::File,
     mem::{self, ManuallyDrop},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -46,6 +46,8 @@ thread_local! {
 struct Sending {
     purpose: Purpose,
     descriptors: Vec<Sent>,
+    /// The numbers of the descriptors that a fork keeps.
+    kept: Vec<RawFd>,
     moves: Moves,
     failure: Option<String>,
 }
@@ -125,6 +127,8 @@ pub(crate) struct Scope<T> {
     pub(crate) result: T,
     /// The descriptors to send, in the order of their numbers.
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// The numbers of the descriptors in what a fork keeps.
+    kept: Vec<RawFd>,
     /// The ends that are then handed over.
     pub(crate) moves: Moves,
     /// What went wrong with a shared object. Encodings such as postcard drop the text of an error.
@@ -145,6 +149,7 @@ fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
     let result = body();
     let Sending {
         descriptors,
+        kept,
         moves,
         failure,
         ..
@@ -152,6 +157,7 @@ fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
     Scope {
         result,
         descriptors: descriptors.into_iter().map(|sent| sent.copy).collect(),
+        kept,
         moves,
         failure,
     }
@@ -167,10 +173,10 @@ pub(crate) fn collect_ends(value: &impl Serialize) -> Result<Vec<OwnedFd>, Strin
     }
 }
 
-/// Makes the ends in `value` this process's.
-pub(crate) fn adopt_ends(value: &impl Serialize) {
+/// Makes the ends of channels in `value` this process's. Gives the descriptors of pipes in it.
+pub(crate) fn adopt_ends(value: &impl Serialize) -> Vec<RawFd> {
     // That it can be walked was found by `collect_ends`.
-    let _ = encoding(Purpose::Adopt, || walk(value));
+    encoding(Purpose::Adopt, || walk(value)).kept
 }
 
 /// Encodes, and keeps nothing of it.
@@ -189,6 +195,7 @@ pub(crate) fn receiving<T>(descriptors: Vec<OwnedFd>, body: impl FnOnce() -> T) 
     Scope {
         result,
         descriptors: Vec::new(),
+        kept: Vec::new(),
         moves: Moves::default(),
         failure: scope.close().failure,
     }
@@ -334,6 +341,7 @@ impl Sending {
     /// The number of a descriptor, which is added.
     fn add_descriptor(&mut self, descriptor: BorrowedFd<'_>) -> Result<u32, String> {
         if self.purpose != Purpose::Message {
+            self.kept.push(descriptor.as_raw_fd());
             return Ok(0);
         }
         let refused = |error| format!("cannot hand over a descriptor: {error}");

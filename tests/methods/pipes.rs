@@ -379,6 +379,25 @@ impl<'de> Deserialize<'de> for Odd {
     }
 }
 
+pub fn a_party_sees_the_end_of_file_whatever_else_its_parent_has_open(method: Method) {
+    fn sum((numbers, sums): (PipeReceiver<u64>, PipeSender<u64>)) {
+        let sum = numbers.iter().map(Result::unwrap).sum();
+        sums.send(sum).unwrap();
+    }
+    // All ends are open here while the parties start: two readers of one pipe, of which this process keeps the sender.
+    let (to_sum, numbers) = one_way().unwrap();
+    let (sums, from_them) = one_way().unwrap();
+    let parties = start(method, sum, vec![(numbers.clone(), sums.clone()); 2]);
+    drop((numbers, sums));
+    for number in 1..=10 {
+        to_sum.send(number).unwrap();
+    }
+    drop(to_sum);
+    let sums: Vec<u64> = from_them.iter().map(Result::unwrap).collect();
+    assert_eq!((sums.len(), sums.iter().sum::<u64>()), (2, 55));
+    parties.join();
+}
+
 pub fn what_cannot_be_encoded_or_decoded_is_an_error_of_that_message(method: Method) {
     fn send_all(sender: PipeSender<Odd>) {
         sender.send(Odd::NotDecoded).unwrap();

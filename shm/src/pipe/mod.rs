@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod end;
 mod error;
 mod iter;
 mod receive;
@@ -21,9 +22,11 @@ mod send;
 mod tests;
 mod travel;
 
+pub(crate) use end::{cut_off_all_but, has_ends};
 pub use error::{PipeError, PipeSendError};
 pub use iter::{PipeIntoIter, PipeIter};
 
+use self::end::End;
 use crate::{Error, sys::socket};
 
 /// One end of a pipe: it sends items of one type and receives items of another.
@@ -61,8 +64,9 @@ use crate::{Error, sys::socket};
 ///
 /// When all handles to one end are gone, dropped or because their processes have ended in whatever way, the other end is
 /// disconnected: it receives what was sent before, and then the end of file. So keep no handle that you do not need:
-/// a reader waits for as long as there is one. A process that was [forked](crate::Process::fork) has copies of all its
-/// parent had.
+/// a reader waits for as long as there is one. A process that was [forked](crate::Process::fork) has the ends that are among
+/// the arguments of its task, and no others; one that was forked to run a [closure](crate::Process::fork_closure) has copies
+/// of all its parent had.
 ///
 /// # How much fits
 ///
@@ -74,7 +78,7 @@ use crate::{Error, sys::socket};
 /// large and used by many is better an [`Array`](crate::Array), which is not copied; many bytes are better sent by
 /// [`send_bytes`](Pipe::send_bytes), which does not encode them one by one.
 pub struct Pipe<Tx, Rx> {
-    socket: Arc<OwnedFd>,
+    socket: Arc<End>,
     max_message: u64,
     types: PhantomData<fn(Tx) -> Rx>,
 }
@@ -114,7 +118,6 @@ const MAX_MESSAGE: u64 = 1 << 30;
 /// # Errors
 ///
 /// When the system refuses: most likely this process has as many descriptors as it may.
-#[allow(clippy::type_complexity, reason = "two ends, each with two types")]
 pub fn pipe<A, B>() -> Result<(Pipe<A, B>, Pipe<B, A>), Error> {
     let (one, other) =
         socket::pair().map_err(|why| PipeError::io("making a pair of sockets")(why))?;
@@ -150,7 +153,7 @@ pub fn one_way<T>() -> Result<(PipeSender<T>, PipeReceiver<T>), Error> {
 impl<Tx, Rx> Pipe<Tx, Rx> {
     fn new(socket: OwnedFd, max_message: u64) -> Pipe<Tx, Rx> {
         Pipe {
-            socket: Arc::new(socket),
+            socket: Arc::new(End::new(socket)),
             max_message,
             types: PhantomData,
         }
@@ -223,7 +226,7 @@ impl<Tx, Rx> AsFd for Pipe<Tx, Rx> {
 impl<Tx, Rx> fmt::Debug for Pipe<Tx, Rx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pipe")
-            .field("socket", &*self.socket)
+            .field("socket", &self.as_fd())
             .field("max_message", &self.max_message)
             .finish()
     }

@@ -177,8 +177,10 @@ impl Builder {
                 // SAFETY: there are no other threads.
                 unsafe {
                     fork::start(start, Company::None, move || {
-                        fork::adopt_ends(&arguments, on_their_way);
-                        task::returned(&task(arguments))
+                        match fork::adopt_ends(&arguments, on_their_way) {
+                            Ok(()) => task::returned(&task(arguments)),
+                            Err(not_begun) => not_begun,
+                        }
                     })
                 }
             }

@@ -18,11 +18,12 @@ use super::{
     builder::Start,
     child::{self, Started},
     error::StartError,
+    frame::Kind,
     panics, watch,
     wire::Message,
 };
 use crate::{
-    channel, handle,
+    channel, handle, pipe,
     sys::{
         self,
         clone::{self, Side},
@@ -73,22 +74,34 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     }
 }
 
-/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them; nothing, and
-/// no look at the arguments, in a process that has no ends.
+/// Whether this process has ends of channels or pipes. If not, nobody looks at the arguments of a fork.
+fn has_ends() -> bool {
+    channel::has_ends() || pipe::has_ends()
+}
+
+/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them.
 pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
-    if channel::has_ends() {
+    if has_ends() {
         handle::collect_ends(arguments)
     } else {
         Ok(Vec::new())
     }
 }
 
-/// In the copy: makes these ends its own.
-pub(crate) fn adopt_ends(arguments: &impl Serialize, on_their_way: Vec<OwnedFd>) {
-    if channel::has_ends() {
-        handle::adopt_ends(arguments);
+/// In the copy: makes the ends in its arguments its own, and lets go of all other ends of pipes.
+pub(crate) fn adopt_ends(
+    arguments: &impl Serialize,
+    on_their_way: Vec<OwnedFd>,
+) -> Result<(), Message> {
+    if has_ends() {
+        let pipes = handle::adopt_ends(arguments);
+        pipe::cut_off_all_but(&pipes).map_err(|error| {
+            let why = format_args!("it cannot let go of its parent's pipes: {error}");
+            Message::text(Kind::NotBegun, why)
+        })?;
     }
     drop(on_their_way);
+    Ok(())
 }
 
 /// Copies this process; the copy runs `work`, tells what came of it, and ends.
