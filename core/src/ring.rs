@@ -109,12 +109,31 @@ impl<'m, H: Hold> Ring<'m, H> {
         position.units() as usize & (self.data.len() - 1)
     }
 
+    /// Where head and tail are at one moment.
+    fn glance(&self) -> (Position, Position) {
+        const LOOKS: u32 = 64;
+        let RingWords { tail, head, .. } = self.words;
+        // Acquire, throughout: the next load is not older.
+        let mut before = Position::load(&head.0, Ordering::Acquire);
+        let mut behind = Position::load(&tail.0, Ordering::Acquire);
+        for _ in 0..LOOKS {
+            let now = Position::load(&head.0, Ordering::Acquire);
+            if now == before {
+                return (before, behind);
+            }
+            before = now;
+            behind = Position::load(&tail.0, Ordering::Acquire);
+        }
+        // It moves all the time: where both were a moment apart, but no further apart than they can be.
+        let now = Position::load(&head.0, Ordering::Acquire);
+        let passed = behind.units_since(now) > self.units();
+        (if passed { behind } else { now }, behind)
+    }
+
     /// How many records are in the ring at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        // Relaxed: only told. The head first: it never passes the tail.
-        let head = Position::load(&self.words.head.0, Ordering::Relaxed);
-        let tail = Position::load(&self.words.tail.0, Ordering::Relaxed);
+        let (head, tail) = self.glance();
         tail.records_since(head) as usize
     }
 
@@ -127,9 +146,7 @@ impl<'m, H: Hold> Ring<'m, H> {
     /// Whether there is no room at this moment for a record of `len` bytes.
     #[must_use]
     pub fn is_full_for(&self, len: usize) -> bool {
-        // Relaxed: only told. The head first: it never passes the tail.
-        let head = Position::load(&self.words.head.0, Ordering::Relaxed);
-        let tail = Position::load(&self.words.tail.0, Ordering::Relaxed);
+        let (head, tail) = self.glance();
         let Ok(need) = self.units_of(len) else {
             return true;
         };
