@@ -424,7 +424,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     }
 
     /// Waits until there is a record to take or nobody is left to put one, without taking anything; `false` when neither
-    /// was so before `until`. After each slice `stop` may end the wait.
+    /// was so before `until`. Whenever the caller wakes `stop` may end the wait.
     ///
     /// # Errors
     ///
@@ -435,8 +435,10 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         in_transit: impl Fn() -> bool,
         mut stop: impl FnMut() -> bool,
     ) -> Result<bool, RingError> {
-        let look = || {
-            self.look(End::Sender, &in_transit);
+        let look = |slice| {
+            if slice {
+                self.look(End::Sender, &in_transit);
+            }
             stop()
         };
         self.ring.wait_until_some(&self.os, until, look)

@@ -359,7 +359,8 @@ impl<'m, H: Hold> Ring<'m, H> {
     }
 
     /// Waits until a record is in the ring, or it is closed, without taking anything; `false` when neither was so
-    /// before `until`. `look` is called after each slice, and ends the wait by `true`.
+    /// before `until`. `look` is called whenever the caller wakes, is told whether a slice has passed, and ends the wait by
+    /// `true`.
     ///
     /// # Errors
     ///
@@ -368,7 +369,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         &self,
         os: &O,
         until: u64,
-        mut look: impl FnMut() -> bool,
+        mut look: impl FnMut(bool) -> bool,
     ) -> Result<bool, RingError> {
         let mut wait = self.wait_for_records();
         loop {
@@ -381,7 +382,7 @@ impl<'m, H: Hold> Ring<'m, H> {
                 return Ok(true);
             }
             match wait.sleep(os, tail, until) {
-                Ok(slice) if slice && look() => return Ok(true),
+                Ok(slice) if look(slice) => return Ok(true),
                 Ok(_) => {}
                 Err(RingError::TimedOut | RingError::WouldBlock) => return Ok(false),
                 Err(why) => return Err(why),
