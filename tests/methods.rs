@@ -18,6 +18,8 @@ mod events;
 mod locks;
 #[path = "methods/once.rs"]
 mod once;
+#[path = "methods/queues.rs"]
+mod queues;
 #[path = "methods/reentrant.rs"]
 mod reentrant;
 #[path = "methods/rwlocks.rs"]
@@ -100,6 +102,25 @@ fn main() -> ExitCode {
             who_dies_over_a_value_leaves_it_to_another,
             who_makes_a_value_does_not_wait_for_itself_and_others_can_give_up,
             what_is_to_be_done_once_is_done_by_one_and_seen_by_all;
+        queues:
+            what_was_put_is_there_for_all_at_once_and_in_the_order_of_all_puts,
+            of_many_producers_and_consumers_each_item_is_got_once_and_in_order,
+            no_more_is_ever_said_to_be_in_it_than_there_was,
+            one_item_at_a_time_fits_for_ever,
+            batches_are_put_and_got_as_far_as_there_is_room_and_items,
+            who_waits_for_an_item_or_for_room_gives_up_in_time,
+            all_who_wait_for_items_are_woken_by_as_many,
+            all_who_wait_for_room_are_woken_by_as_much,
+            a_close_is_told_to_all_who_wait_and_all_who_come,
+            what_cannot_be_encoded_is_given_back_at_once,
+            what_is_too_large_is_given_back_with_the_capacity_that_does,
+            what_cannot_be_decoded_is_told_and_the_next_one_comes,
+            what_the_dead_have_put_is_there,
+            queues_are_found_by_name_and_in_files_and_other_elements_are_refused,
+            slices_go_and_come_as_they_are,
+            a_descriptor_is_readable_while_there_is_something_to_get,
+            a_descriptor_says_nothing_of_what_was_taken_before_it_was_armed,
+            dropping_a_descriptor_ends_its_thread;
         reentrant:
             a_lock_is_taken_again_by_whoever_holds_it_and_excludes_others,
             guards_are_dropped_in_any_order_and_the_last_one_unlocks,
