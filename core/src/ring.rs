@@ -70,7 +70,7 @@ pub trait Records {
 pub fn capacity_for(len: usize) -> Option<usize> {
     let units = len.div_ceil(8).checked_add(1)?.checked_mul(2)?;
     let units = units.max(8).checked_next_power_of_two()?;
-    (units <= MAX_UNITS as usize).then_some(units * 8)
+    (units <= MAX_UNITS as usize).then(|| units * 8)
 }
 
 impl<'m, H: Hold> Ring<'m, H> {
