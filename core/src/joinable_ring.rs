@@ -8,8 +8,8 @@
 //!    found lost is never more than what is: whoever is killed in between has one too many in his row, which goes with
 //!    him.
 //! 2. That records were lost, and that therefore they are done, is one exchange of one word.
-//! 3. A joiner marks the word that counts, and sleeps on it. Whoever counts the last one finds the mark, removes it, and
-//!    wakes all.
+//! 3. A joiner marks the word that counts, and sleeps on it. Whoever counts the last one, or gives one up, finds the mark,
+//!    removes it, and wakes all; whoever then finds it gone looks for what was lost.
 
 use core::{fmt, marker::PhantomData};
 
@@ -281,13 +281,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         }
     }
 
-    /// A record that was in hand will never be done: it is lost. In a process that did not take it (a fork child) this
-    /// does nothing.
+    /// A record that was in hand will never be done: it is lost, and told to who joins next. In a process that did not take
+    /// it (a fork child) this does nothing.
     pub fn give_up(&self, record: InHand) {
         if self.os.is_me(record.me) {
-            self.count(Done::DONE + Done::LOST);
-            self.os.step("joinable: given up, still in hand");
             self.unfinished.in_hand.subtract(record.row, 1);
+            self.os.step("joinable: given up, nobody woken yet");
+            // An exchange that changes nothing. Release: pairs with the Acquire of who marks the word after this, and
+            // then finds that it is in hand no longer. Before this, the mark is found here.
+            if Done(self.unfinished.done.fetch_or(0, Ordering::Release)).is_marked() {
+                self.wake_joiners();
+            }
         }
     }
 
@@ -341,7 +345,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
                 let lost = seen.lost().wrapping_sub(before.lost());
                 return Ok(Some(Joined { lost }));
             }
-            if !looked || slices.is_over(now) || now >= until {
+            if !looked || !seen.is_marked() || slices.is_over(now) || now >= until {
                 looked = true;
                 if self.look(until)? {
                     continue;
