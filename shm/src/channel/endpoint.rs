@@ -230,6 +230,8 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
 
     fn adopt(&self) {
         self.become_mine();
+        // It was by the parent, to this process.
+        self.moved.store(false, Ordering::Relaxed);
     }
 
     fn moved(&self) -> Option<&Arc<AtomicBool>> {

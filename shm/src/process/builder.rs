@@ -171,15 +171,17 @@ impl Builder {
             }
             StartMethod::Fork => {
                 fork::refuse_company(start)?;
-                let on_their_way =
+                let (on_their_way, moves) =
                     fork::ends_in(&arguments).map_err(|why| start.not_encoded(why))?;
                 // SAFETY: there are no other threads.
-                unsafe {
+                let started = unsafe {
                     fork::start(start, Company::None, move || {
                         fork::adopt_ends(&arguments, on_their_way);
                         task::returned(&task(arguments))
                     })
-                }
+                }?;
+                moves.are_made();
+                Ok(started)
             }
         })
     }

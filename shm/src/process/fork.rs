@@ -21,7 +21,8 @@ use super::{
     wire::Message,
 };
 use crate::{
-    channel, handle,
+    channel,
+    handle::{self, Moves},
     sys::{
         self,
         clone::{self, Side},
@@ -72,13 +73,13 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     }
 }
 
-/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them; nothing, and
-/// no look at the arguments, in a process that has no ends.
-pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
+/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them, and which of
+/// them are handed over; nothing, and no look at the arguments, in a process that has no ends.
+pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves), String> {
     if channel::has_ends() {
         handle::collect_ends(arguments)
     } else {
-        Ok(Vec::new())
+        Ok(Default::default())
     }
 }
 
