@@ -242,6 +242,18 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ///
     /// [`RingError::TooManyProcesses`] when there is no row, or what waiting for the table gives.
     pub fn enter(&self, end: End, until: u64) -> Result<Entered, RingError> {
+        match self.enter_row(end, until) {
+            // Nobody may have waited at the other end, and found the dead.
+            Err(RingError::TooManyProcesses)
+                if self.ends.of(end).sweep(&self.os, self.os.me(), until) =>
+            {
+                self.enter_row(end, until)
+            }
+            entered => entered,
+        }
+    }
+
+    fn enter_row(&self, end: End, until: u64) -> Result<Entered, RingError> {
         let table = self.ends.of(end);
         let me = table.lock(&self.os, until)?;
         let row = table.sum(me, 0).row;

@@ -259,6 +259,18 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
 
     /// Enters what the consumer has been shown into the row of the calling process.
     fn enter(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
+        match self.enter_row(consumer, until) {
+            // Nobody may have joined, and found the dead.
+            Err(RingError::TooManyProcesses)
+                if (self.unfinished.in_hand).sweep(&self.os, self.os.me(), until) =>
+            {
+                self.enter_row(consumer, until)
+            }
+            entered => entered,
+        }
+    }
+
+    fn enter_row(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
         let table = &self.unfinished.in_hand;
         let me = table.lock(&self.os, until)?;
         let row = table.sum(me, 0).row;
