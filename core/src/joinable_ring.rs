@@ -19,7 +19,7 @@ use crate::{
     element::Element,
     error::LayoutError,
     header::Kind,
-    lock::{Refused, Slices, wake_all},
+    lock::{PATIENCE, Refused, Slices, wake_all},
     origin::Origin,
     os::Os,
     owner::Owner,
@@ -340,7 +340,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the system cannot tell who the calling process is, or the table cannot be had.
+    /// [`Refused`] when the system cannot tell who the calling process is.
     pub fn join(&self, until: u64) -> Result<Option<Joined>, Refused> {
         let word = &self.unfinished.done;
         let before = Done(word.load(Ordering::Relaxed));
@@ -372,11 +372,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         }
     }
 
-    /// Looks for what the dead had in hand; whether anything was lost.
+    /// Looks for what the dead had in hand; whether anything was lost. While somebody is stopped with the table nothing is
+    /// found, but what is done meanwhile is not waited for any longer.
     fn look(&self, until: u64) -> Result<bool, Refused> {
         let Unfinished { done, in_hand } = self.unfinished;
+        let until = until.min(self.os.now().saturating_add(PATIENCE));
         in_hand.sweep(&self.os, self.os.me(), until);
-        let me = in_hand.lock(&self.os, until)?;
+        let me = match in_hand.lock(&self.os, until) {
+            Ok(me) => me,
+            Err(Refused::TimedOut | Refused::WouldBlock) => return Ok(false),
+            Err(why) => return Err(why),
+        };
         // In this order (invariant 1): nobody enters his row meanwhile, so whoever takes later is not counted as having
         // taken; and who is found to have left his row has been counted as done.
         let held = in_hand.sum(me, 0).held;
