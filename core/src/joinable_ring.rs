@@ -8,8 +8,8 @@
 //!    found lost is never more than what is: whoever is killed in between has one too many in his row, which goes with
 //!    him.
 //! 2. That records were lost, and that therefore they are done, is one exchange of one word.
-//! 3. A joiner marks the word that counts, and sleeps on it. Whoever counts the last one finds the mark, removes it, and
-//!    wakes all.
+//! 3. A joiner marks the word that counts, and sleeps on it. Whoever counts the last one, or gives one up, finds the mark,
+//!    removes it, and wakes all; whoever then finds it gone looks for what was lost.
 
 use core::{fmt, marker::PhantomData};
 
@@ -19,7 +19,7 @@ use crate::{
     element::Element,
     error::LayoutError,
     header::Kind,
-    lock::{Refused, Slices, wake_all},
+    lock::{PATIENCE, Refused, Slices, wake_all},
     origin::Origin,
     os::Os,
     owner::Owner,
@@ -259,6 +259,18 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
 
     /// Enters what the consumer has been shown into the row of the calling process.
     fn enter(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
+        match self.enter_row(consumer, until) {
+            // Nobody may have joined, and found the dead.
+            Err(RingError::TooManyProcesses)
+                if (self.unfinished.in_hand).sweep(&self.os, self.os.me(), until) =>
+            {
+                self.enter_row(consumer, until)
+            }
+            entered => entered,
+        }
+    }
+
+    fn enter_row(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
         let table = &self.unfinished.in_hand;
         let me = table.lock(&self.os, until)?;
         let row = table.sum(me, 0).row;
@@ -281,13 +293,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         }
     }
 
-    /// A record that was in hand will never be done: it is lost. In a process that did not take it (a fork child) this
-    /// does nothing.
+    /// A record that was in hand will never be done: it is lost, and told to who joins next. In a process that did not take
+    /// it (a fork child) this does nothing.
     pub fn give_up(&self, record: InHand) {
         if self.os.is_me(record.me) {
-            self.count(Done::DONE + Done::LOST);
-            self.os.step("joinable: given up, still in hand");
             self.unfinished.in_hand.subtract(record.row, 1);
+            self.os.step("joinable: given up, nobody woken yet");
+            // An exchange that changes nothing. Release: pairs with the Acquire of who marks the word after this, and
+            // then finds that it is in hand no longer. Before this, the mark is found here.
+            if Done(self.unfinished.done.fetch_or(0, Ordering::Release)).is_marked() {
+                self.wake_joiners();
+            }
         }
     }
 
@@ -324,7 +340,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the system cannot tell who the calling process is, or the table cannot be had.
+    /// [`Refused`] when the system cannot tell who the calling process is.
     pub fn join(&self, until: u64) -> Result<Option<Joined>, Refused> {
         let word = &self.unfinished.done;
         let before = Done(word.load(Ordering::Relaxed));
@@ -346,7 +362,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
                 let lost = seen.lost().wrapping_sub(before.lost());
                 return Ok(Some(Joined { lost }));
             }
-            if !looked || slices.is_over(now) || now >= until {
+            if !looked || !seen.is_marked() || slices.is_over(now) || now >= until {
                 looked = true;
                 if self.look(until)? {
                     continue;
@@ -361,11 +377,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         }
     }
 
-    /// Looks for what the dead had in hand; whether anything was lost.
+    /// Looks for what the dead had in hand; whether anything was lost. While somebody is stopped with the table nothing is
+    /// found, but what is done meanwhile is not waited for any longer.
     fn look(&self, until: u64) -> Result<bool, Refused> {
         let Unfinished { done, in_hand } = self.unfinished;
+        let until = until.min(self.os.now().saturating_add(PATIENCE));
         in_hand.sweep(&self.os, self.os.me(), until);
-        let me = in_hand.lock(&self.os, until)?;
+        let me = match in_hand.lock(&self.os, until) {
+            Ok(me) => me,
+            Err(Refused::TimedOut | Refused::WouldBlock) => return Ok(false),
+            Err(why) => return Err(why),
+        };
         // In this order (invariant 1): nobody enters his row meanwhile, so whoever takes later is not counted as having
         // taken; and who is found to have left his row has been counted as done.
         let held = in_hand.sum(me, 0).held;

@@ -71,7 +71,7 @@ pub trait Records {
 pub fn capacity_for(len: usize) -> Option<usize> {
     let units = len.div_ceil(8).checked_add(1)?.checked_mul(2)?;
     let units = units.max(8).checked_next_power_of_two()?;
-    (units <= MAX_UNITS as usize).then_some(units * 8)
+    (units <= MAX_UNITS as usize).then(|| units * 8)
 }
 
 impl<'m, H: Hold> Ring<'m, H> {
@@ -112,12 +112,31 @@ impl<'m, H: Hold> Ring<'m, H> {
         unit as usize & (self.data.len() - 1)
     }
 
+    /// Where head and tail are at one moment.
+    fn glance(&self) -> (Position, Position) {
+        const LOOKS: u32 = 64;
+        let RingWords { tail, head, .. } = self.words;
+        // Acquire, throughout: the next load is not older.
+        let mut before = Position::load(&head.0, Ordering::Acquire);
+        let mut behind = Position::load(&tail.0, Ordering::Acquire);
+        for _ in 0..LOOKS {
+            let now = Position::load(&head.0, Ordering::Acquire);
+            if now == before {
+                return (before, behind);
+            }
+            before = now;
+            behind = Position::load(&tail.0, Ordering::Acquire);
+        }
+        // It moves all the time: where both were a moment apart, but no further apart than they can be.
+        let now = Position::load(&head.0, Ordering::Acquire);
+        let passed = behind.units_since(now) > self.units();
+        (if passed { behind } else { now }, behind)
+    }
+
     /// How many records are in the ring at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        // Relaxed: only told. The head first: it never passes the tail.
-        let head = Position::load(&self.words.head.0, Ordering::Relaxed);
-        let tail = Position::load(&self.words.tail.0, Ordering::Relaxed);
+        let (head, tail) = self.glance();
         tail.records_since(head) as usize
     }
 
@@ -130,9 +149,7 @@ impl<'m, H: Hold> Ring<'m, H> {
     /// Whether there is no room at this moment for a record of `len` bytes.
     #[must_use]
     pub fn is_full_for(&self, len: usize) -> bool {
-        // Relaxed: only told. The head first: it never passes the tail.
-        let head = Position::load(&self.words.head.0, Ordering::Relaxed);
-        let tail = Position::load(&self.words.tail.0, Ordering::Relaxed);
+        let (head, tail) = self.glance();
         let Ok(need) = self.units_of(len) else {
             return true;
         };
@@ -341,7 +358,8 @@ impl<'m, H: Hold> Ring<'m, H> {
     }
 
     /// Waits until a record is in the ring, or it is closed, without taking anything; `false` when neither was so
-    /// before `until`. `look` is called after each slice, and ends the wait by `true`.
+    /// before `until`. `look` is called whenever the caller wakes, is told whether a slice has passed, and ends the wait by
+    /// `true`.
     ///
     /// # Errors
     ///
@@ -350,7 +368,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         &self,
         os: &O,
         until: u64,
-        mut look: impl FnMut() -> bool,
+        mut look: impl FnMut(bool) -> bool,
     ) -> Result<bool, RingError> {
         let mut wait = Sleeper::for_records(self, os);
         loop {
@@ -361,7 +379,7 @@ impl<'m, H: Hold> Ring<'m, H> {
                 return Ok(true);
             }
             match wait.sleep(tail, until) {
-                Ok(slice) if slice && look() => return Ok(true),
+                Ok(slice) if look(slice) => return Ok(true),
                 Ok(_) => {}
                 Err(RingError::TimedOut | RingError::WouldBlock) => return Ok(false),
                 Err(why) => return Err(why),

@@ -9,7 +9,7 @@ use core::{
 };
 
 use crate::{
-    consumer::Consumer, os::Os, producer::Producer, ring::Ring, ring_bytes::read,
+    consumer::Consumer, os::Os, owner::Owner, producer::Producer, ring::Ring, ring_bytes::read,
     ring_error::RingError, ring_hold::Sole, ring_wait::Sleeper,
 };
 
@@ -82,10 +82,12 @@ impl<O: Os> fmt::Debug for SendSlot<'_, '_, O> {
     }
 }
 
-/// A record that is still in its place in a ring; dropping this takes it.
+/// A record that is still in its place in a ring; dropping this takes it, unless in another process (a fork child).
 pub struct RecvSlot<'a, 'm, O: Os> {
     /// `None` once it has consumed.
     consumer: Option<Consumer<'a, 'm, O, Sole>>,
+    os: &'a O,
+    me: Owner,
     ring: &'a Ring<'m, Sole>,
     at: usize,
     len: usize,
@@ -104,6 +106,8 @@ impl<'a, 'm, O: Os> RecvSlot<'a, 'm, O> {
             if let Some((at, len)) = consumer.next_record()? {
                 return Ok(RecvSlot {
                     consumer: Some(consumer),
+                    os,
+                    me: os.me(),
                     ring,
                     at,
                     len,
@@ -133,7 +137,9 @@ impl<O: Os> Deref for RecvSlot<'_, '_, O> {
 impl<O: Os> Drop for RecvSlot<'_, '_, O> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(consumer) = self.consumer.take() {
+        if let Some(consumer) = self.consumer.take()
+            && self.os.is_me(self.me)
+        {
             consumer.consume();
         }
     }

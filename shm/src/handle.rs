@@ -163,13 +163,14 @@ fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
     }
 }
 
-/// What keeps the ends in `value` from being taken for abandoned until a copy of this process has [adopted](adopt) them.
-pub(crate) fn collect_ends(value: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
+/// What keeps the ends in `value` from being taken for abandoned until a copy of this process has [adopted](adopt) them,
+/// and which of them are handed over if there will be a copy.
+pub(crate) fn collect_ends(value: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves), String> {
     let walked = encoding(Purpose::Collect, || walk(value));
     match (walked.result, walked.failure) {
         (_, Some(failure)) => Err(failure),
         (Err(error), None) => Err(error.to_string()),
-        (Ok(_), None) => Ok(walked.descriptors),
+        (Ok(_), None) => Ok((walked.descriptors, walked.moves)),
     }
 }
 
@@ -364,9 +365,7 @@ impl Sending {
         let copy = end
             .transit()
             .map_err(|error| format!("cannot hand over an end of a channel: {error}"))?;
-        if self.purpose == Purpose::Message
-            && let Some(moved) = end.moved()
-        {
+        if let Some(moved) = end.moved() {
             if moved.swap(true, Ordering::Relaxed) {
                 return Err("the only handle of an end was handed over already".to_owned());
             }

@@ -172,17 +172,19 @@ impl Builder {
             }
             StartMethod::Fork => {
                 fork::refuse_company(start)?;
-                let on_their_way =
+                let (on_their_way, moves) =
                     fork::ends_in(&arguments).map_err(|why| start.not_encoded(why))?;
                 // SAFETY: there are no other threads.
-                unsafe {
+                let started = unsafe {
                     fork::start(start, Company::None, move || {
                         match fork::adopt_ends(&arguments, on_their_way) {
                             Ok(()) => task::returned(&task(arguments)),
                             Err(not_begun) => not_begun,
                         }
                     })
-                }
+                }?;
+                moves.are_made();
+                Ok(started)
             }
         })
     }

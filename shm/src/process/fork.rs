@@ -23,7 +23,9 @@ use super::{
     wire::Message,
 };
 use crate::{
-    channel, handle, pipe,
+    channel,
+    handle::{self, Moves},
+    pipe,
     sys::{
         self,
         clone::{self, Side},
@@ -79,12 +81,13 @@ fn has_ends() -> bool {
     channel::has_ends() || pipe::has_ends()
 }
 
-/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them.
-pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
+/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them, and which of
+/// them are handed over.
+pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves), String> {
     if has_ends() {
         handle::collect_ends(arguments)
     } else {
-        Ok(Vec::new())
+        Ok(Default::default())
     }
 }
 
