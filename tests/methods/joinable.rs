@@ -165,7 +165,7 @@ pub fn what_the_dead_had_in_hand_is_lost_and_told(method: Method) {
 #[derive(Serialize, Deserialize)]
 struct Bomb {
     #[serde(skip, default = "live")]
-    live: bool,
+    is_live: bool,
 }
 
 fn live() -> bool {
@@ -174,7 +174,7 @@ fn live() -> bool {
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        if self.live {
+        if self.is_live {
             // Without the hook, which would print it.
             panic::resume_unwind(Box::new(()));
         }
@@ -197,7 +197,7 @@ pub fn an_item_that_panics_when_it_is_dropped_is_lost(method: Method) {
     }
     let queue = JoinableQueue::new(1024).unwrap();
     for _ in 0..2 {
-        assert!(queue.put(Bomb { live: false }).is_ok());
+        assert!(queue.put(Bomb { is_live: false }).is_ok());
     }
     run(method, drop_all, [queue.clone()]);
     assert_eq!(queue.join_timeout(LONG), Err(JoinQueueError::Lost(2)));
