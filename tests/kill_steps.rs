@@ -11,16 +11,24 @@ mod barriers;
 mod conditions;
 #[path = "kill_steps/engine.rs"]
 mod engine;
+#[path = "kill_steps/jobs.rs"]
+mod jobs;
 #[path = "kill_steps/locks.rs"]
 mod locks;
 #[path = "kill_steps/onces.rs"]
 mod onces;
 #[path = "kill_steps/permits.rs"]
 mod permits;
+#[path = "kill_steps/records.rs"]
+mod records;
 #[path = "kill_steps/reentrant.rs"]
 mod reentrant;
+#[path = "kill_steps/rings.rs"]
+mod rings;
 #[path = "kill_steps/rwlocks.rs"]
 mod rwlocks;
+#[path = "kill_steps/ways.rs"]
+mod ways;
 
 use std::process::ExitCode;
 
@@ -38,6 +46,19 @@ fn main() -> ExitCode {
     common::run_at_once(
         AT_ONCE,
         tests! {
+            rings:
+                a_kill_at_any_step_of_sending_many_sends_all_that_there_is_room_for_or_none,
+                a_kill_at_any_step_of_receiving_takes_the_record_along_or_leaves_it_to_another,
+                a_kill_at_any_step_of_putting_puts_the_record_or_not,
+                a_kill_at_any_step_of_putting_many_puts_all_that_there_is_room_for_or_none,
+                a_kill_at_any_step_of_getting_takes_the_record_along_or_leaves_it_to_another,
+                a_kill_at_any_step_of_getting_many_takes_all_of_them_along_or_leaves_them_to_others,
+                a_kill_at_any_step_among_three_producers_and_three_consumers,
+                a_killed_recovery_of_a_ring,
+                a_kill_at_any_step_of_closing_leaves_nobody_asleep;
+            jobs:
+                a_kill_at_any_step_of_who_takes_jobs_is_told_to_who_joins_exactly,
+                a_kill_at_any_step_of_who_joins_hides_no_loss_and_doubles_none;
             permits:
                 a_kill_at_any_step_of_who_takes_a_permit_loses_none_and_doubles_none,
                 a_kill_at_any_step_of_who_takes_permits_loses_none_and_doubles_none,
