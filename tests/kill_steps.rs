@@ -9,6 +9,8 @@ mod common;
 mod barriers;
 #[path = "kill_steps/conditions.rs"]
 mod conditions;
+#[path = "kill_steps/ends.rs"]
+mod ends;
 #[path = "kill_steps/engine.rs"]
 mod engine;
 #[path = "kill_steps/jobs.rs"]
@@ -27,6 +29,8 @@ mod reentrant;
 mod rings;
 #[path = "kill_steps/rwlocks.rs"]
 mod rwlocks;
+#[path = "kill_steps/singles.rs"]
+mod singles;
 #[path = "kill_steps/ways.rs"]
 mod ways;
 
@@ -56,6 +60,16 @@ fn main() -> ExitCode {
                 a_kill_at_any_step_among_three_producers_and_three_consumers,
                 a_killed_recovery_of_a_ring,
                 a_kill_at_any_step_of_closing_leaves_nobody_asleep;
+            ends:
+                a_kill_at_any_step_of_a_sender_that_comes_and_goes_is_told_to_receivers,
+                a_kill_at_any_step_of_a_receiver_that_comes_and_goes_is_told_to_senders,
+                a_kill_at_any_step_of_finding_out_that_nobody_is_left_hides_it_from_nobody,
+                a_killed_recovery_of_an_abandoned_channel,
+                a_kill_at_any_step_of_handing_an_end_over_leaves_it_to_one_or_to_nobody,
+                a_kill_at_any_step_of_taking_an_end_over_is_told_to_the_other_end;
+            singles:
+                a_kill_at_any_step_of_the_only_producer_leaves_all_that_it_has_published,
+                a_kill_at_any_step_of_the_only_consumer_is_told_to_the_producer;
             jobs:
                 a_kill_at_any_step_of_who_takes_jobs_is_told_to_who_joins_exactly,
                 a_kill_at_any_step_of_who_joins_hides_no_loss_and_doubles_none;

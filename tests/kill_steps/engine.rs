@@ -8,7 +8,7 @@ use std::{
     cell::Cell,
     fmt::Debug,
     hint, process, ptr,
-    sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     time::Instant,
 };
 
@@ -123,8 +123,9 @@ static BOARD: AtomicPtr<Board> = AtomicPtr::new(ptr::null_mut());
 /// How many steps the victim still has to live, and whether it waits there for the thief.
 static STEPS_LEFT: AtomicU64 = AtomicU64::new(u64::MAX);
 static WAITS_TO_BE_KILLED: AtomicU64 = AtomicU64::new(0);
-/// A process whose steps do not count: the parent of the victim.
-static SPARED: AtomicU32 = AtomicU32::new(0);
+/// Where that was written down, and whether the victim is that process, or a child that it starts.
+static WRITTEN_BY: AtomicU32 = AtomicU32::new(0);
+static IS_A_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// A step, and what is done there, once.
 type Middle = (&'static str, *mut dyn FnMut());
@@ -197,7 +198,8 @@ fn at_step(at: &'static str) {
         // SAFETY: `in_the_middle` has not come to its end, and this is called once.
         unsafe { (*middle)() };
     }
-    if process::id() == SPARED.load(Ordering::Relaxed) {
+    let is_a_child = process::id() != WRITTEN_BY.load(Ordering::Relaxed);
+    if is_a_child != IS_A_CHILD.load(Ordering::Relaxed) {
         return;
     }
     let board = board();
@@ -219,6 +221,7 @@ fn at_step(at: &'static str) {
 fn as_victim(step: u64, for_a_thief: bool, work: impl FnOnce()) {
     STEPS_LEFT.store(step, Ordering::Relaxed);
     WAITS_TO_BE_KILLED.store(for_a_thief.into(), Ordering::Relaxed);
+    WRITTEN_BY.store(process::id(), Ordering::Relaxed);
     multiproc::__set_step_hook(Some(at_step));
     work();
     multiproc::__set_step_hook(None);
@@ -456,9 +459,10 @@ pub fn dies_from_the_start(
     start: impl FnOnce() -> Child<()>,
     meanwhile: impl FnOnce(),
 ) -> Option<&'static str> {
-    SPARED.store(process::id(), Ordering::Relaxed);
     let mut child = None;
+    IS_A_CHILD.store(true, Ordering::Relaxed);
     as_victim(step, false, || child = Some(start()));
+    IS_A_CHILD.store(false, Ordering::Relaxed);
     let child = child?;
     wait_until(|| asleep(child.pid()) || !child.is_alive());
     meanwhile();

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::atomic::Ordering::SeqCst};
 
 use multiproc::AtomicArray;
+use serde::{Deserialize, Serialize};
 
 /// Whose it is and the how many-eth of his, as one number, and that number's complement: so half a record shows.
 pub type Record = [u64; 2];
@@ -40,6 +41,7 @@ pub fn each_once(taken: &[u64]) -> HashSet<u64> {
 }
 
 /// Numbers that one process writes down, and others read although it was killed: plain words, so that this is no step.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Log(AtomicArray<u64>);
 
 impl Log {
