@@ -9,18 +9,30 @@ mod common;
 mod barriers;
 #[path = "kill_steps/conditions.rs"]
 mod conditions;
+#[path = "kill_steps/ends.rs"]
+mod ends;
 #[path = "kill_steps/engine.rs"]
 mod engine;
+#[path = "kill_steps/jobs.rs"]
+mod jobs;
 #[path = "kill_steps/locks.rs"]
 mod locks;
 #[path = "kill_steps/onces.rs"]
 mod onces;
 #[path = "kill_steps/permits.rs"]
 mod permits;
+#[path = "kill_steps/records.rs"]
+mod records;
 #[path = "kill_steps/reentrant.rs"]
 mod reentrant;
+#[path = "kill_steps/rings.rs"]
+mod rings;
 #[path = "kill_steps/rwlocks.rs"]
 mod rwlocks;
+#[path = "kill_steps/singles.rs"]
+mod singles;
+#[path = "kill_steps/ways.rs"]
+mod ways;
 
 use std::process::ExitCode;
 
@@ -38,6 +50,29 @@ fn main() -> ExitCode {
     common::run_at_once(
         AT_ONCE,
         tests! {
+            rings:
+                a_kill_at_any_step_of_sending_many_sends_all_that_there_is_room_for_or_none,
+                a_kill_at_any_step_of_receiving_takes_the_record_along_or_leaves_it_to_another,
+                a_kill_at_any_step_of_putting_puts_the_record_or_not,
+                a_kill_at_any_step_of_putting_many_puts_all_that_there_is_room_for_or_none,
+                a_kill_at_any_step_of_getting_takes_the_record_along_or_leaves_it_to_another,
+                a_kill_at_any_step_of_getting_many_takes_all_of_them_along_or_leaves_them_to_others,
+                a_kill_at_any_step_among_three_producers_and_three_consumers,
+                a_killed_recovery_of_a_ring,
+                a_kill_at_any_step_of_closing_leaves_nobody_asleep;
+            ends:
+                a_kill_at_any_step_of_a_sender_that_comes_and_goes_is_told_to_receivers,
+                a_kill_at_any_step_of_a_receiver_that_comes_and_goes_is_told_to_senders,
+                a_kill_at_any_step_of_finding_out_that_nobody_is_left_hides_it_from_nobody,
+                a_killed_recovery_of_an_abandoned_channel,
+                a_kill_at_any_step_of_handing_an_end_over_leaves_it_to_one_or_to_nobody,
+                a_kill_at_any_step_of_taking_an_end_over_is_told_to_the_other_end;
+            singles:
+                a_kill_at_any_step_of_the_only_producer_leaves_all_that_it_has_published,
+                a_kill_at_any_step_of_the_only_consumer_is_told_to_the_producer;
+            jobs:
+                a_kill_at_any_step_of_who_takes_jobs_is_told_to_who_joins_exactly,
+                a_kill_at_any_step_of_who_joins_hides_no_loss_and_doubles_none;
             permits:
                 a_kill_at_any_step_of_who_takes_a_permit_loses_none_and_doubles_none,
                 a_kill_at_any_step_of_who_takes_permits_loses_none_and_doubles_none,

@@ -5,9 +5,10 @@
 //! can at the very moment of the kill.
 
 use std::{
+    cell::Cell,
     fmt::Debug,
-    hint, ptr,
-    sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
+    hint, process, ptr,
+    sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     time::Instant,
 };
 
@@ -77,6 +78,8 @@ pub struct End<T> {
     pub dead: Vec<u32>,
     /// Whether somebody was killed while it had what it came for, without any doubt.
     pub inside: bool,
+    /// At which step the victim was killed.
+    pub at: Option<&'static str>,
 }
 
 impl<T> End<T> {
@@ -120,6 +123,33 @@ static BOARD: AtomicPtr<Board> = AtomicPtr::new(ptr::null_mut());
 /// How many steps the victim still has to live, and whether it waits there for the thief.
 static STEPS_LEFT: AtomicU64 = AtomicU64::new(u64::MAX);
 static WAITS_TO_BE_KILLED: AtomicU64 = AtomicU64::new(0);
+/// Where that was written down, and whether the victim is that process, or a child that it starts.
+static WRITTEN_BY: AtomicU32 = AtomicU32::new(0);
+static IS_A_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// A step, and what is done there, once.
+type Middle = (&'static str, *mut dyn FnMut());
+
+thread_local! {
+    static MIDDLE: Cell<Option<Middle>> = const { Cell::new(None) };
+}
+
+/// Does `work`, and `middle` when that comes to this step: for what has no place of its own for it.
+pub fn in_the_middle(at: &'static str, middle: impl FnOnce(), work: impl FnOnce()) {
+    let mut middle = Some(middle);
+    let mut once = || {
+        if let Some(middle) = middle.take() {
+            middle();
+        }
+    };
+    let once: *mut (dyn FnMut() + '_) = &raw mut once;
+    // SAFETY: the pointer is gone from `MIDDLE` before what it points to is.
+    let once: *mut dyn FnMut() = unsafe { std::mem::transmute(once) };
+    MIDDLE.set(Some((at, once)));
+    multiproc::__set_step_hook(Some(at_step));
+    work();
+    MIDDLE.set(None);
+}
 
 /// Hangs up the board of this test, which its children see.
 fn hang_up_board() {
@@ -163,6 +193,15 @@ fn read(at: &AtomicPtr<u8>, len: &AtomicUsize) -> &'static str {
 
 /// Called at every step of the victim.
 fn at_step(at: &'static str) {
+    if let Some((_, middle)) = MIDDLE.get().filter(|(middle_at, _)| *middle_at == at) {
+        MIDDLE.set(None);
+        // SAFETY: `in_the_middle` has not come to its end, and this is called once.
+        unsafe { (*middle)() };
+    }
+    let is_a_child = process::id() != WRITTEN_BY.load(Ordering::Relaxed);
+    if is_a_child != IS_A_CHILD.load(Ordering::Relaxed) {
+        return;
+    }
     let board = board();
     if at == read(&board.to_note, &board.to_note_len) {
         board.noted.store(1, Ordering::SeqCst);
@@ -182,6 +221,7 @@ fn at_step(at: &'static str) {
 fn as_victim(step: u64, for_a_thief: bool, work: impl FnOnce()) {
     STEPS_LEFT.store(step, Ordering::Relaxed);
     WAITS_TO_BE_KILLED.store(for_a_thief.into(), Ordering::Relaxed);
+    WRITTEN_BY.store(process::id(), Ordering::Relaxed);
     multiproc::__set_step_hook(Some(at_step));
     work();
     multiproc::__set_step_hook(None);
@@ -271,6 +311,7 @@ fn run<S: Scenario>(scenario: &S, run: Run, step: u64) -> Option<&'static str> {
         told,
         dead: killed.then_some(pid).into_iter().collect(),
         inside: false,
+        at: killed.then(|| read(&board.at, &board.at_len)),
     });
     killed.then(|| read(&board.at, &board.at_len))
 }
@@ -283,10 +324,31 @@ pub fn asleep_at<T: Serialize + DeserializeOwned>(work: impl FnOnce() -> T) -> C
 }
 
 /// The names of the steps at which victims died.
-struct Steps(Vec<&'static str>);
+#[derive(Default)]
+pub struct Steps(Vec<&'static str>);
 
 impl Steps {
-    fn expect(&self, must_pass: &[&str]) {
+    /// Calls `run` with the number of each step, until its victim was through before.
+    pub fn all(mut run: impl FnMut(u64) -> Option<&'static str>) -> Steps {
+        hang_up_board();
+        let mut steps = Steps::default();
+        for step in 0.. {
+            match common::named(&format!("step {step}"), || run(step)) {
+                Some(at) => steps.0.push(at),
+                None => break,
+            }
+            assert!(step < 200, "it has no end");
+        }
+        steps
+    }
+
+    /// Adds those of other runs.
+    pub fn add(&mut self, Steps(others): Steps) {
+        self.0.extend(others);
+    }
+
+    /// Panics unless somebody died at each of these.
+    pub fn expect(&self, must_pass: &[&str]) {
         let Steps(steps) = self;
         for step in must_pass {
             let mut distinct = steps.clone();
@@ -306,8 +368,13 @@ pub fn killed_everywhere<S: Scenario>(
     new: impl Fn(usize) -> S,
     must_pass: &[&str],
 ) {
+    killed_in_each_run(orders, new).expect(must_pass);
+}
+
+/// As [`killed_everywhere`]; where somebody died.
+pub fn killed_in_each_run<S: Scenario>(orders: &[Order], new: impl Fn(usize) -> S) -> Steps {
     hang_up_board();
-    let mut steps = Steps(Vec::new());
+    let mut steps = Steps::default();
     for &order in orders {
         for others in 0..=2 {
             for thief in [false, true] {
@@ -327,14 +394,14 @@ pub fn killed_everywhere<S: Scenario>(
             }
         }
     }
-    steps.expect(must_pass);
+    steps
 }
 
 /// The first owner is killed while it holds; then each who recovers from a death is killed at each step of that, four
 /// deep.
 pub fn killed_while_recovering<S: Scenario>(new: impl Fn() -> S, must_pass: &[&str]) {
     hang_up_board();
-    let mut steps = Steps(Vec::new());
+    let mut steps = Steps::default();
     for step in 0.. {
         let scenario = new();
         let first = forked(|| scenario.victim(common::kill_self));
@@ -343,6 +410,7 @@ pub fn killed_while_recovering<S: Scenario>(new: impl Fn() -> S, must_pass: &[&s
             done: 0,
             dead: vec![first.pid()],
             inside: true,
+            at: None,
         };
         assert!(first.join().unwrap_err().is_killed());
         for _depth in 0..4 {
@@ -370,7 +438,7 @@ pub fn killed_at_each_step<S>(
     must_pass: &[&str],
 ) {
     hang_up_board();
-    let mut steps = Steps(Vec::new());
+    let mut steps = Steps::default();
     for step in 0.. {
         let objects = new();
         let died = dies_at(step, || work(&objects));
@@ -383,17 +451,41 @@ pub fn killed_at_each_step<S>(
     steps.expect(must_pass);
 }
 
+/// Starts a child that dies at its step of this number, of those that it makes before its task begins, too. Returns the
+/// name of that step, or `None` when it was through before.
+/// `meanwhile` is called once it sleeps, or has ended.
+pub fn dies_from_the_start(
+    step: u64,
+    start: impl FnOnce() -> Child<()>,
+    meanwhile: impl FnOnce(),
+) -> Option<&'static str> {
+    let mut child = None;
+    IS_A_CHILD.store(true, Ordering::Relaxed);
+    as_victim(step, false, || child = Some(start()));
+    IS_A_CHILD.store(false, Ordering::Relaxed);
+    let child = child?;
+    wait_until(|| asleep(child.pid()) || !child.is_alive());
+    meanwhile();
+    ended(child)
+}
+
 /// Runs `work` in a process that dies at its step of this number. Returns the dead and the name of the step, or `None`
 /// if it was through before.
-fn dies_at(step: u64, work: impl FnOnce()) -> Option<(u32, &'static str)> {
-    let mut child = forked(|| as_victim(step, false, work));
-    match child.join_timeout(STUCK) {
+pub fn dies_at(step: u64, work: impl FnOnce()) -> Option<(u32, &'static str)> {
+    let child = forked(|| as_victim(step, false, work));
+    let pid = child.pid();
+    ended(child).map(|at| (pid, at))
+}
+
+/// Waits for the end of a victim; at which step that was, or `None` if it was through before.
+fn ended(mut victim: Child<()>) -> Option<&'static str> {
+    match victim.join_timeout(STUCK) {
         Ok(Some(())) => None,
         Ok(None) => panic!("it is stuck"),
         Err(error) => {
             assert!(error.is_killed(), "{error}");
             let board = board();
-            Some((child.pid(), read(&board.at, &board.at_len)))
+            Some(read(&board.at, &board.at_len))
         }
     }
 }

@@ -121,6 +121,7 @@ impl Scenario for OfRwLock {
                 done,
                 dead: end.dead.clone(),
                 inside: end.inside,
+                at: end.at,
             };
             assert_told(pair, cause, &end);
         }
