@@ -266,7 +266,7 @@ pub fn who_is_stopped_while_coming_or_going_holds_up_no_drop_and_is_not_taken_fo
         drop(sender.clone());
     };
     let beside = |(sender, receiver): &Ends| {
-        let more = sender.try_clone();
+        let more = sender.clone();
         _ = sender.send_timeout(2, Duration::from_millis(5));
         drop(more);
         _ = receiver.recv_timeout(Duration::from_millis(5));

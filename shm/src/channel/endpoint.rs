@@ -18,15 +18,15 @@ use std::{
 };
 
 use multiproc_core::{
-    Channel, Element, End, Entered, Hold, LayoutError, Locked, Origin, Os, Owner, Region, RingError,
+    Channel, Element, End, Entered, FOREVER, Hold, LayoutError, Locked, Origin, Os, Owner, Region,
+    RingError,
 };
 
 use crate::{
-    deadline,
     error::Error,
     handle,
     mapped::{Mapped, View},
-    message::{GetRecords, PutRecords, RecvError, SendErrorKind, Side},
+    message::{GetRecords, PutRecords, RecvError, SendErrorKind, Side, recv_error, send_error},
     readiness::Source,
     segment::{Create, Segment},
     sys::{Linux, file},
@@ -34,9 +34,6 @@ use crate::{
 
 /// A channel in a segment.
 pub type Inner<R, H> = Channel<'static, R, Linux, H>;
-
-/// How long to wait for the table of an end, at most: it takes longer only while a process is stopped that has it.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// How many handles there are in this process, those that a fork has copied among them.
 static ENDS: AtomicUsize = AtomicUsize::new(0);
@@ -85,15 +82,19 @@ pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
 impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     /// A new handle of this process.
     pub fn enter(channel: Mapped<Inner<R, H>>, end: End) -> Result<Endpoint<R, H>, Error> {
-        let entered = channel.view().enter(end, deadline::after(PATIENCE))?;
+        let entered = channel.view().enter(end, FOREVER)?;
+        Ok(Endpoint::of(channel, entered))
+    }
+
+    fn of(channel: Mapped<Inner<R, H>>, entered: Entered) -> Endpoint<R, H> {
         ENDS.fetch_add(1, Ordering::Relaxed);
-        Ok(Endpoint {
+        Endpoint {
             channel,
-            end,
+            end: entered.end(),
             owner: AtomicU64::new(entered.owner().to_bits()),
             row: AtomicUsize::new(entered.row()),
             moved: Arc::new(AtomicBool::new(false)),
-        })
+        }
     }
 
     /// The handle that came from another process.
@@ -114,24 +115,14 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     fn is_mine(&self) -> bool {
         // Relaxed: a process finds its own identity only after it has written it; what it entered is in shared memory.
         let owner = Owner::from_bits(self.owner.load(Ordering::Relaxed));
-        Linux.is_surely_me(owner) || self.is_mine_after_all(owner)
-    }
-
-    #[cold]
-    fn is_mine_after_all(&self, owner: Owner) -> bool {
-        Linux.is_me(owner) || H::IS_SHARED && self.become_mine()
+        Linux.is_surely_me(owner) || Linux.is_me(owner)
     }
 
     /// Enters a handle that a fork has copied.
-    fn become_mine(&self) -> bool {
+    #[cold]
+    fn become_mine(&self, until: u64) -> Result<(), RingError> {
         let before = self.owner.load(Ordering::Relaxed);
-        if Linux.is_me(Owner::from_bits(before)) {
-            return true;
-        }
-        let until = deadline::after(PATIENCE);
-        let Ok(entered) = self.view().enter(self.end, until) else {
-            return false;
-        };
+        let entered = self.view().enter(self.end, until)?;
         // A process has one row at an end: of several threads that do this each finds the same.
         self.row.store(entered.row(), Ordering::Relaxed);
         let me = entered.owner().to_bits();
@@ -139,41 +130,51 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         let done = self
             .owner
             .compare_exchange(before, me, Ordering::Release, Ordering::Relaxed);
-        if done.is_err() {
+        if done.is_err() || before == me {
             // Another thread was faster.
             self.view().leave(entered, || is_in_transit(self));
         }
-        true
+        Ok(())
     }
 
-    fn entered(&self) -> Option<Entered> {
+    fn entered(&self) -> Entered {
         // Acquire: pairs with the Release of `become_mine`.
         let owner = Owner::from_bits(self.owner.load(Ordering::Acquire));
         Entered::of(owner, self.end, self.row.load(Ordering::Relaxed))
     }
 
-    /// Whether it can be used: not after it was handed over, nor in a process that it was not handed to.
+    /// Whether it was handed over, or never came to this process.
     #[inline]
-    fn is_usable(&self) -> bool {
+    fn is_gone(&self) -> bool {
         // Relaxed: handed over by the thread that has the only handle, or by one that this one knows of.
-        self.is_mine() && (H::IS_SHARED || !self.moved.load(Ordering::Relaxed))
+        !H::IS_SHARED && (self.moved.load(Ordering::Relaxed) || !self.is_mine())
+    }
+
+    /// Makes sure that it is this process's; `None` when it can never be.
+    #[inline]
+    fn usable(&self, until: u64) -> Result<Option<Using<'_, R, H>>, RingError> {
+        if self.is_gone() {
+            return Ok(None);
+        }
+        if !self.is_mine() {
+            self.become_mine(until)?;
+        }
+        Ok(Some(Using(self)))
     }
 
     #[inline]
-    pub fn to_send(&self) -> Result<Using<'_, R, H>, SendErrorKind> {
-        if self.is_usable() {
-            Ok(Using(self))
-        } else {
-            Err(SendErrorKind::Moved)
+    pub fn to_send(&self, until: u64) -> Result<Using<'_, R, H>, SendErrorKind> {
+        match self.usable(until) {
+            Ok(using) => using.ok_or(SendErrorKind::Moved),
+            Err(why) => Err(send_error(why, Side::Channel, 0, 0)),
         }
     }
 
     #[inline]
-    pub fn to_receive(&self) -> Result<Using<'_, R, H>, RecvError> {
-        if self.is_usable() {
-            Ok(Using(self))
-        } else {
-            Err(RecvError::Moved)
+    pub fn to_receive(&self, until: u64) -> Result<Using<'_, R, H>, RecvError> {
+        match self.usable(until) {
+            Ok(using) => using.ok_or(RecvError::Moved),
+            Err(why) => Err(recv_error(why, Side::Channel)),
         }
     }
 
@@ -198,19 +199,21 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     }
 }
 
-impl<R: Element> Endpoint<R, Locked> {
-    /// Another handle of this process.
-    pub fn try_clone(&self) -> Result<Endpoint<R, Locked>, Error> {
-        Endpoint::enter(self.channel.clone(), self.end)
+impl<R: Element> Clone for Endpoint<R, Locked> {
+    /// Another handle of this process; or another copy, where a fork has copied this one.
+    fn clone(&self) -> Endpoint<R, Locked> {
+        let mut entered = self.entered();
+        if self.is_mine() {
+            entered = self.view().enter_another(&entered);
+        }
+        Endpoint::of(self.channel.clone(), entered)
     }
 }
 
 impl<R: Element, H: Hold + 'static> Drop for Endpoint<R, H> {
     fn drop(&mut self) {
         ENDS.fetch_sub(1, Ordering::Relaxed);
-        if let Some(entered) = self.entered() {
-            self.view().leave(entered, || is_in_transit(self));
-        }
+        self.view().leave(self.entered(), || is_in_transit(self));
     }
 }
 
@@ -220,8 +223,12 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
     }
 
     fn transit(&self) -> io::Result<OwnedFd> {
-        if !self.is_usable() {
+        if self.is_gone() {
             return Err(io::Error::other("it was handed to another process"));
+        }
+        // Who sends an end has one.
+        if !self.is_mine() {
+            self.become_mine(FOREVER).map_err(io::Error::other)?;
         }
         let file: File = file::reopen(self.segment().as_fd(), false)?;
         file::lock_byte(&file, byte_of(self.end))?;
@@ -229,7 +236,10 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
     }
 
     fn adopt(&self) {
-        self.become_mine();
+        if !self.is_mine() {
+            // Refused where the system cannot tell who this process is: so is then whatever is done with the end.
+            let _ = self.become_mine(FOREVER);
+        }
         // It was by the parent, to this process.
         self.moved.store(false, Ordering::Relaxed);
     }
@@ -321,7 +331,7 @@ impl<R: Element, H: Hold + 'static> Source for Mapped<Inner<R, H>> {
     fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool {
         let in_transit = || is_at_byte(self.segment(), End::Sender);
         self.view()
-            .wait_until_some(multiproc_core::FOREVER, in_transit, stop)
+            .wait_until_some(FOREVER, in_transit, stop)
             .is_ok()
     }
 

@@ -7,9 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Endpoint;
 use crate::{
-    deadline,
-    error::Error,
-    handle,
+    deadline, handle,
     message::{self, Format, Raw, SendError, SendManyError, Serde},
 };
 
@@ -24,7 +22,7 @@ impl<T, F: Format<T>> Sender<T, F> {
     }
 
     fn send_until(&self, item: T, until: u64) -> Result<(), SendError<T>> {
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put::<T, F, _>(&ring, item, until),
             Err(why) => Err(why.around(item)),
         }
@@ -65,7 +63,7 @@ impl<T, F: Format<T>> Sender<T, F> {
         until: u64,
     ) -> Result<usize, SendManyError<T, I::IntoIter>> {
         let items = items.into_iter();
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put_many::<T, F, _, _>(&ring, items, until),
             Err(why) => Err(SendManyError::none(why, items)),
         }
@@ -143,20 +141,11 @@ impl<T, F: Format<T>> Sender<T, F> {
     pub fn max_len(&self) -> usize {
         self.0.view().ring().max_len()
     }
-
-    /// Another handle of this end, as [`clone`](Clone::clone), which panics where this gives an error.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when the system cannot tell who this process is, or a process is stopped that has the table of this end.
-    pub fn try_clone(&self) -> Result<Sender<T, F>, Error> {
-        self.0.try_clone().map(Sender)
-    }
 }
 
 impl<T: Element> Sender<T, Raw> {
     fn send_slice_until(&self, elements: &[T], until: u64) -> Result<(), SendError<()>> {
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put_slice(&ring, elements, until),
             Err(why) => Err(why.around(())),
         }
@@ -198,13 +187,8 @@ impl<T: Element> Sender<T, Raw> {
 
 impl<T, F: Format<T>> Clone for Sender<T, F> {
     /// Another handle of this end.
-    ///
-    /// # Panics
-    ///
-    /// Where [`try_clone`](Self::try_clone) gives an error.
     fn clone(&self) -> Sender<T, F> {
-        self.try_clone()
-            .unwrap_or_else(|why| panic!("cannot clone a sender: {why}"))
+        Sender(self.0.clone())
     }
 }
 
