@@ -21,6 +21,10 @@ mod identity;
 mod namespaces;
 #[path = "faults/once.rs"]
 mod once;
+#[path = "faults/pipes.rs"]
+mod pipes;
+#[path = "faults/queues.rs"]
+mod queues;
 #[path = "faults/reopened.rs"]
 mod reopened;
 #[path = "faults/roles.rs"]
@@ -95,6 +99,31 @@ fn main() -> ExitCode {
             who_makes_a_value_is_not_forked,
             a_stopped_maker_is_waited_for_and_holds_up_no_one_who_comes_later,
             what_was_made_stays_and_what_was_not_is_begun_anew_when_nobody_was_left;
+        pipes:
+            a_pipe_whose_sender_is_killed_in_the_middle_gives_whole_messages_and_the_end,
+            sending_to_the_dead_is_an_error_and_no_signal,
+            who_waits_for_one_who_is_killed_is_told,
+            what_a_killed_receiver_had_not_taken_is_received_by_others,
+            a_stopped_peer_is_waited_for_and_not_taken_for_dead,
+            a_fork_child_drops_its_copies_of_an_end_and_nothing_changes,
+            descriptors_of_a_message_that_are_cut_off_are_an_error_and_none_leaks,
+            who_may_open_no_descriptor_gets_the_item_back,
+            who_has_sent_more_descriptors_than_may_be_on_their_way_waits;
+        queues:
+            who_waits_at_an_end_is_told_soon_that_the_last_at_the_other_was_killed,
+            who_joins_is_told_soon_what_was_lost_with_its_taker,
+            who_does_not_wait_is_told_as_well_that_the_last_was_killed,
+            who_is_stopped_at_an_end_is_not_taken_for_dead,
+            who_is_stopped_while_putting_or_getting_holds_up_nobody_longer_than_they_said,
+            who_is_stopped_while_taking_or_done_holds_up_no_join_longer_than_it_said,
+            who_is_stopped_while_coming_or_going_holds_up_no_drop_and_is_not_taken_for_gone,
+            a_close_waits_for_one_stopped_while_putting_and_for_none_while_getting,
+            who_can_open_no_file_takes_nobody_for_dead,
+            queues_keep_what_is_in_them_when_nobody_was_left,
+            a_fork_child_drops_inherited_ends_items_and_places_and_nothing_changes,
+            a_fork_child_that_ends_takes_none_of_its_parents_ends_along,
+            what_a_closure_brings_along_is_the_childs_from_its_first_use,
+            a_fork_child_drops_an_inherited_descriptor_and_its_parent_still_watches;
         reopened:
             what_the_last_to_leave_held_is_poisoned_and_values_are_kept,
             every_owner_counts_as_dead_when_nobody_was_left,
@@ -107,6 +136,7 @@ fn main() -> ExitCode {
             a_thousand_signals_a_second_hide_no_death;
         waits:
             who_is_stopped_before_waking_others_holds_up_nobody,
+            who_is_stopped_before_waking_the_only_receiver_holds_it_up_no_longer,
             who_is_stopped_while_giving_a_permit_back_has_given_it,
             a_stopped_party_of_a_barrier_is_waited_for_and_not_taken_for_dead,
             the_last_at_a_barrier_finds_out_who_died_waiting_there,

@@ -119,6 +119,11 @@ fn a_lock_of_any_bytes_never_holds_up_its_callers() {
 }
 
 #[test]
+fn a_ring_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
+    replay("attach_ring", targets::attach_ring::body);
+}
+
+#[test]
 fn claims_poison_and_deaths_are_as_the_model_says() {
     replay("claims_model", targets::claims_model::body);
 }
@@ -126,6 +131,11 @@ fn claims_poison_and_deaths_are_as_the_model_says() {
 #[test]
 fn permits_are_as_many_as_the_model_says() {
     replay("permits_model", targets::permits_model::body);
+}
+
+#[test]
+fn records_come_out_of_a_ring_as_the_model_says() {
+    replay("ring_model", targets::ring_model::body);
 }
 
 #[test]

@@ -15,10 +15,11 @@
 use core::{fmt, marker::PhantomData};
 
 use crate::{
+    atomic::{Ordering, fence},
     element::Element,
     error::LayoutError,
     header::Kind,
-    lock::Refused,
+    lock::{NOW, PATIENCE, Refused},
     origin::Origin,
     os::Os,
     owner::Owner,
@@ -34,10 +35,6 @@ use crate::{
 
 /// How many processes can be at an end at a time.
 pub const MAX_PROCESSES_AT_END: usize = if cfg!(loom) { 4 } else { 94 };
-
-/// How long an end that was abandoned may wait for the other's lock to say so, in nanoseconds. The other end finds out by
-/// itself later.
-const PATIENCE: u64 = 100_000_000;
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -242,6 +239,18 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ///
     /// [`RingError::TooManyProcesses`] when there is no row, or what waiting for the table gives.
     pub fn enter(&self, end: End, until: u64) -> Result<Entered, RingError> {
+        match self.enter_row(end, until) {
+            // Nobody may have waited at the other end, and found the dead.
+            Err(RingError::TooManyProcesses)
+                if self.ends.of(end).sweep(&self.os, self.os.me(), until) =>
+            {
+                self.enter_row(end, until)
+            }
+            entered => entered,
+        }
+    }
+
+    fn enter_row(&self, end: End, until: u64) -> Result<Entered, RingError> {
         let table = self.ends.of(end);
         let me = table.lock(&self.os, until)?;
         let row = table.sum(me, 0).row;
@@ -267,18 +276,25 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         }
         self.ends.of(handle.end).subtract(handle.row, 1);
         self.os.step("channel: left");
+        // SeqCst: pairs with that of another one who leaves at the same moment: one of them finds that nobody is left.
+        fence(Ordering::SeqCst);
         // What cannot be done here is done by who waits at the other end.
-        let _ = self.close_if_abandoned(handle.end, &in_transit);
+        let until = self.os.now().saturating_add(PATIENCE);
+        let _ = self.close_if_abandoned(handle.end, &in_transit, until);
     }
 
     /// Closes the ring if nobody is at `end`.
-    fn close_if_abandoned(&self, end: End, in_transit: &impl Fn() -> bool) -> Result<(), Refused> {
+    fn close_if_abandoned(
+        &self,
+        end: End,
+        in_transit: &impl Fn() -> bool,
+        until: u64,
+    ) -> Result<(), Refused> {
         let table = self.ends.of(end);
         // A glance first: mostly there are others.
         if table.glance() != 0 {
             return Ok(());
         }
-        let until = self.os.now().saturating_add(PATIENCE);
         let me = table.lock(&self.os, until)?;
         let abandoned = table.sum(me, 0).held == 0 && !in_transit();
         table.unlock(&self.os, me);
@@ -289,23 +305,25 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         Ok(())
     }
 
-    /// Looks whether anybody lives at `end`, and closes the ring if not.
-    fn look(&self, end: End, in_transit: &impl Fn() -> bool) {
+    /// Looks whether anybody lives at `end`, and closes the ring if not. For one who waits until `until`; so long it may take
+    /// at most if somebody is stopped who has the locks, and no longer than one is patient.
+    fn look(&self, end: End, in_transit: &impl Fn() -> bool, until: u64) {
         if self.ring.is_closed() {
             return;
         }
-        let until = self.os.now().saturating_add(PATIENCE);
+        let until = until.min(self.os.now().saturating_add(PATIENCE));
         self.ends.of(end).sweep(&self.os, self.os.me(), until);
         // Whoever cannot do it now does it a slice later.
-        let _ = self.close_if_abandoned(end, in_transit);
+        let _ = self.close_if_abandoned(end, in_transit, until);
     }
 
-    /// As [`look`](Self::look), for those who do not wait for a slice: one of all does it, once in a slice.
+    /// As [`look`](Self::look), for those who do not wait for a slice, or are late already, and so not for locks either:
+    /// one of all does it, once in a slice.
     #[cold]
     fn look_now_and_then(&self, end: End, in_transit: &impl Fn() -> bool) -> bool {
         let table = self.ends.of(end);
         if table.glance() == 0 || table.is_to_be_swept(self.os.now()) {
-            self.look(end, in_transit);
+            self.look(end, in_transit, NOW);
         }
         self.ring.is_closed()
     }
@@ -328,7 +346,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         in_transit: impl Fn() -> bool,
     ) -> Result<(), RingError> {
         let Ring { data, .. } = self.ring;
-        let look = || self.look(End::Receiver, &in_transit);
+        let look = || self.look(End::Receiver, &in_transit, until);
         let fill = |at| write(data, at, record);
         let result = self.ring.put(&self.os, until, record.len(), look, fill);
         match result {
@@ -358,7 +376,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         in_transit: impl Fn() -> bool,
     ) -> (usize, Result<(), RingError>) {
         let mut records = Strings::new(self.ring.data, records);
-        let look = || self.look(End::Receiver, &in_transit);
+        let look = || self.look(End::Receiver, &in_transit, until);
         let result = self.ring.put_many(&self.os, until, look, &mut records);
         let result = result.map_err(|why| self.why_not_put(why, &in_transit));
         (records.put, result)
@@ -380,7 +398,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ) -> Result<R, RingError> {
         let Ring { data, .. } = self.ring;
         let mut get = |until| {
-            let look = || self.look(End::Sender, &in_transit);
+            let look = || self.look(End::Sender, &in_transit, until);
             let take = |at, len| take(read(data, at, len));
             self.ring.get(&self.os, until, look, take)
         };
@@ -413,7 +431,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ) -> Result<usize, RingError> {
         let Ring { data, .. } = self.ring;
         let mut get = |until| {
-            let look = || self.look(End::Sender, &in_transit);
+            let look = || self.look(End::Sender, &in_transit, until);
             let take = |at, len| take(read(data, at, len));
             self.ring.get_many(&self.os, until, most, look, take)
         };
@@ -424,7 +442,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     }
 
     /// Waits until there is a record to take or nobody is left to put one, without taking anything; `false` when neither
-    /// was so before `until`. After each slice `stop` may end the wait.
+    /// was so before `until`. Whenever the caller wakes `stop` may end the wait.
     ///
     /// # Errors
     ///
@@ -435,8 +453,10 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         in_transit: impl Fn() -> bool,
         mut stop: impl FnMut() -> bool,
     ) -> Result<bool, RingError> {
-        let look = || {
-            self.look(End::Sender, &in_transit);
+        let look = |slice| {
+            if slice {
+                self.look(End::Sender, &in_transit, until);
+            }
             stop()
         };
         self.ring.wait_until_some(&self.os, until, look)
@@ -460,7 +480,7 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
         until: u64,
         in_transit: impl Fn() -> bool,
     ) -> Result<SendSlot<'_, 'm, O>, RingError> {
-        let look = || self.look(End::Receiver, &in_transit);
+        let look = || self.look(End::Receiver, &in_transit, until);
         SendSlot::reserve(&self.ring, &self.os, len, until, look)
             .map_err(|why| self.why_not_put(why, &in_transit))
     }
@@ -480,7 +500,7 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
         in_transit: impl Fn() -> bool,
     ) -> Result<RecvSlot<'_, 'm, O>, RingError> {
         let next = || {
-            let look = || self.look(End::Sender, &in_transit);
+            let look = || self.look(End::Sender, &in_transit, until);
             RecvSlot::next(&self.ring, &self.os, until, look)
         };
         match next() {

@@ -17,8 +17,10 @@ pub struct Consumer<'a, 'm, O: Os, H: Hold = Locked> {
     os: &'a O,
     hold: H,
     head: Position,
-    /// Behind the records that were looked at.
-    next: Position,
+    /// How many units are in the ring behind the shown ones, at least.
+    there: u32,
+    /// How many units were shown, and how many records they are.
+    shown: (u32, u32),
 }
 
 impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
@@ -31,12 +33,15 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         let hold = H::take(os, &ring.words.consumers, until)?;
         // Relaxed: written by who has the side.
         let head = Position::load(&ring.words.head.0, Ordering::Relaxed);
+        let seen = Position::load(&ring.words.consumers.seen, Ordering::Relaxed);
         Ok(Consumer {
             ring,
             os,
             hold,
             head,
-            next: head,
+            // None where the words are damaged: then the other side is looked at, and that is found out.
+            there: there(ring, head, seen).unwrap_or(0),
+            shown: (0, 0),
         })
     }
 
@@ -47,40 +52,50 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     /// [`RingError::Closed`] when there will be none, or [`RingError::Damaged`].
     #[inline]
     pub fn next_record(&mut self) -> Result<Option<(usize, usize)>, RingError> {
-        let ring = self.ring;
-        let seen = &ring.words.consumers.seen;
-        // Relaxed: by who has the side.
-        let mut tail = Position::load(seen, Ordering::Relaxed);
-        if tail.units_since(self.next) == 0 {
-            // Acquire: pairs with the Release of `Producer::publish`: the records up to there are whole.
-            tail = Position::load(&ring.words.tail.0, Ordering::Acquire);
-            seen.store(tail.to_bits(), Ordering::Relaxed);
-            if tail.units_since(self.next) == 0 {
-                return if tail.is_closed() {
-                    Err(RingError::Closed)
-                } else {
-                    Ok(None)
-                };
-            }
+        if self.there == 0 && !self.finds_more()? {
+            return Ok(None);
         }
-        let mut there = tail.units_since(self.next);
-        let mut start = ring.index(self.next);
+        let ring = self.ring;
+        let (shown, records) = self.shown;
+        let mut start = ring.index(self.head.units().wrapping_add(shown));
         // Relaxed: published with the tail.
         let mut len = ring.data[start].load(Ordering::Relaxed);
         let mut skipped = 0;
         if len == SKIP {
             skipped = ring.units() - start as u32;
-            there = there.checked_sub(skipped).ok_or(RingError::Damaged)?;
             start = 0;
             len = ring.data[0].load(Ordering::Relaxed);
         }
         let len = usize::try_from(len).map_err(|_| RingError::Damaged)?;
         let units = ring.units_of(len).map_err(|_| RingError::Damaged)?;
-        if units > there || start + units as usize > ring.data.len() {
+        let gone = skipped + units;
+        if gone > self.there || start + units as usize > ring.data.len() {
             return Err(RingError::Damaged);
         }
-        self.next = self.next.after(skipped + units, 1);
+        self.there -= gone;
+        self.shown = (shown + gone, records + 1);
         Ok(Some((start + 1, len)))
+    }
+
+    /// Looks where the other side is now; whether there is more.
+    #[inline]
+    fn finds_more(&mut self) -> Result<bool, RingError> {
+        let words = self.ring.words;
+        // Acquire: pairs with the Release of `Producer::publish`: the records up to there are whole.
+        let tail = Position::load(&words.tail.0, Ordering::Acquire);
+        // Relaxed: by who has the side.
+        words
+            .consumers
+            .seen
+            .store(tail.to_bits(), Ordering::Relaxed);
+        let units = there(self.ring, self.head, tail);
+        self.there = units
+            .and_then(|units| units.checked_sub(self.shown.0))
+            .ok_or(RingError::Damaged)?;
+        if self.there == 0 && tail.is_closed() {
+            return Err(RingError::Closed);
+        }
+        Ok(self.there != 0)
     }
 
     /// Shows up to `most` records to `take`; how many there were.
@@ -110,7 +125,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
 
     /// How many records were shown.
     pub(crate) fn shown(&self) -> u32 {
-        self.next.records_since(self.head)
+        self.shown.1
     }
 
     /// Removes the records that [`next_record`](Self::next_record) has shown from the ring, all at once.
@@ -121,12 +136,18 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         self.hold.publish(
             self.os,
             (&words.consumers, &words.head),
-            self.next,
+            self.head.after(self.shown.0, self.shown.1),
             self.shown(),
             "ring: consumed",
         );
         mem::forget(self);
     }
+}
+
+/// How many units are in the ring between a head and a tail.
+#[inline]
+fn there<H: Hold>(ring: &Ring<'_, H>, head: Position, tail: Position) -> Option<u32> {
+    Some(tail.units_since(head)).filter(|units| *units <= ring.units())
 }
 
 impl<O: Os, H: Hold> Drop for Consumer<'_, '_, O, H> {

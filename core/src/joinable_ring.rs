@@ -8,8 +8,8 @@
 //!    found lost is never more than what is: whoever is killed in between has one too many in his row, which goes with
 //!    him.
 //! 2. That records were lost, and that therefore they are done, is one exchange of one word.
-//! 3. A joiner marks the word that counts, and sleeps on it. Whoever counts the last one finds the mark, removes it, and
-//!    wakes all.
+//! 3. A joiner marks the word that counts, and sleeps on it. Whoever counts the last one, or gives one up, finds the mark,
+//!    removes it, and wakes all; whoever then finds it gone looks for what was lost.
 
 use core::{fmt, marker::PhantomData};
 
@@ -19,7 +19,7 @@ use crate::{
     element::Element,
     error::LayoutError,
     header::Kind,
-    lock::{Refused, Slices, wake_all},
+    lock::{PATIENCE, Refused, Slices, wake_all},
     origin::Origin,
     os::Os,
     owner::Owner,
@@ -28,6 +28,7 @@ use crate::{
     ring_bytes::{Strings, read, write},
     ring_error::RingError,
     ring_layout::{KindWords, RingPlace},
+    ring_wait::Sleeper,
     ring_words::{Position, RECORDS_MASK},
     tally::Tally,
 };
@@ -241,24 +242,35 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         until: u64,
         mut take: impl FnMut(&[u8]) -> R,
     ) -> Result<(R, InHand), RingError> {
-        let mut wait = self.ring.wait_for_records();
+        let mut wait = Sleeper::for_records(&self.ring, &self.os);
         loop {
             let mut consumer = self.ring.consumer(&self.os, until)?;
             if let Some((at, len)) = consumer.next_record()? {
                 let taken = take(read(self.ring.data, at, len));
                 let in_hand = self.enter(&consumer, until)?;
                 consumer.consume();
-                wait.done(&self.os, || !self.ring.is_empty());
                 return Ok((taken, in_hand));
             }
             let tail = consumer.seen();
             drop(consumer);
-            wait.sleep(&self.os, tail, until)?;
+            wait.sleep(tail, until)?;
         }
     }
 
     /// Enters what the consumer has been shown into the row of the calling process.
     fn enter(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
+        match self.enter_row(consumer, until) {
+            // Nobody may have joined, and found the dead.
+            Err(RingError::TooManyProcesses)
+                if (self.unfinished.in_hand).sweep(&self.os, self.os.me(), until) =>
+            {
+                self.enter_row(consumer, until)
+            }
+            entered => entered,
+        }
+    }
+
+    fn enter_row(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
         let table = &self.unfinished.in_hand;
         let me = table.lock(&self.os, until)?;
         let row = table.sum(me, 0).row;
@@ -281,13 +293,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         }
     }
 
-    /// A record that was in hand will never be done: it is lost. In a process that did not take it (a fork child) this
-    /// does nothing.
+    /// A record that was in hand will never be done: it is lost, and told to who joins next. In a process that did not take
+    /// it (a fork child) this does nothing.
     pub fn give_up(&self, record: InHand) {
         if self.os.is_me(record.me) {
-            self.count(Done::DONE + Done::LOST);
-            self.os.step("joinable: given up, still in hand");
             self.unfinished.in_hand.subtract(record.row, 1);
+            self.os.step("joinable: given up, nobody woken yet");
+            // An exchange that changes nothing. Release: pairs with the Acquire of who marks the word after this, and
+            // then finds that it is in hand no longer. Before this, the mark is found here.
+            if Done(self.unfinished.done.fetch_or(0, Ordering::Release)).is_marked() {
+                self.wake_joiners();
+            }
         }
     }
 
@@ -324,7 +340,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
     ///
     /// # Errors
     ///
-    /// [`Refused`] when the system cannot tell who the calling process is, or the table cannot be had.
+    /// [`Refused`] when the system cannot tell who the calling process is.
     pub fn join(&self, until: u64) -> Result<Option<Joined>, Refused> {
         let word = &self.unfinished.done;
         let before = Done(word.load(Ordering::Relaxed));
@@ -336,12 +352,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
             let mut seen = Done(word.load(Ordering::Acquire));
             if self.left(seen) != 0 {
                 seen = Done(word.fetch_or(Done::WAITERS, Ordering::Acquire));
+                if self.left(seen) == 0 {
+                    // The mark must not make another, who marked before and is about to sleep, find the half that he
+                    // compares as it was.
+                    self.wake_joiners();
+                }
             }
             if self.left(seen) == 0 {
                 let lost = seen.lost().wrapping_sub(before.lost());
                 return Ok(Some(Joined { lost }));
             }
-            if !looked || slices.is_over(now) || now >= until {
+            if !looked || !seen.is_marked() || slices.is_over(now) || now >= until {
                 looked = true;
                 if self.look(until)? {
                     continue;
@@ -356,11 +377,17 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         }
     }
 
-    /// Looks for what the dead had in hand; whether anything was lost.
+    /// Looks for what the dead had in hand; whether anything was lost. While somebody is stopped with the table nothing is
+    /// found, but what is done meanwhile is not waited for any longer.
     fn look(&self, until: u64) -> Result<bool, Refused> {
         let Unfinished { done, in_hand } = self.unfinished;
+        let until = until.min(self.os.now().saturating_add(PATIENCE));
         in_hand.sweep(&self.os, self.os.me(), until);
-        let me = in_hand.lock(&self.os, until)?;
+        let me = match in_hand.lock(&self.os, until) {
+            Ok(me) => me,
+            Err(Refused::TimedOut | Refused::WouldBlock) => return Ok(false),
+            Err(why) => return Err(why),
+        };
         // In this order (invariant 1): nobody enters his row meanwhile, so whoever takes later is not counted as having
         // taken; and who is found to have left his row has been counted as done.
         let held = in_hand.sum(me, 0).held;

@@ -43,6 +43,8 @@ pub const NOW: u64 = 0;
 const FIRST_SLICE: u64 = 5_000_000;
 /// Every later sleep, in nanoseconds.
 const SLICE: u64 = 100_000_000;
+/// How long those wait for a lock that somebody may be stopped with who can do without, in nanoseconds.
+pub(crate) const PATIENCE: u64 = SLICE;
 /// A sleep that nobody ends by a wake-up, in nanoseconds.
 const UNWOKEN_SLICE: u64 = 10_000_000;
 

@@ -17,8 +17,10 @@ pub struct Producer<'a, 'm, O: Os, H: Hold = Locked> {
     os: &'a O,
     hold: H,
     tail: Position,
-    /// Behind the records that are reserved.
-    next: Position,
+    /// How many units are free behind the reserved ones, at least.
+    room: u32,
+    /// How many units are reserved, and how many records they are.
+    reserved: (u32, u32),
 }
 
 impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
@@ -31,12 +33,15 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         let hold = H::take(os, &ring.words.producers, until)?;
         // Relaxed: written by who has the side.
         let tail = Position::load(&ring.words.tail.0, Ordering::Relaxed);
+        let seen = Position::load(&ring.words.producers.seen, Ordering::Relaxed);
         let producer = Producer {
             ring,
             os,
             hold,
             tail,
-            next: tail,
+            // None where the words are damaged: then the other side is looked at, and that is found out.
+            room: room(ring, tail, seen).unwrap_or(0),
+            reserved: (0, 0),
         };
         if tail.is_closed() {
             return Err(RingError::Closed);
@@ -54,10 +59,12 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
     pub fn reserve(&mut self, len: usize) -> Result<Option<usize>, RingError> {
         let ring = self.ring;
         let need = ring.units_of(len)?;
-        let start = ring.index(self.next);
+        let (units, records) = self.reserved;
+        let start = ring.index(self.tail.units().wrapping_add(units));
         let to_end = ring.units() - start as u32;
         let skipped = if need > to_end { to_end } else { 0 };
-        if !self.has_room(skipped + need)? {
+        let needed = skipped + need;
+        if needed > self.room && !self.finds_room(needed)? {
             return Ok(None);
         }
         let at = if skipped == 0 { start } else { 0 };
@@ -67,29 +74,30 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         }
         ring.data[at].store(len as u64, Ordering::Relaxed);
         self.os.step("ring: record reserved");
-        self.next = self.next.after(skipped + need, 1);
+        self.room -= needed;
+        self.reserved = (units + needed, records + 1);
         Ok(Some(at + 1))
     }
 
-    #[inline]
-    fn has_room(&self, need: u32) -> Result<bool, RingError> {
+    /// Looks where the other side is now; whether there is so much room.
+    #[cold]
+    fn finds_room(&mut self, needed: u32) -> Result<bool, RingError> {
         let words = self.ring.words;
-        let seen = &words.producers.seen;
-        // Relaxed: by who has the side.
-        let head = Position::load(seen, Ordering::Relaxed);
-        if self.room(head).is_some_and(|room| room >= need) {
-            return Ok(true);
-        }
         // Acquire: pairs with the Release of `Consumer::consume`: the units up to there are not read any more.
         let head = Position::load(&words.head.0, Ordering::Acquire);
-        seen.store(head.to_bits(), Ordering::Relaxed);
-        let room = self.room(head).ok_or(RingError::Damaged)?;
-        Ok(room >= need)
-    }
-
-    /// How many units are free when `head` is the head.
-    fn room(&self, head: Position) -> Option<u32> {
-        self.ring.units().checked_sub(self.next.units_since(head))
+        // Relaxed: by who has the side.
+        words
+            .producers
+            .seen
+            .store(head.to_bits(), Ordering::Relaxed);
+        let room =
+            room(self.ring, self.tail, head).and_then(|room| room.checked_sub(self.reserved.0));
+        self.room = room.ok_or(RingError::Damaged)?;
+        if self.room < needed && head.is_closed() {
+            // Closed since the tail was looked at: nobody makes room any more.
+            return Err(RingError::Closed);
+        }
+        Ok(self.room >= needed)
     }
 
     /// The head as it was seen last: while it is that, there is no more room.
@@ -99,7 +107,7 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
 
     /// Whether records are reserved.
     pub(crate) fn is_changed(&self) -> bool {
-        self.next != self.tail
+        self.reserved.1 != 0
     }
 
     /// Reserves and fills as many records as there is room for; whether that was all.
@@ -117,15 +125,22 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
     #[inline]
     pub fn publish(self) {
         let words = self.ring.words;
+        let (units, records) = self.reserved;
         self.hold.publish(
             self.os,
             (&words.producers, &words.tail),
-            self.next,
-            self.next.records_since(self.tail),
+            self.tail.after(units, records),
+            records,
             "ring: published",
         );
         mem::forget(self);
     }
+}
+
+/// How many units are free between a tail and a head.
+#[inline]
+fn room<H: Hold>(ring: &Ring<'_, H>, tail: Position, head: Position) -> Option<u32> {
+    ring.units().checked_sub(tail.units_since(head))
 }
 
 impl<O: Os, H: Hold> Drop for Producer<'_, '_, O, H> {

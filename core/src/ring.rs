@@ -15,7 +15,8 @@
 //! 3. `seen` of a side is never ahead of the other side. It saves looking at the other's cache line each time.
 //! 4. Whoever waits for the other side leaves a mark in a word that is exchanged when that moves, so that to wake nobody
 //!    costs nothing. At a side with a lock one sleeper is woken for each record; since the mark is then gone, whoever has
-//!    slept watches again once it has what it came for, and wakes the next if there is more.
+//!    slept watches again when its call ends, in whichever way, and wakes the next if there is more. Who was woken and finds
+//!    too little room wakes all others, once for each turn: their records may be shorter.
 
 use core::{fmt, marker::PhantomData};
 
@@ -70,7 +71,7 @@ pub trait Records {
 pub fn capacity_for(len: usize) -> Option<usize> {
     let units = len.div_ceil(8).checked_add(1)?.checked_mul(2)?;
     let units = units.max(8).checked_next_power_of_two()?;
-    (units <= MAX_UNITS as usize).then_some(units * 8)
+    (units <= MAX_UNITS as usize).then(|| units * 8)
 }
 
 impl<'m, H: Hold> Ring<'m, H> {
@@ -105,16 +106,37 @@ impl<'m, H: Hold> Ring<'m, H> {
         self.data.len() as u32
     }
 
-    pub(crate) fn index(&self, position: Position) -> usize {
-        position.units() as usize & (self.data.len() - 1)
+    /// Where the unit with this number lies.
+    #[inline]
+    pub(crate) fn index(&self, unit: u32) -> usize {
+        unit as usize & (self.data.len() - 1)
+    }
+
+    /// Where head and tail are at one moment.
+    fn glance(&self) -> (Position, Position) {
+        const LOOKS: u32 = 64;
+        let RingWords { tail, head, .. } = self.words;
+        // Acquire, throughout: the next load is not older.
+        let mut before = Position::load(&head.0, Ordering::Acquire);
+        let mut behind = Position::load(&tail.0, Ordering::Acquire);
+        for _ in 0..LOOKS {
+            let now = Position::load(&head.0, Ordering::Acquire);
+            if now == before {
+                return (before, behind);
+            }
+            before = now;
+            behind = Position::load(&tail.0, Ordering::Acquire);
+        }
+        // It moves all the time: where both were a moment apart, but no further apart than they can be.
+        let now = Position::load(&head.0, Ordering::Acquire);
+        let passed = behind.units_since(now) > self.units();
+        (if passed { behind } else { now }, behind)
     }
 
     /// How many records are in the ring at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        // Relaxed: only told. The head first: it never passes the tail.
-        let head = Position::load(&self.words.head.0, Ordering::Relaxed);
-        let tail = Position::load(&self.words.tail.0, Ordering::Relaxed);
+        let (head, tail) = self.glance();
         tail.records_since(head) as usize
     }
 
@@ -127,13 +149,11 @@ impl<'m, H: Hold> Ring<'m, H> {
     /// Whether there is no room at this moment for a record of `len` bytes.
     #[must_use]
     pub fn is_full_for(&self, len: usize) -> bool {
-        // Relaxed: only told. The head first: it never passes the tail.
-        let head = Position::load(&self.words.head.0, Ordering::Relaxed);
-        let tail = Position::load(&self.words.tail.0, Ordering::Relaxed);
+        let (head, tail) = self.glance();
         let Ok(need) = self.units_of(len) else {
             return true;
         };
-        let to_end = self.units() - self.index(tail) as u32;
+        let to_end = self.units() - self.index(tail.units()) as u32;
         let skipped = if need > to_end { to_end } else { 0 };
         let room = self.units().saturating_sub(tail.units_since(head));
         room < skipped + need
@@ -210,16 +230,15 @@ impl<'m, H: Hold> Ring<'m, H> {
         mut look: impl FnMut(),
         fill: impl FnOnce(usize),
     ) -> Result<(), RingError> {
-        let mut wait = self.wait_for_room();
+        let mut wait = Sleeper::for_room(self, os);
         loop {
-            if wait.sleep(os, head, until)? {
+            if wait.sleep(head, until)? {
                 look();
             }
             let mut producer = self.producer(os, until)?;
             if let Some(at) = producer.reserve(len)? {
                 fill(at);
                 producer.publish();
-                wait.done(os, || self.len() < self.data.len());
                 return Ok(());
             }
             head = producer.seen();
@@ -260,16 +279,15 @@ impl<'m, H: Hold> Ring<'m, H> {
         mut look: impl FnMut(),
         take: impl FnOnce(usize, usize) -> R,
     ) -> Result<R, RingError> {
-        let mut wait = self.wait_for_records();
+        let mut wait = Sleeper::for_records(self, os);
         loop {
-            if wait.sleep(os, tail, until)? {
+            if wait.sleep(tail, until)? {
                 look();
             }
             let mut consumer = self.consumer(os, until)?;
             if let Some((at, len)) = consumer.next_record()? {
                 let taken = take(at, len);
                 consumer.consume();
-                wait.done(os, || !self.is_empty());
                 return Ok(taken);
             }
             tail = consumer.seen();
@@ -288,7 +306,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         mut look: impl FnMut(),
         records: &mut impl Records,
     ) -> Result<(), RingError> {
-        let mut wait = self.wait_for_room();
+        let mut wait = Sleeper::for_room(self, os);
         loop {
             let mut producer = self.producer(os, until)?;
             let fitted = producer.fill(records);
@@ -299,10 +317,9 @@ impl<'m, H: Hold> Ring<'m, H> {
                 drop(producer);
             }
             if fitted? {
-                wait.done(os, || self.len() < self.data.len());
                 return Ok(());
             }
-            if wait.sleep(os, head, until)? {
+            if wait.sleep(head, until)? {
                 look();
             }
         }
@@ -324,25 +341,25 @@ impl<'m, H: Hold> Ring<'m, H> {
         if most == 0 {
             return Ok(0);
         }
-        let mut wait = self.wait_for_records();
+        let mut wait = Sleeper::for_records(self, os);
         loop {
             let mut consumer = self.consumer(os, until)?;
             let taken = consumer.take_many(most, &mut take)?;
             if taken > 0 {
                 consumer.consume();
-                wait.done(os, || !self.is_empty());
                 return Ok(taken);
             }
             let tail = consumer.seen();
             drop(consumer);
-            if wait.sleep(os, tail, until)? {
+            if wait.sleep(tail, until)? {
                 look();
             }
         }
     }
 
     /// Waits until a record is in the ring, or it is closed, without taking anything; `false` when neither was so
-    /// before `until`. `look` is called after each slice, and ends the wait by `true`.
+    /// before `until`. `look` is called whenever the caller wakes, is told whether a slice has passed, and ends the wait by
+    /// `true`.
     ///
     /// # Errors
     ///
@@ -351,20 +368,18 @@ impl<'m, H: Hold> Ring<'m, H> {
         &self,
         os: &O,
         until: u64,
-        mut look: impl FnMut() -> bool,
+        mut look: impl FnMut(bool) -> bool,
     ) -> Result<bool, RingError> {
-        let mut wait = self.wait_for_records();
+        let mut wait = Sleeper::for_records(self, os);
         loop {
             // Acquire: pairs with the Release of `publish` and `close`, so that who goes on finds what it was told of.
             let tail = Position::load(&self.words.tail.0, Ordering::Acquire);
             let head = Position::load(&self.words.head.0, Ordering::Relaxed);
             if tail.records_since(head) != 0 || tail.is_closed() {
-                // Who looks for others has not taken what it was woken for.
-                wait.done(os, || true);
                 return Ok(true);
             }
-            match wait.sleep(os, tail, until) {
-                Ok(slice) if slice && look() => return Ok(true),
+            match wait.sleep(tail, until) {
+                Ok(slice) if look(slice) => return Ok(true),
                 Ok(_) => {}
                 Err(RingError::TimedOut | RingError::WouldBlock) => return Ok(false),
                 Err(why) => return Err(why),
@@ -395,13 +410,5 @@ impl<'m, H: Hold> Ring<'m, H> {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.data.len() * 8
-    }
-
-    pub(crate) fn wait_for_room(&self) -> Sleeper<'m, H> {
-        Sleeper::new(&self.words.consumers, &self.words.head)
-    }
-
-    pub(crate) fn wait_for_records(&self) -> Sleeper<'m, H> {
-        Sleeper::new(&self.words.producers, &self.words.tail)
     }
 }

@@ -11,7 +11,7 @@
 
 use crate::{
     atomic::{AtomicU64, Ordering},
-    lock::{Refused, Taken, wake_all},
+    lock::{PATIENCE, Refused, Taken, wake_all},
     os::Os,
     ring_words::{Alone, CLOSED, Position, RingWords, Side, WAITERS},
 };
@@ -121,13 +121,22 @@ impl rules::Hold for Locked {
             consumers,
             head,
         } = words;
-        for (side, Alone(word)) in [(producers, tail), (consumers, head)] {
+        let close = |side: &Side, word: &AtomicU64, until| {
             let taken = side.lock.lock_table(os, until)?;
             let position = Position::load(word, Ordering::Relaxed);
             // Release: pairs with the Acquire of whoever sees it without the lock.
             word.store(position.closed().to_bits(), Ordering::Release);
             os.step("ring: closed");
             side.lock.unlock_watched(os, taken.me, &side.turn, u32::MAX);
+            Ok(())
+        };
+        close(producers, &tail.0, until)?;
+        // Now it is. The other side is only woken, and not waited for if somebody is stopped with it: whoever waits for
+        // room and is missed finds out after a slice.
+        let patience = until.min(os.now().saturating_add(PATIENCE));
+        match close(consumers, &head.0, patience) {
+            Err(Refused::TimedOut | Refused::WouldBlock) => wake_all(os, &consumers.turn),
+            closed => closed?,
         }
         Ok(())
     }

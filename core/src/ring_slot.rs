@@ -9,8 +9,8 @@ use core::{
 };
 
 use crate::{
-    consumer::Consumer, os::Os, producer::Producer, ring::Ring, ring_bytes::read,
-    ring_error::RingError, ring_hold::Sole,
+    consumer::Consumer, os::Os, owner::Owner, producer::Producer, ring::Ring, ring_bytes::read,
+    ring_error::RingError, ring_hold::Sole, ring_wait::Sleeper,
 };
 
 /// Room in a ring for a record that is not put yet. Dropped, it puts nothing.
@@ -30,7 +30,7 @@ impl<'a, 'm, O: Os> SendSlot<'a, 'm, O> {
         until: u64,
         mut look: impl FnMut(),
     ) -> Result<Self, RingError> {
-        let mut wait = ring.wait_for_room();
+        let mut wait = Sleeper::for_room(ring, os);
         loop {
             let mut producer = ring.producer(os, until)?;
             if let Some(at) = producer.reserve(len)? {
@@ -41,7 +41,7 @@ impl<'a, 'm, O: Os> SendSlot<'a, 'm, O> {
                     len,
                 });
             }
-            if wait.sleep(os, producer.seen(), until)? {
+            if wait.sleep(producer.seen(), until)? {
                 look();
             }
         }
@@ -82,10 +82,12 @@ impl<O: Os> fmt::Debug for SendSlot<'_, '_, O> {
     }
 }
 
-/// A record that is still in its place in a ring; dropping this takes it.
+/// A record that is still in its place in a ring; dropping this takes it, unless in another process (a fork child).
 pub struct RecvSlot<'a, 'm, O: Os> {
     /// `None` once it has consumed.
     consumer: Option<Consumer<'a, 'm, O, Sole>>,
+    os: &'a O,
+    me: Owner,
     ring: &'a Ring<'m, Sole>,
     at: usize,
     len: usize,
@@ -98,18 +100,20 @@ impl<'a, 'm, O: Os> RecvSlot<'a, 'm, O> {
         until: u64,
         mut look: impl FnMut(),
     ) -> Result<Self, RingError> {
-        let mut wait = ring.wait_for_records();
+        let mut wait = Sleeper::for_records(ring, os);
         loop {
             let mut consumer = ring.consumer(os, until)?;
             if let Some((at, len)) = consumer.next_record()? {
                 return Ok(RecvSlot {
                     consumer: Some(consumer),
+                    os,
+                    me: os.me(),
                     ring,
                     at,
                     len,
                 });
             }
-            if wait.sleep(os, consumer.seen(), until)? {
+            if wait.sleep(consumer.seen(), until)? {
                 look();
             }
         }
@@ -133,7 +137,9 @@ impl<O: Os> Deref for RecvSlot<'_, '_, O> {
 impl<O: Os> Drop for RecvSlot<'_, '_, O> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(consumer) = self.consumer.take() {
+        if let Some(consumer) = self.consumer.take()
+            && self.os.is_me(self.me)
+        {
             consumer.consume();
         }
     }

@@ -1,67 +1,87 @@
 //! One wait for the other side of a ring to move.
 
-use core::marker::PhantomData;
-
 use crate::{
     atomic::{Ordering, spin_loop},
-    lock::{NOW, Slices},
+    lock::{NOW, Slices, wake_all},
     os::Os,
+    ring::Ring,
     ring_error::RingError,
     ring_hold::Hold,
     ring_words::{Alone, Position, Side},
 };
 
-/// One wait for the other side.
-pub(crate) struct Sleeper<'a, H> {
+/// One wait for the other side. However the call ends that waits, those who sleep beside it are not forgotten.
+pub(crate) struct Sleeper<'a, 'm, O: Os, H: Hold> {
+    ring: &'a Ring<'m, H>,
+    os: &'a O,
     other: &'a Side,
     /// Its position.
     word: &'a Alone,
+    /// Whether one who sleeps may go on.
+    is_more: fn(&Ring<'m, H>) -> bool,
     slices: Slices,
-    slept: bool,
-    _hold: PhantomData<H>,
+    /// On which turn it has slept last.
+    slept: Option<u64>,
 }
 
-impl<'a, H: Hold> Sleeper<'a, H> {
-    pub fn new(other: &'a Side, word: &'a Alone) -> Sleeper<'a, H> {
+impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
+    /// Of one who wants to put.
+    pub fn for_room(ring: &'a Ring<'m, H>, os: &'a O) -> Self {
         Sleeper {
-            other,
-            word,
+            ring,
+            os,
+            other: &ring.words.consumers,
+            word: &ring.words.head,
+            is_more: |ring| ring.is_closed() || !ring.is_full_for(0),
             slices: Slices::new(),
-            slept: false,
-            _hold: PhantomData,
+            slept: None,
+        }
+    }
+
+    /// Of one who wants to take.
+    pub fn for_records(ring: &'a Ring<'m, H>, os: &'a O) -> Self {
+        Sleeper {
+            ring,
+            os,
+            other: &ring.words.producers,
+            word: &ring.words.tail,
+            is_more: |ring| ring.is_closed() || !ring.is_empty(),
+            slices: Slices::new(),
+            slept: None,
         }
     }
 
     /// Waits until the other side is no longer at `seen`, or for a slice; whether a whole slice has passed.
     #[cold]
-    pub fn sleep<O: Os>(&mut self, os: &O, seen: Position, until: u64) -> Result<bool, RingError> {
+    pub fn sleep(&mut self, seen: Position, until: u64) -> Result<bool, RingError> {
         if until == NOW {
             return Err(RingError::WouldBlock);
         }
-        if self.spin(os, seen) {
+        if self.spin(seen) {
             return Ok(false);
         }
         let Some((word, expected)) = H::watch(self.other, self.word, seen) else {
             return Ok(false);
         };
-        let now = os.now();
+        let now = self.os.now();
         if now >= until {
-            // The wake-up that ended the sleep may have been meant for another.
-            self.pass_on(os);
             return Err(RingError::TimedOut);
         }
-        os.step("ring: about to sleep");
-        self.slices.sleep(os, word, expected, now, until);
-        self.slept = true;
-        os.step("ring: awake");
-        Ok(self.slices.is_over(os.now()))
+        if self.slept.is_some_and(|turn| turn != expected) {
+            self.leave_to_others();
+        }
+        self.os.step("ring: about to sleep");
+        self.slices.sleep(self.os, word, expected, now, until);
+        self.slept = Some(expected);
+        self.os.step("ring: awake");
+        Ok(self.slices.is_over(self.os.now()))
     }
 
     /// Looks for a moment whether the other side moves: falling asleep and being woken takes longer than most of its
     /// work.
-    fn spin<O: Os>(&self, os: &O, seen: Position) -> bool {
+    fn spin(&self, seen: Position) -> bool {
         const ROUNDS: u32 = if cfg!(loom) { 0 } else { 50 };
-        if !os.runs_beside_others() {
+        if !self.os.runs_beside_others() {
             return false;
         }
         for _ in 0..ROUNDS {
@@ -74,27 +94,33 @@ impl<'a, H: Hold> Sleeper<'a, H> {
         false
     }
 
-    /// It has what it came for: whoever slept keeps watching, since others may sleep, and wakes the next if there is
-    /// something left for him.
+    /// Somebody was woken, who may be this one, and there is too little room for its record. There may be enough for
+    /// another's, which is shorter, and nobody knows whose: all look once.
+    fn leave_to_others(&self) {
+        if H::SHARED && (self.is_more)(self.ring) {
+            wake_all(self.os, &self.other.turn);
+        }
+    }
+
+    /// Whoever slept keeps watching, since others may sleep, and wakes the next if there is something for him: the
+    /// wake-up that ended the sleep may have been meant for another, and the mark is gone with it.
+    #[cold]
+    fn pass_on(&self) {
+        let Side { lock, turn, .. } = self.other;
+        lock.watch(turn);
+        if (self.is_more)(self.ring) {
+            // Relaxed: as in the unlock that wakes. The next one is to see that it was woken.
+            turn.fetch_add(1, Ordering::Relaxed);
+            self.os.wake(turn, 1);
+        }
+    }
+}
+
+impl<O: Os, H: Hold> Drop for Sleeper<'_, '_, O, H> {
     #[inline]
-    pub fn done<O: Os>(&self, os: &O, is_more: impl FnOnce() -> bool) {
-        if H::SHARED && self.slept {
-            self.keep_watching(os, is_more);
-        }
-    }
-
-    #[cold]
-    fn keep_watching<O: Os>(&self, os: &O, is_more: impl FnOnce() -> bool) {
-        self.other.lock.watch(&self.other.turn);
-        if is_more() {
-            self.pass_on(os);
-        }
-    }
-
-    #[cold]
-    fn pass_on<O: Os>(&self, os: &O) {
-        if H::SHARED && self.slept {
-            os.wake(&self.other.turn, 1);
+    fn drop(&mut self) {
+        if H::SHARED && self.slept.is_some() {
+            self.pass_on();
         }
     }
 }

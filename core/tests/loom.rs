@@ -8,12 +8,16 @@
 
 #[path = "loom_models/barrier.rs"]
 mod barrier;
+#[path = "loom_models/channel.rs"]
+mod channel;
 #[path = "loom_models/claims.rs"]
 mod claims;
 #[path = "loom_models/condvar.rs"]
 mod condvar;
 #[path = "loom_models/event.rs"]
 mod event;
+#[path = "loom_models/joinable.rs"]
+mod joinable;
 #[path = "loom_models/lock.rs"]
 mod lock;
 #[path = "loom_models/once.rs"]
@@ -26,6 +30,8 @@ mod reentrant;
 mod ring;
 #[path = "loom_models/rwlock.rs"]
 mod rwlock;
+#[path = "loom_models/spsc.rs"]
+mod spsc;
 #[path = "loom_models/value.rs"]
 mod value;
 #[path = "loom_models/watch.rs"]

@@ -6,7 +6,7 @@ mod common;
 use std::collections::VecDeque;
 
 use common::{Fake, ORIGIN, bytes, memory};
-use multiproc_core::{ByteRing, FOREVER, Kind, LayoutError, NOW, Region, RingError};
+use multiproc_core::{ByteRing, FOREVER, Kind, LayoutError, NOW, Region, RingError, capacity_for};
 
 type Ring = ByteRing<'static, u8, Fake>;
 
@@ -133,4 +133,48 @@ fn a_record_that_cannot_be_is_damage_and_another_layout_no_ring() {
         Ring::required_len(1 << 40),
         Err(LayoutError::TooLarge { .. })
     ));
+}
+
+#[test]
+fn a_close_is_held_up_by_one_who_stopped_while_putting_and_not_while_taking() {
+    let region = place(64);
+    let taking = Fake::new(561).stops_at("ring: about to consume");
+    let ring = open(region, Fake::new(562));
+    ring.put(b"one", NOW).unwrap();
+    std::thread::spawn(move || get(&open(region, taking)));
+    taking.until_stopped();
+    ring.close(FOREVER).unwrap();
+    assert_eq!(ring.put(b"late", FOREVER), Err(RingError::Closed));
+    taking.die();
+    assert_eq!(ring.get(FOREVER, <[u8]>::to_vec).unwrap(), b"one");
+
+    // Whoever puts has not put yet, and would after the close.
+    let region = place(64);
+    let putting = Fake::new(563).stops_at("ring: record reserved");
+    let ring = open(region, Fake::new(562));
+    std::thread::spawn(move || open(region, putting).put(b"half", FOREVER));
+    putting.until_stopped();
+    let soon = Fake::new(562).soon(10);
+    assert_eq!(ring.close(soon), Err(RingError::TimedOut));
+    assert!(!ring.is_closed());
+    putting.die();
+    ring.close(FOREVER).unwrap();
+    assert_eq!(get(&ring), Err(RingError::Closed));
+}
+
+#[test]
+fn there_is_a_capacity_for_every_record_but_the_longest() {
+    for len in [0, 1, 24, 25, 1000, 1 << 20] {
+        let capacity = capacity_for(len).unwrap();
+        let ring = open(place(capacity), Fake::new(571));
+        assert_eq!(ring.capacity(), capacity);
+        assert!(ring.max_len() >= len && ring.put(&vec![7; len], NOW).is_ok());
+        let smaller = open(place(capacity / 2), Fake::new(571));
+        assert!(capacity == 64 || smaller.max_len() < len);
+    }
+    let most = (1 << 31) - 8;
+    assert_eq!(capacity_for(most), Some(1 << 32));
+    for none in [most + 1, usize::MAX / 2, usize::MAX - 7, usize::MAX] {
+        assert_eq!(capacity_for(none), None);
+    }
 }

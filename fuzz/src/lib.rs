@@ -6,13 +6,16 @@
 //! | [`attach_value`] | as the body of a value or a mutex: make any call on it panic, overrun or stay for ever |
 //! | [`attach_array`] | likewise for an array, its claims and its poison |
 //! | [`attach_sync`] | likewise for every other lock, and all that threads wait on |
+//! | [`attach_ring`] | likewise for a ring of records, its positions and its data |
 //! | [`claims_model`] | as a script of claims, waits and deaths: lead to anything that a simple model does not allow |
 //! | [`permits_model`] | likewise for permits that are taken, given back, released and forgotten |
+//! | [`ring_model`] | likewise for records that are put into a ring and taken from it, which is closed |
 //! | [`boot_frame`] | as a message between parent and child: make its reader panic or misread |
 //!
 //! [`memory`] is where layouts are placed, [`hostile`] the system in which their peers write what they like.
 
 pub mod attach_array;
+pub mod attach_ring;
 pub mod attach_sync;
 pub mod attach_value;
 pub mod boot_frame;
@@ -21,3 +24,4 @@ pub mod header;
 pub mod hostile;
 pub mod memory;
 pub mod permits_model;
+pub mod ring_model;

@@ -12,6 +12,8 @@ use crate::{
     queue::JoinQueueError,
 };
 
+use crate::pipe::PipeError;
+
 /// Why shared memory could not be made, opened, sent or used.
 ///
 /// Every variant says what was expected and what was found; its text says all, causes are not told again as sources. The errors of locks, claims and processes, which are types
@@ -151,6 +153,14 @@ pub enum Error {
     /// A process could not be started, signalled, or did not end well.
     #[error(transparent)]
     Process(Box<dyn std::error::Error + Send + Sync>),
+
+    /// Nothing could be sent, or received, through a pipe.
+    #[error(transparent)]
+    Pipe(#[from] PipeError),
+
+    /// One of several that were to be waited for is closed.
+    #[error("source {index} is no open descriptor")]
+    BadDescriptor { index: usize },
 
     /// What the caller itself did beside this library failed, in a function that returns this error.
     #[error(transparent)]

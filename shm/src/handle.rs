@@ -13,7 +13,7 @@ use std::{
     fmt::Display,
     fs::File,
     mem::{self, ManuallyDrop},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -30,8 +30,8 @@ use crate::{
     sys::file::{Facts, access},
 };
 
-const OUTSIDE: &str =
-    "shared objects travel only in the arguments and the return value of a child process";
+const OUTSIDE: &str = "shared objects, descriptors and pipes travel only in the arguments and the return value of a \
+    child process, and in messages of pipes";
 
 /// The open scope of a thread. It has no destructor: between messages it is empty, and to register one takes a
 /// child longer than all the rest that it does here.
@@ -46,6 +46,8 @@ thread_local! {
 struct Sending {
     purpose: Purpose,
     descriptors: Vec<Sent>,
+    /// The numbers of the descriptors that a fork keeps.
+    kept: Vec<RawFd>,
     moves: Moves,
     failure: Option<String>,
 }
@@ -64,7 +66,8 @@ enum Purpose {
 
 struct Sent {
     copy: OwnedFd,
-    /// `None` for what only stands for an end on its way.
+    /// `None` for what only stands for an end on its way, and for what is no segment: it may be the same file and yet not
+    /// the same.
     identity: Option<Identity>,
 }
 
@@ -111,7 +114,8 @@ struct Identity {
 
 #[derive(Default)]
 struct Receiving {
-    descriptors: Vec<OwnedFd>,
+    /// Those that nobody has taken for himself.
+    descriptors: Vec<Option<OwnedFd>>,
     /// The numbers of ends that were taken out of the message.
     ends: Vec<u32>,
     failure: Option<String>,
@@ -123,6 +127,8 @@ pub(crate) struct Scope<T> {
     pub(crate) result: T,
     /// The descriptors to send, in the order of their numbers.
     pub(crate) descriptors: Vec<OwnedFd>,
+    /// The numbers of the descriptors in what a fork keeps.
+    kept: Vec<RawFd>,
     /// The ends that are then handed over.
     pub(crate) moves: Moves,
     /// What went wrong with a shared object. Encodings such as postcard drop the text of an error.
@@ -143,6 +149,7 @@ fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
     let result = body();
     let Sending {
         descriptors,
+        kept,
         moves,
         failure,
         ..
@@ -150,25 +157,27 @@ fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
     Scope {
         result,
         descriptors: descriptors.into_iter().map(|sent| sent.copy).collect(),
+        kept,
         moves,
         failure,
     }
 }
 
-/// What keeps the ends in `value` from being taken for abandoned until a copy of this process has [adopted](adopt) them.
-pub(crate) fn collect_ends(value: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
+/// What keeps the ends in `value` from being taken for abandoned until a copy of this process has [adopted](adopt) them,
+/// and which of them are handed over if there will be a copy.
+pub(crate) fn collect_ends(value: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves), String> {
     let walked = encoding(Purpose::Collect, || walk(value));
     match (walked.result, walked.failure) {
         (_, Some(failure)) => Err(failure),
         (Err(error), None) => Err(error.to_string()),
-        (Ok(_), None) => Ok(walked.descriptors),
+        (Ok(_), None) => Ok((walked.descriptors, walked.moves)),
     }
 }
 
-/// Makes the ends in `value` this process's.
-pub(crate) fn adopt_ends(value: &impl Serialize) {
+/// Makes the ends of channels in `value` this process's. Gives the descriptors of pipes in it.
+pub(crate) fn adopt_ends(value: &impl Serialize) -> Vec<RawFd> {
     // That it can be walked was found by `collect_ends`.
-    let _ = encoding(Purpose::Adopt, || walk(value));
+    encoding(Purpose::Adopt, || walk(value)).kept
 }
 
 /// Encodes, and keeps nothing of it.
@@ -179,7 +188,7 @@ fn walk(value: &impl Serialize) -> postcard::Result<usize> {
 /// Runs `body` with a scope in which shared objects can be decoded from these descriptors.
 pub(crate) fn receiving<T>(descriptors: Vec<OwnedFd>, body: impl FnOnce() -> T) -> Scope<T> {
     let received = Receiving {
-        descriptors,
+        descriptors: descriptors.into_iter().map(Some).collect(),
         ..Receiving::default()
     };
     let scope = Open::new(&RECEIVING, received);
@@ -187,6 +196,7 @@ pub(crate) fn receiving<T>(descriptors: Vec<OwnedFd>, body: impl FnOnce() -> T) 
     Scope {
         result,
         descriptors: Vec::new(),
+        kept: Vec::new(),
         moves: Moves::default(),
         failure: scope.close().failure,
     }
@@ -227,12 +237,7 @@ pub(crate) fn serialize<S: Serializer>(
     segment: &Segment,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let place = SENDING.with(|current| match &mut *current.borrow_mut() {
-        None => Err(OUTSIDE.to_owned()),
-        Some(scope) => scope
-            .add(segment)
-            .inspect_err(|why| scope.failure = Some(why.clone())),
-    });
+    let place = in_sending(|scope| scope.add(segment));
     place.map_err(ser::Error::custom)?.serialize(serializer)
 }
 
@@ -241,13 +246,24 @@ pub(crate) fn serialize_end<S: Serializer>(
     end: &impl End,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let place = SENDING.with(|current| match &mut *current.borrow_mut() {
-        None => Err(OUTSIDE.to_owned()),
-        Some(scope) => scope
-            .add_end(end)
-            .inspect_err(|why| scope.failure = Some(why.clone())),
-    });
+    let place = in_sending(|scope| scope.add_end(end));
     place.map_err(ser::Error::custom)?.serialize(serializer)
+}
+
+/// Encodes a descriptor that is no segment.
+pub(crate) fn lend<S: Serializer>(
+    descriptor: BorrowedFd<'_>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let place = in_sending(|scope| scope.add_descriptor(descriptor));
+    place.map_err(ser::Error::custom)?.serialize(serializer)
+}
+
+fn in_sending<T>(add: impl FnOnce(&mut Sending) -> Result<T, String>) -> Result<T, String> {
+    SENDING.with(|current| match &mut *current.borrow_mut() {
+        None => Err(OUTSIDE.to_owned()),
+        Some(scope) => add(scope).inspect_err(|why| scope.failure = Some(why.clone())),
+    })
 }
 
 /// Decodes an end of a channel: makes it of its segment.
@@ -280,8 +296,18 @@ pub(crate) fn deserialize<'de, S: FromSegment, D: Deserializer<'de>>(
     S::from_segment(segment).map_err(refused)
 }
 
-/// The error of decoding for a shared object that cannot be opened. The open scope keeps the text.
-fn refused<E: de::Error>(why: impl Display) -> E {
+/// Decodes a descriptor that is no segment.
+pub(crate) fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<OwnedFd, D::Error> {
+    let index = u32::deserialize(deserializer)?;
+    let taken = RECEIVING.with(|current| match &mut *current.borrow_mut() {
+        None => Err(OUTSIDE.to_owned()),
+        Some(scope) => scope.take_descriptor(index),
+    });
+    taken.map_err(refused)
+}
+
+/// The error of decoding for what cannot be opened. The open scope keeps the text.
+pub(crate) fn refused<E: de::Error>(why: impl Display) -> E {
     RECEIVING.with(|current| {
         if let Some(scope) = &mut *current.borrow_mut() {
             scope.failure = Some(why.to_string());
@@ -304,18 +330,29 @@ impl Sending {
             file: Facts::of(&file).map_err(refused)?.id,
             access: access(file.as_fd()).map_err(refused)?,
         };
-        let same = |sent: &Sent| sent.identity.as_ref() == Some(&identity);
+        let identity = Some(identity);
+        let same = |sent: &Sent| sent.identity == identity;
         let index = match self.descriptors.iter().position(same) {
-            Some(index) => index,
-            None => {
-                self.descriptors.push(Sent {
-                    copy: file.into(),
-                    identity: Some(identity),
-                });
-                self.descriptors.len() - 1
-            }
+            Some(index) => number(index)?,
+            None => self.push(file.into(), identity)?,
         };
-        Ok((number(index)?, flavour))
+        Ok((index, flavour))
+    }
+
+    /// The number of a descriptor, which is added.
+    fn add_descriptor(&mut self, descriptor: BorrowedFd<'_>) -> Result<u32, String> {
+        if self.purpose != Purpose::Message {
+            self.kept.push(descriptor.as_raw_fd());
+            return Ok(0);
+        }
+        let refused = |error| format!("cannot hand over a descriptor: {error}");
+        let copy = descriptor.try_clone_to_owned().map_err(refused)?;
+        self.push(copy, None)
+    }
+
+    fn push(&mut self, copy: OwnedFd, identity: Option<Identity>) -> Result<u32, String> {
+        self.descriptors.push(Sent { copy, identity });
+        number(self.descriptors.len() - 1)
     }
 
     /// The number and flavour of the segment of an end, and the number of what stands for it on its way.
@@ -328,17 +365,13 @@ impl Sending {
         let copy = end
             .transit()
             .map_err(|error| format!("cannot hand over an end of a channel: {error}"))?;
-        if self.purpose == Purpose::Message
-            && let Some(moved) = end.moved()
-        {
+        if let Some(moved) = end.moved() {
             if moved.swap(true, Ordering::Relaxed) {
                 return Err("the only handle of an end was handed over already".to_owned());
             }
             self.moves.0.push(Arc::clone(moved));
         }
-        let identity = None;
-        self.descriptors.push(Sent { copy, identity });
-        Ok((segment, number(self.descriptors.len() - 1)?))
+        Ok((segment, self.push(copy, None)?))
     }
 }
 
@@ -349,7 +382,7 @@ fn number(index: usize) -> Result<u32, String> {
 impl Receiving {
     /// Takes the end that this number stands for, once.
     fn take_end(&mut self, transit: u32) -> Result<(), String> {
-        if self.descriptors.get(transit as usize).is_none() || self.ends.contains(&transit) {
+        if self.peek(transit).is_none() || self.ends.contains(&transit) {
             return Err(format!(
                 "there is no end of a channel with the number {transit}"
             ));
@@ -360,14 +393,27 @@ impl Receiving {
 
     /// The segment with this number. It gets a copy of the descriptor, since the same one may be asked for again.
     fn take(&self, index: u32, flavour: Flavour, access: Access) -> Result<Segment, String> {
-        let Some(descriptor) = self.descriptors.get(index as usize) else {
-            let count = self.descriptors.len();
-            return Err(format!(
-                "shared object {index} of a message that brought {count}"
-            ));
+        let Some(descriptor) = self.peek(index) else {
+            return Err(self.missing(index));
         };
         let refused = |error: &dyn Display| format!("cannot open a shared object: {error}");
         let copy = descriptor.try_clone().map_err(|error| refused(&error))?;
         Segment::from_handle(copy, flavour, access).map_err(|error| refused(&error))
+    }
+
+    /// The descriptor with this number, once.
+    fn take_descriptor(&mut self, index: u32) -> Result<OwnedFd, String> {
+        let descriptor = self.descriptors.get_mut(index as usize);
+        let taken = descriptor.and_then(Option::take);
+        taken.ok_or_else(|| self.missing(index))
+    }
+
+    fn peek(&self, index: u32) -> Option<&OwnedFd> {
+        self.descriptors.get(index as usize)?.as_ref()
+    }
+
+    fn missing(&self, index: u32) -> String {
+        let count = self.descriptors.len();
+        format!("there is no shared object {index} left of a message that brought {count}")
     }
 }

@@ -44,8 +44,23 @@
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
 //! | structs of your own, in any of these | [`record!`], [`Element`] | |
 //!
-//! Each is made anonymous (`new`, `zeroed`, …), or named or in a file (`create` with [`Create`], `open` with [`Open`]).
-//! Handles are cheap to clone and travel to child processes inside the arguments and the return value of a task.
+//! | to send | use | when a process is killed over it |
+//! |---|---|---|
+//! | items of any serde type, among any number of processes | [`Queue`] | it had put one wholly or not at all; one it was taking is another's, or gone with it |
+//! | the same, and to know when all are done | [`JoinableQueue`] | [`join`](JoinableQueue::join) says how many were lost with it |
+//! | the same, and to know when nobody is at the other end | [`Sender`], [`Receiver`], by [`channel`](channel()) | the last one gone: disconnected, after the rest was received |
+//! | the same from one to one, without locks, in place | [`Producer`], [`Consumer`], by [`spsc`](spsc()) | likewise |
+//! | elements, as the bytes that they are, in any of these | [`Raw`], by their `raw` forms | |
+//! | items of any serde type, shared objects among them | [`Pipe`], by [`pipe`](pipe()) | what it had sent arrives, then the end of file |
+//! | the same, in one direction | [`PipeSender`], [`PipeReceiver`], by [`one_way`] | likewise; sending is an error |
+//! | open files, sockets, in any of these | [`Descriptor`] | |
+//!
+//! [`wait`](wait()) tells which of several pipes, children and other descriptors are ready; [`Readiness`] is the descriptor
+//! of a queue or a channel.
+//!
+//! Each shared object is made anonymous (`new`, `zeroed`, …), or named or in a file (`create` with [`Create`], `open`
+//! with [`Open`]). Handles are cheap to clone and travel to child processes inside the arguments and the return value of
+//! a task, and through pipes.
 //!
 //! # Processes
 //!
@@ -65,11 +80,14 @@ mod atomic_array;
 mod channel;
 mod counter;
 mod deadline;
+mod descriptor;
 mod dimensions;
 mod error;
 mod handle;
 mod mapped;
 mod message;
+mod packet;
+mod pipe;
 mod process;
 mod queue;
 mod read_only;
@@ -78,6 +96,7 @@ mod segment;
 mod sync;
 mod sys;
 mod value;
+mod wait;
 
 pub use array::{Array, ReadGuard, WriteGuard};
 pub use atomic_array::AtomicArray;
@@ -86,6 +105,7 @@ pub use channel::{
     spsc_raw,
 };
 pub use counter::{Counter, ShardedCounter};
+pub use descriptor::Descriptor;
 pub use dimensions::Dimensions;
 pub use error::Error;
 pub use message::{Format, Raw, RecvError, Rest, SendError, SendManyError, Serde};
@@ -94,6 +114,9 @@ pub use multiproc_core::{
     ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,
     PoisonedRange, PoisonedRanges, Refused, RingError, SetError, Shape, TooManyPermits,
     WaitTimeoutResult, record,
+};
+pub use pipe::{
+    Pipe, PipeError, PipeIntoIter, PipeIter, PipeReceiver, PipeSendError, PipeSender, one_way, pipe,
 };
 pub use process::{
     Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
@@ -108,6 +131,7 @@ pub use sync::{
     ReentrantMutex, ReentrantMutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
 };
 pub use value::{Value, ValueGuard};
+pub use wait::wait;
 
 #[doc(hidden)]
 pub use process::__init_before_main;
@@ -130,16 +154,31 @@ const _: () = {
     is_shared_by_threads::<Barrier>();
     is_shared_by_threads::<BoundedSemaphore>();
     is_shared_by_threads::<Condvar>();
+    is_shared_by_threads::<Consumer<u64>>();
+    is_shared_by_threads::<Consumer<u64, Raw>>();
     is_shared_by_threads::<Counter>();
+    is_shared_by_threads::<Descriptor>();
     is_shared_by_threads::<Event>();
+    is_shared_by_threads::<JoinableQueue<u64>>();
+    is_shared_by_threads::<JoinableQueue<u64, Raw>>();
     is_shared_by_threads::<Mutex<u64>>();
     is_shared_by_threads::<Once>();
     is_shared_by_threads::<OnceValue<u64>>();
+    is_shared_by_threads::<Pipe<u64, String>>();
+    is_shared_by_threads::<Producer<u64>>();
+    is_shared_by_threads::<Producer<u64, Raw>>();
+    is_shared_by_threads::<Queue<u64>>();
+    is_shared_by_threads::<Queue<u64, Raw>>();
     is_shared_by_threads::<ReadOnly<Value<u64>>>();
+    is_shared_by_threads::<Readiness>();
+    is_shared_by_threads::<Receiver<u64>>();
+    is_shared_by_threads::<Receiver<u64, Raw>>();
     is_shared_by_threads::<ReentrantMutex<u64>>();
     is_shared_by_threads::<RwLock<u64>>();
     is_shared_by_threads::<Segment>();
     is_shared_by_threads::<Semaphore>();
+    is_shared_by_threads::<Sender<u64>>();
+    is_shared_by_threads::<Sender<u64, Raw>>();
     is_shared_by_threads::<ShardedCounter>();
     is_shared_by_threads::<Value<u64>>();
 };

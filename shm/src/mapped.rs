@@ -140,7 +140,7 @@ macro_rules! shared_object {
         }
 
         impl $(<$($t $(: $bound)?),+>)? serde::Serialize for $type $(<$($t),+>)? {
-            /// As a handle: only within the arguments and the return value of a process.
+            /// As a handle: only within the arguments and the return value of a process, and in messages of pipes.
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 $crate::handle::serialize(self.0.segment(), serializer)
             }
@@ -153,7 +153,7 @@ macro_rules! shared_object {
         }
 
         impl<'de $(, $($t $(: $bound)?),+)?> serde::Deserialize<'de> for $type $(<$($t),+>)? {
-            /// From a handle: only within the arguments and the return value of a process.
+            /// From a handle: only within the arguments and the return value of a process, and in messages of pipes.
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 $crate::handle::deserialize(deserializer, $crate::segment::Access::ReadWrite)
             }

@@ -7,7 +7,7 @@ use std::{
     fmt,
     os::fd::{AsFd, BorrowedFd},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
@@ -20,8 +20,12 @@ use crate::{
 
 /// What can be waited for without taking anything.
 pub(crate) trait Source: Send + Sync + 'static {
-    /// Waits until there is something to receive, or there never will be, or `stop` says so.
-    fn wait_until_some(&self, stop: &dyn Fn() -> bool);
+    /// Waits until there is something to receive, or there never will be, or `stop` says so. `false` when that cannot be
+    /// waited for: the memory is damaged, or the system cannot tell who this process is.
+    fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool;
+
+    /// Whether there is something to receive, or there never will be.
+    fn has_some(&self) -> bool;
 
     /// Makes all who wait look again.
     fn wake(&self);
@@ -92,38 +96,38 @@ impl Readiness {
 
     /// Makes the descriptor readable no longer, until there is something again: also at once.
     pub fn rearm(&self) {
-        // In this order: what the thread finds from now on is said after this.
+        let mut armed = self.shared.lock();
         self.shared.event.clear();
-        self.shared.arm(true);
+        *armed = true;
+        drop(armed);
+        self.shared.rearmed.notify_all();
     }
 }
 
 impl Shared {
     fn watch(&self) {
         let stop = || self.stop.load(Ordering::Acquire);
-        loop {
-            self.source.wait_until_some(&stop);
-            if stop() {
-                return;
+        while !stop() {
+            let waited = self.source.wait_until_some(&stop);
+            let mut armed = self.lock();
+            // Looked at again under the lock: what was taken before a rearm is not told of after it. Whoever looks where
+            // nothing can be waited for is told why.
+            if stop() || waited && !self.source.has_some() {
+                continue;
             }
-            *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = false;
+            *armed = false;
             self.event.set();
-            let armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
             let waits = |armed: &mut bool| !*armed && !stop();
             drop(
                 self.rearmed
                     .wait_while(armed, waits)
                     .unwrap_or_else(PoisonError::into_inner),
             );
-            if stop() {
-                return;
-            }
         }
     }
 
-    fn arm(&self, armed: bool) {
-        *self.armed.lock().unwrap_or_else(PoisonError::into_inner) = armed;
-        self.rearmed.notify_all();
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,8 +146,11 @@ impl Drop for Readiness {
             // A fork child has no such thread, and what that held may be held for ever.
             return;
         }
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.arm(true);
+        {
+            let _armed = self.shared.lock();
+            self.shared.stop.store(true, Ordering::Release);
+        }
+        self.shared.rearmed.notify_all();
         while !watcher.is_finished() {
             // Again and again: the thread may have been about to fall asleep.
             self.shared.source.wake();

@@ -117,11 +117,16 @@ impl Sleepers {
         self.0[i].store(thread as u64, Ordering::Relaxed);
     }
 
+    /// The thread of the `i`-th party, once it has said so.
+    pub fn thread(&self, i: usize) -> Option<u32> {
+        let thread = self.0[i].load(Ordering::Relaxed) as u32;
+        (thread != 0).then_some(thread)
+    }
+
     /// The thread of the `i`-th party, once it sleeps.
     pub fn asleep(&self, i: usize) -> libc::pid_t {
-        let thread = || self.0[i].load(Ordering::Relaxed);
-        wait_until(|| thread() != 0 && asleep(thread() as u32));
-        thread() as libc::pid_t
+        wait_until(|| self.thread(i).is_some_and(asleep));
+        self.thread(i).unwrap_or_default() as libc::pid_t
     }
 
     /// Waits until every party has slept.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// From when the kernel shows the owner dead: two slices.
-const AFTER_A_DEATH: Duration = Duration::from_millis(200);
+pub const AFTER_A_DEATH: Duration = Duration::from_millis(200);
 /// And for each successive death one more.
 const A_SLICE: Duration = Duration::from_millis(100);
 
@@ -69,7 +69,7 @@ pub fn who_waits_behind_a_row_of_deaths_is_through_soon_after_the_last() {
 
 /// Asserts that the quickest of a few attempts is through within the time that is promised: a machine that is busy with
 /// other things makes some of them late, but a promise that is broken makes all of them late.
-fn promptly(what: &str, within: Duration, attempt: impl Fn() -> Duration) {
+pub fn promptly(what: &str, within: Duration, attempt: impl Fn() -> Duration) {
     const ATTEMPTS: u32 = 5;
     let in_time = |_| {
         let passed = attempt();

@@ -7,8 +7,8 @@ use std::{
 };
 
 use multiproc::{
-    Barrier, BarrierError, BreakCause, Condvar, Event, Mutex, Once, OnceValue, RwLock, Semaphore,
-    Value,
+    Barrier, BarrierError, BreakCause, Condvar, Consumer, Event, JoinableQueue, Mutex, Once,
+    OnceValue, Process, Producer, Queue, RwLock, Semaphore, Value, channel, spsc,
 };
 
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
 /// A wait for what does not come; whether it timed out.
 pub type TimedWait = fn(Duration) -> bool;
 
-pub const TIMED_WAITS: [(&str, TimedWait); 8] = [
+pub const TIMED_WAITS: [(&str, TimedWait); 16] = [
     ("an event", |timeout| {
         !Event::new().unwrap().wait_timeout(timeout)
     }),
@@ -65,6 +65,42 @@ pub const TIMED_WAITS: [(&str, TimedWait); 8] = [
         let semaphore = Semaphore::new(1).unwrap();
         let refused = semaphore.acquire_many_timeout(2, timeout).unwrap_err();
         refused.is_timeout()
+    }),
+    ("a message", |timeout| {
+        let (_sender, receiver) = multiproc::one_way::<u64>().unwrap();
+        receiver.recv_timeout(timeout).unwrap_err().is_timeout()
+    }),
+    ("room in a pipe", |timeout| {
+        let (sender, _receiver) = multiproc::one_way::<u64>().unwrap();
+        while sender.try_send(0).is_ok() {}
+        sender.send_timeout(0, timeout).unwrap_err().is_timeout()
+    }),
+    ("one of several", |timeout| {
+        let (one, other) = multiproc::pipe::<u64, u64>().unwrap();
+        let ready = multiproc::wait(&[one, other], Some(timeout)).unwrap();
+        ready.is_empty()
+    }),
+    ("an item", |timeout| {
+        let queue = Queue::<u64>::new(64).unwrap();
+        queue.get_timeout(timeout).unwrap_err().is_timeout()
+    }),
+    ("room", |timeout| {
+        let queue = Queue::new(64).unwrap();
+        queue.put_many(0..4u64).unwrap();
+        queue.put_timeout(4, timeout).unwrap_err().is_timeout()
+    }),
+    ("all to be done", |timeout| {
+        let queue = JoinableQueue::new(64).unwrap();
+        queue.put(1u64).unwrap();
+        queue.join_timeout(timeout).unwrap_err().is_timeout()
+    }),
+    ("what is sent", |timeout| {
+        let (_sender, receiver) = channel::<u64>(64).unwrap();
+        receiver.recv_timeout(timeout).unwrap_err().is_timeout()
+    }),
+    ("what is sent from one to one", |timeout| {
+        let (_producer, mut consumer) = spsc::<u64>(64).unwrap();
+        consumer.recv_timeout(timeout).unwrap_err().is_timeout()
     }),
 ];
 
@@ -129,6 +165,44 @@ pub fn who_is_stopped_before_waking_others_holds_up_nobody() {
     let acquire = || semaphore.acquire().unwrap().forget();
     let release = || semaphore.release(1).unwrap();
     stopped_before_waking("permits: released, nobody woken", acquire, release);
+
+    for step in [
+        "ring: published",
+        "unlock: freed, nobody woken yet",
+        "unlock: turn moved, no watcher woken yet",
+    ] {
+        let queue = Queue::new(64).unwrap();
+        let get = || assert_eq!(queue.get(), Ok(1));
+        stopped_before_waking(step, get, || queue.put(1u64).unwrap());
+    }
+
+    for step in [
+        "joinable: all done, nobody woken yet",
+        "joinable: mark removed, nobody woken yet",
+    ] {
+        let queue = JoinableQueue::new(64).unwrap();
+        queue.put(1u64).unwrap();
+        let join = || assert_eq!(queue.join(), Ok(()));
+        stopped_before_waking(step, join, || drop(queue.get().unwrap()));
+    }
+}
+
+/// Fault 7.
+pub fn who_is_stopped_before_waking_the_only_receiver_holds_it_up_no_longer() {
+    let (producer, consumer) = spsc::<u64>(64).unwrap();
+    let receive = |mut consumer: Consumer<u64>| assert_eq!(consumer.recv(), Ok(1));
+    let mut waiter = Process::fork(receive, consumer).unwrap();
+    wait_until(|| asleep(waiter.pid()));
+    let sends = |mut producer: Producer<u64>| {
+        stop_at("ring: published", 0);
+        producer.send(1).unwrap();
+        multiproc::__set_step_hook(None);
+    };
+    let stopped = Process::fork(sends, producer).unwrap();
+    wait_until(|| is_stopped(stopped.pid()));
+    assert_eq!(waiter.join_timeout(SOON).unwrap(), Some(()));
+    go_on(stopped.pid());
+    stopped.join().unwrap();
 }
 
 /// Fault 7.

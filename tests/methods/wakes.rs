@@ -7,8 +7,8 @@ use std::{
 };
 
 use multiproc::{
-    Array, Barrier, Condvar, Counter, Event, Mutex, OnceValue, ReentrantMutex, RwLock, Semaphore,
-    Value,
+    Array, Barrier, Condvar, Consumer, Counter, Event, JoinableQueue, Mutex, OnceValue, Producer,
+    Queue, Receiver, ReentrantMutex, RwLock, Semaphore, Sender, Value, channel, spsc,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -37,18 +37,38 @@ fn keep() {
     thread::sleep(KEEP);
 }
 
+/// One of two parties that take turns.
+trait Party: Serialize + DeserializeOwned + Send + 'static {
+    /// As [`Turns::take`].
+    fn take(&mut self, turn: u64);
+}
+
+impl<T: Turns> Party for T {
+    fn take(&mut self, turn: u64) {
+        Turns::take(self, turn);
+    }
+}
+
 /// Fails when the turn is handed over slowly in each of a few attempts: the machine may be busy with other things.
 fn is_quick<T: Turns>(method: Method) {
-    fn take_turns<T: Turns>((turns, met, own): (T, Counter, u64)) -> Duration {
+    is_quick_between(method, || {
+        let turns = T::new();
+        [turns.clone(), turns]
+    });
+}
+
+/// As [`is_quick`], between two that do not have the same.
+fn is_quick_between<P: Party>(method: Method, parties: impl Fn() -> [P; 2]) {
+    fn take_turns<P: Party>((mut party, met, own): (P, Counter, u64)) -> Duration {
         meet(&met, 2);
         let begun = Instant::now();
-        (own..TURNS).step_by(2).for_each(|turn| turns.take(turn));
+        (own..TURNS).step_by(2).for_each(|turn| party.take(turn));
         begun.elapsed()
     }
     let attempt = || {
-        let (turns, met) = (T::new(), Counter::new(0).unwrap());
-        let party = |own| (turns.clone(), met.clone(), own);
-        run(method, take_turns, (0..2).map(party))[0]
+        let met = Counter::new(0).unwrap();
+        let with_met = |(own, party)| (party, met.clone(), own);
+        run(method, take_turns, (0..).zip(parties()).map(with_met))[0]
     };
     let took: Vec<_> = (0..3)
         .map(|_| attempt())
@@ -167,6 +187,136 @@ impl Turns for Value<u64> {
 
 pub fn who_waits_for_a_value_to_change_is_woken(method: Method) {
     is_quick::<Value<u64>>(method);
+}
+
+impl Turns for [Queue<u64>; 2] {
+    fn new() -> Self {
+        let queues = [(); 2].map(|()| Queue::new(64).unwrap());
+        queues[0].put(0).unwrap();
+        queues
+    }
+
+    fn take(&self, turn: u64) {
+        let own = turn as usize % 2;
+        assert_eq!(self[own].get(), Ok(turn));
+        keep();
+        self[1 - own].put(turn + 1).unwrap();
+    }
+}
+
+pub fn who_waits_for_an_item_is_woken(method: Method) {
+    is_quick::<[Queue<u64>; 2]>(method);
+}
+
+/// Queues that are full, but for the one of whose turn it is.
+#[derive(Clone, Serialize, Deserialize)]
+struct Full([Queue<u64>; 2]);
+
+impl Turns for Full {
+    fn new() -> Self {
+        let queues = [(); 2].map(|()| Queue::new(64).unwrap());
+        queues[0].put_many(0..3).unwrap();
+        queues[1].put_many(0..4).unwrap();
+        Full(queues)
+    }
+
+    fn take(&self, turn: u64) {
+        let own = turn as usize % 2;
+        self.0[own].put(turn).unwrap();
+        keep();
+        self.0[1 - own].get().unwrap();
+    }
+}
+
+pub fn who_waits_for_room_is_woken(method: Method) {
+    is_quick::<Full>(method);
+}
+
+/// What each waits to be done, and what the other then does.
+#[derive(Clone, Serialize, Deserialize)]
+struct Joined([JoinableQueue<u64>; 2]);
+
+impl Turns for Joined {
+    fn new() -> Self {
+        let queues = [(); 2].map(|()| JoinableQueue::new(64).unwrap());
+        queues[1].put(0).unwrap();
+        Joined(queues)
+    }
+
+    fn take(&self, turn: u64) {
+        let own = turn as usize % 2;
+        self.0[own].join().unwrap();
+        // To be waited for by oneself the next time, and done by the other.
+        self.0[own].put(turn).unwrap();
+        keep();
+        drop(self.0[1 - own].get().unwrap());
+    }
+}
+
+pub fn who_waits_for_all_to_be_done_is_woken(method: Method) {
+    is_quick::<Joined>(method);
+}
+
+impl Party for (Sender<u64>, Receiver<u64>) {
+    fn take(&mut self, turn: u64) {
+        assert_eq!(self.1.recv(), Ok(turn));
+        keep();
+        // The other has gone after the last.
+        _ = self.0.send(turn + 1);
+    }
+}
+
+pub fn who_waits_for_what_is_sent_is_woken(method: Method) {
+    is_quick_between(method, || {
+        let ((there, here), (back, away)) = (channel(64).unwrap(), channel(64).unwrap());
+        back.send(0).unwrap();
+        [(there, away), (back, here)]
+    });
+}
+
+impl Party for (Producer<u64>, Consumer<u64>) {
+    fn take(&mut self, turn: u64) {
+        assert_eq!(self.1.recv(), Ok(turn));
+        keep();
+        _ = self.0.send(turn + 1);
+    }
+}
+
+pub fn who_waits_for_what_is_sent_from_one_to_one_is_woken(method: Method) {
+    is_quick_between(method, || {
+        let ((there, here), (mut back, away)) = (spsc(64).unwrap(), spsc(64).unwrap());
+        back.send(0).unwrap();
+        [(there, away), (back, here)]
+    });
+}
+
+/// Room in what each sends to the other.
+#[derive(Serialize, Deserialize)]
+struct Ring {
+    own: Producer<u64>,
+    others: Consumer<u64>,
+}
+
+impl Party for Ring {
+    fn take(&mut self, turn: u64) {
+        // The other may be through with its last.
+        _ = self.own.send(turn);
+        keep();
+        self.others.recv().unwrap();
+    }
+}
+
+pub fn who_waits_for_room_from_one_to_one_is_woken(method: Method) {
+    is_quick_between(method, || {
+        let ((mut own, away), (mut back, others)) = (spsc(64).unwrap(), spsc(64).unwrap());
+        own.send_many(0..3).unwrap();
+        back.send_many(0..4).unwrap();
+        let other = Ring {
+            own: back,
+            others: away,
+        };
+        [Ring { own, others }, other]
+    });
 }
 
 /// What is held alternately, and whose turn it is to ask for it: while the other party holds it.

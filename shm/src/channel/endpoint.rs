@@ -230,6 +230,8 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
 
     fn adopt(&self) {
         self.become_mine();
+        // It was by the parent, to this process.
+        self.moved.store(false, Ordering::Relaxed);
     }
 
     fn moved(&self) -> Option<&Arc<AtomicBool>> {
@@ -316,12 +318,16 @@ impl<R: Element, H: Hold + 'static> GetRecords for Using<'_, R, H> {
 
 /// What can be received, for a thread that watches: it keeps the channel mapped, but no end of it.
 impl<R: Element, H: Hold + 'static> Source for Mapped<Inner<R, H>> {
-    fn wait_until_some(&self, stop: &dyn Fn() -> bool) {
+    fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool {
         let in_transit = || is_at_byte(self.segment(), End::Sender);
-        // An error says that the memory is damaged, or that nobody knows who we are: whoever then looks is told.
-        let _ = self
-            .view()
-            .wait_until_some(multiproc_core::FOREVER, in_transit, stop);
+        self.view()
+            .wait_until_some(multiproc_core::FOREVER, in_transit, stop)
+            .is_ok()
+    }
+
+    fn has_some(&self) -> bool {
+        let ring = self.view().ring();
+        !ring.is_empty() || ring.is_closed()
     }
 
     fn wake(&self) {

@@ -18,7 +18,7 @@ use super::{
     spawn,
     task::{self, Places},
 };
-use crate::sys;
+use crate::{packet::codec, sys};
 
 /// How a child process comes to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -165,21 +165,26 @@ impl Builder {
         self.begin(|start| match self.method {
             StartMethod::Spawn => {
                 let places = Places::of(task).ok_or(StartError::NotInExecutable)?;
-                let (bytes, descriptors) =
-                    task::encode(&arguments).map_err(|why| start.not_encoded(why))?;
-                spawn::start(start, places, &bytes, descriptors)
+                let encoded = codec::encode(&arguments).map_err(|why| start.not_encoded(why))?;
+                let started = spawn::start(start, places, &encoded.bytes, encoded.descriptors)?;
+                encoded.moves.are_made();
+                Ok(started)
             }
             StartMethod::Fork => {
                 fork::refuse_company(start)?;
-                let on_their_way =
+                let (on_their_way, moves) =
                     fork::ends_in(&arguments).map_err(|why| start.not_encoded(why))?;
                 // SAFETY: there are no other threads.
-                unsafe {
+                let started = unsafe {
                     fork::start(start, Company::None, move || {
-                        fork::adopt_ends(&arguments, on_their_way);
-                        task::returned(&task(arguments))
+                        match fork::adopt_ends(&arguments, on_their_way) {
+                            Ok(()) => task::returned(&task(arguments)),
+                            Err(not_begun) => not_begun,
+                        }
                     })
-                }
+                }?;
+                moves.are_made();
+                Ok(started)
             }
         })
     }

@@ -18,7 +18,7 @@ use super::{
     wire::{self, Message},
 };
 use crate::{
-    handle,
+    packet::codec,
     sys::{
         self,
         pidfd::{self, Ending},
@@ -104,13 +104,8 @@ impl<R: DeserializeOwned> Child<R> {
     }
 
     fn decode(&self, message: Message) -> Result<R, JoinError> {
-        let decoded = handle::receiving(message.descriptors, || {
-            postcard::from_bytes(&message.payload)
-        });
-        decoded.result.map_err(|error: postcard::Error| {
-            let why = decoded.failure.unwrap_or_else(|| error.to_string());
-            self.running.decode_error(why)
-        })
+        codec::decode(&message.payload, message.descriptors)
+            .map_err(|why| self.running.decode_error(why))
     }
 }
 

@@ -4,7 +4,6 @@ use std::{fmt, io};
 
 use thiserror::Error;
 
-use super::frame::FrameError;
 use crate::sys::signal;
 
 /// Why a child process was not started.
@@ -267,18 +266,4 @@ impl From<JoinError> for crate::Error {
     fn from(error: JoinError) -> crate::Error {
         crate::Error::Process(error.into())
     }
-}
-
-/// What can go wrong with a message between parent and child.
-#[derive(Debug, Error)]
-pub(crate) enum WireError {
-    #[error("{0}")]
-    Frame(#[from] FrameError),
-    #[error("the limit on descriptors cut off some of the {expected} that were handed over")]
-    DescriptorsLost { expected: usize },
-    #[error("{what} failed: {source}")]
-    Io {
-        what: &'static str,
-        source: io::Error,
-    },
 }

@@ -5,6 +5,7 @@
 
 use std::{
     io::{self, Write},
+    mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     ptr, thread,
     time::{Duration, Instant},
@@ -17,11 +18,14 @@ use super::{
     builder::Start,
     child::{self, Started},
     error::StartError,
+    frame::Kind,
     panics, watch,
     wire::Message,
 };
 use crate::{
-    channel, handle,
+    channel,
+    handle::{self, Moves},
+    pipe,
     sys::{
         self,
         clone::{self, Side},
@@ -72,22 +76,35 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
     }
 }
 
-/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them; nothing, and
-/// no look at the arguments, in a process that has no ends.
-pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<Vec<OwnedFd>, String> {
-    if channel::has_ends() {
+/// Whether this process has ends of channels or pipes. If not, nobody looks at the arguments of a fork.
+fn has_ends() -> bool {
+    channel::has_ends() || pipe::has_ends()
+}
+
+/// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them, and which of
+/// them are handed over.
+pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves), String> {
+    if has_ends() {
         handle::collect_ends(arguments)
     } else {
-        Ok(Vec::new())
+        Ok(Default::default())
     }
 }
 
-/// In the copy: makes these ends its own.
-pub(crate) fn adopt_ends(arguments: &impl Serialize, on_their_way: Vec<OwnedFd>) {
-    if channel::has_ends() {
-        handle::adopt_ends(arguments);
+/// In the copy: makes the ends in its arguments its own, and lets go of all other ends of pipes.
+pub(crate) fn adopt_ends(
+    arguments: &impl Serialize,
+    on_their_way: Vec<OwnedFd>,
+) -> Result<(), Message> {
+    if has_ends() {
+        let pipes = handle::adopt_ends(arguments);
+        pipe::cut_off_all_but(&pipes).map_err(|error| {
+            let why = format_args!("it cannot let go of its parent's pipes: {error}");
+            Message::text(Kind::NotBegun, why)
+        })?;
     }
     drop(on_their_way);
+    Ok(())
 }
 
 /// Copies this process; the copy runs `work`, tells what came of it, and ends.
@@ -149,7 +166,7 @@ impl Drop for NeverUnwind {
 fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
     let _bomb = NeverUnwind;
     sys::thread::forget_guards();
-    match socket::receive_waiting(socket.as_fd(), &mut [0; 1]) {
+    match socket::receive_waiting(socket.as_fd(), &mut [MaybeUninit::uninit()]) {
         Ok(go) if go.len == 1 => {}
         _ => clone::exit_now(panics::EXIT_CODE),
     }

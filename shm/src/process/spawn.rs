@@ -9,14 +9,17 @@ use super::{
     boot,
     builder::Start,
     child::Started,
-    error::{StartError, WireError},
+    error::StartError,
     frame::{Boot, Kind},
     task::Places,
     wire::Message,
 };
-use crate::sys::{
-    clone::{self, Program},
-    socket,
+use crate::{
+    packet::WireError,
+    sys::{
+        clone::{self, Program},
+        socket,
+    },
 };
 
 /// Starts a child that runs the task in these places.

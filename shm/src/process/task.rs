@@ -9,7 +9,7 @@ use std::{mem, os::fd::OwnedFd, ptr};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{frame::Kind, panics, wire::Message};
-use crate::{handle, sys::elf};
+use crate::{packet::codec, sys::elf};
 
 /// Decodes the arguments, runs the task at this address, encodes what it returns.
 type Call = unsafe fn(usize, &[u8], Vec<OwnedFd>) -> Message;
@@ -84,41 +84,26 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(A) -> R>(task) };
-    let decoded = handle::receiving(descriptors, || postcard::from_bytes::<A>(arguments));
-    match decoded.result {
+    match codec::decode::<A>(arguments, descriptors) {
         Ok(arguments) => returned(&task(arguments)),
-        Err(error) => {
-            let why = decoded.failure.unwrap_or_else(|| error.to_string());
-            Message::text(
-                Kind::NotBegun,
-                format_args!("its arguments could not be decoded: {why}"),
-            )
-        }
+        Err(why) => Message::text(
+            Kind::NotBegun,
+            format_args!("its arguments could not be decoded: {why}"),
+        ),
     }
 }
 
 /// What tells the parent that the task returned this value.
 pub(crate) fn returned<R: Serialize>(value: &R) -> Message {
-    match encode(value) {
-        Ok((payload, descriptors)) => Message {
-            kind: Kind::Returned,
-            payload,
-            descriptors,
-        },
-        Err(why) => Message::text(Kind::NotEncoded, why),
-    }
-}
-
-/// The bytes of a value and the descriptors of the shared objects in it, or why there are none.
-pub(crate) fn encode<T: Serialize>(value: &T) -> Result<(Vec<u8>, Vec<OwnedFd>), String> {
-    let encoded = handle::sending(|| postcard::to_allocvec(value));
-    match (encoded.result, encoded.failure) {
-        // What went wrong with an object was put right: something else was encoded instead of it.
-        (Ok(bytes), _) => {
+    match codec::encode(value) {
+        Ok(encoded) => {
             encoded.moves.are_made();
-            Ok((bytes, encoded.descriptors))
+            Message {
+                kind: Kind::Returned,
+                payload: encoded.bytes,
+                descriptors: encoded.descriptors,
+            }
         }
-        (Err(_), Some(failure)) => Err(failure),
-        (Err(error), None) => Err(error.to_string()),
+        Err(why) => Message::text(Kind::NotEncoded, why),
     }
 }

@@ -471,10 +471,13 @@ impl<T, F: Format<T>> Queue<T, F> {
 }
 
 impl<R: Element> Source for Mapped<Inner<R>> {
-    fn wait_until_some(&self, stop: &dyn Fn() -> bool) {
+    fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool {
         let ring = self.view().ring();
-        // An error says that the memory is damaged, or that nobody knows who we are: whoever then looks is told.
-        let _ = ring.wait_until_some(&Linux, FOREVER, stop);
+        ring.wait_until_some(&Linux, FOREVER, |_| stop()).is_ok()
+    }
+
+    fn has_some(&self) -> bool {
+        !self.view().is_empty() || self.view().is_closed()
     }
 
     fn wake(&self) {

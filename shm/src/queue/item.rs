@@ -54,24 +54,48 @@ impl<'a, T, F: Format<T>> Item<'a, T, F> {
     /// Says that it will never be done: it counts as lost.
     pub fn give_up(self) {
         let mut this = ManuallyDrop::new(self);
-        // SAFETY: dropped once: `this` is never dropped.
-        unsafe { ManuallyDrop::drop(&mut this.item) };
-        // SAFETY: taken once, likewise.
+        // SAFETY: taken once: `this` is never dropped.
         let in_hand = unsafe { ManuallyDrop::take(&mut this.in_hand) };
         this.queue.view().give_up(in_hand);
+        // SAFETY: dropped once, likewise.
+        unsafe { ManuallyDrop::drop(&mut this.item) };
     }
 }
 
 impl<T, F: Format<T>> Drop for Item<'_, T, F> {
     fn drop(&mut self) {
-        // SAFETY: dropped once, here.
-        unsafe { ManuallyDrop::drop(&mut self.item) };
         // SAFETY: taken once, here.
         let in_hand = unsafe { ManuallyDrop::take(&mut self.in_hand) };
-        if thread::panicking() && !self.panicking {
-            self.queue.view().give_up(in_hand);
-        } else {
-            self.queue.view().done(in_hand);
+        // A panic of the item's own drop gives it up.
+        let taken = Taken::new(in_hand, self.queue);
+        // SAFETY: dropped once, here.
+        unsafe { ManuallyDrop::drop(&mut self.item) };
+        if !thread::panicking() || self.panicking {
+            self.queue.view().done(taken.keep());
+        }
+    }
+}
+
+/// A record in hand, which is given up unless it is kept.
+pub(super) struct Taken<'a, T, F: Format<T>>(Option<InHand>, &'a JoinableQueue<T, F>);
+
+impl<'a, T, F: Format<T>> Taken<'a, T, F> {
+    pub fn new(in_hand: InHand, queue: &'a JoinableQueue<T, F>) -> Self {
+        Taken(Some(in_hand), queue)
+    }
+
+    pub fn keep(mut self) -> InHand {
+        let Some(in_hand) = self.0.take() else {
+            unreachable!("kept once")
+        };
+        in_hand
+    }
+}
+
+impl<T, F: Format<T>> Drop for Taken<'_, T, F> {
+    fn drop(&mut self) {
+        if let Some(in_hand) = self.0.take() {
+            self.1.view().give_up(in_hand);
         }
     }
 }

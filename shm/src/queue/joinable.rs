@@ -3,12 +3,12 @@
 use std::{fmt, time::Duration};
 
 use multiproc_core::{
-    Element, FOREVER, InHand, JoinableRing, LayoutError, NOW, Origin, Refused, Region, RingError,
+    Element, FOREVER, JoinableRing, LayoutError, NOW, Origin, Refused, Region, RingError,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    item::Item,
+    item::{Item, Taken},
     iter::{Gets, Iter},
 };
 use crate::{
@@ -263,7 +263,7 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
             .get(until, F::copy)
             .map_err(|why| recv_error(why, Side::Queue))?;
         // From here on a panic, of what decodes, gives it up.
-        let taken = Taken(Some(in_hand), self);
+        let taken = Taken::new(in_hand, self);
         match F::item(copied) {
             Ok(item) => Ok(Item::new(item, taken.keep(), self)),
             Err(why) => {
@@ -361,26 +361,6 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.view().ring().capacity()
-    }
-}
-
-/// A record in hand while it is decoded.
-struct Taken<'a, T, F: Format<T>>(Option<InHand>, &'a JoinableQueue<T, F>);
-
-impl<T, F: Format<T>> Taken<'_, T, F> {
-    fn keep(mut self) -> InHand {
-        let Some(in_hand) = self.0.take() else {
-            unreachable!("kept once")
-        };
-        in_hand
-    }
-}
-
-impl<T, F: Format<T>> Drop for Taken<'_, T, F> {
-    fn drop(&mut self) {
-        if let Some(in_hand) = self.0.take() {
-            self.1.view().give_up(in_hand);
-        }
     }
 }
 

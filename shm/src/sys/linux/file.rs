@@ -5,7 +5,7 @@ use std::{
     fs::{File, OpenOptions},
     io,
     os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
         unix::{
             ffi::OsStrExt,
             fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
@@ -160,6 +160,16 @@ impl From<&std::fs::Metadata> for Facts {
 pub fn user() -> u32 {
     // SAFETY: has no preconditions and cannot fail.
     unsafe { libc::geteuid() }
+}
+
+/// Makes the descriptor `number` one of the open file `with`, closed on exec.
+///
+/// # Safety
+///
+/// Whoever owns the descriptor can do with any open file of that kind.
+pub unsafe fn replace(number: RawFd, with: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: acts on descriptors; that the owner does not mind was promised by the caller.
+    checked(unsafe { libc::dup3(with.as_raw_fd(), number, libc::O_CLOEXEC) }).map(drop)
 }
 
 /// Whether an open file can be read, and whether it can be written.

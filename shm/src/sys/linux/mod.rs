@@ -14,6 +14,7 @@ mod memory_left;
 mod origin;
 mod os;
 pub mod pidfd;
+pub mod poll;
 mod processor;
 pub mod signal;
 pub mod socket;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::checked;
+use super::{checked, poll};
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,33 +29,7 @@ pub(crate) fn open(pid: u32) -> io::Result<OwnedFd> {
 
 /// Waits until all threads of the process have ended, or until the given moment. Tells whether they have.
 pub(crate) fn wait(process: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<bool> {
-    let mut poll = libc::pollfd {
-        fd: process.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    loop {
-        let left = until.map(|until| timespec(until.saturating_duration_since(Instant::now())));
-        let timeout = left.as_ref().map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: one `pollfd`, and a time span that is null or outlives the call.
-        let ready = unsafe { libc::ppoll(&mut poll, 1, timeout, ptr::null()) };
-        match checked(ready) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-            Ok(0) if until.is_none_or(|until| until > Instant::now()) => {}
-            Ok(ready) => return Ok(ready != 0),
-        }
-    }
-}
-
-fn timespec(span: Duration) -> libc::timespec {
-    // A year is as good as for ever: `wait` looks at the clock again.
-    let span = span.min(Duration::from_secs(365 * 24 * 60 * 60));
-    // SAFETY: zeros are a valid time span.
-    let mut result: libc::timespec = unsafe { mem::zeroed() };
-    result.tv_sec = span.as_secs() as _;
-    result.tv_nsec = span.subsec_nanos() as _;
-    result
+    poll::one(process, poll::For::Reading, until)
 }
 
 /// How long to wait before asking again for a status that a tracer holds back.

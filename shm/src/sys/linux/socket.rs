@@ -4,7 +4,7 @@
 //! 2. A received descriptor is an `OwnedFd` before anything else happens, so that no path leaks one.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice},
     mem::{self, MaybeUninit},
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
@@ -55,9 +55,7 @@ pub(crate) struct Maker {
 
 /// Who made the pair of sockets of which this number is one; `None` when it is no such socket.
 pub(crate) fn maker(socket: RawFd) -> Option<Maker> {
-    let domain: libc::c_int = option(socket, libc::SO_DOMAIN)?;
-    let kind: libc::c_int = option(socket, libc::SO_TYPE)?;
-    if domain != libc::AF_UNIX || kind != libc::SOCK_SEQPACKET {
+    if !is_of_our_kind(socket) {
         return None;
     }
     let [pid, user, group]: [u32; 3] = option(socket, libc::SO_PEERCRED)?;
@@ -65,6 +63,16 @@ pub(crate) fn maker(socket: RawFd) -> Option<Maker> {
         pid,
         ids: [user, group],
     })
+}
+
+/// Whether a descriptor is a socket as [`pair`] makes them.
+pub(crate) fn keeps_messages_apart(socket: BorrowedFd<'_>) -> bool {
+    is_of_our_kind(socket.as_raw_fd())
+}
+
+fn is_of_our_kind(socket: RawFd) -> bool {
+    option(socket, libc::SO_DOMAIN) == Some(libc::AF_UNIX)
+        && option(socket, libc::SO_TYPE) == Some(libc::SOCK_SEQPACKET)
 }
 
 /// Reads a socket option that is made of integers.
@@ -149,7 +157,44 @@ pub(crate) fn send(
 
 /// Whether an error of [`send`] says that the packet is too long for the socket, or for what is in it already.
 pub(crate) fn had_no_room(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::EMSGSIZE)
+    is_full(error) || is_too_long(error)
+}
+
+/// Whether an error of [`send`] says that there is no room now.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Whether an error of [`send`] says that there will never be room for so long a packet.
+pub(crate) fn is_too_long(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EMSGSIZE)
+}
+
+/// Whether an error of [`send`] says that nobody can receive.
+pub(crate) fn is_disconnected(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ECONNREFUSED)
+    )
+}
+
+/// Whether an error of [`send`] says that this user has as many descriptors on their way as a process may have open.
+pub(crate) fn has_too_many_in_flight(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ETOOMANYREFS)
+}
+
+/// Whether something that was sent from this end has not been received yet.
+pub(crate) fn has_unreceived(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: `bytes` is writable.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) })?;
+    Ok(bytes != 0)
+}
+
+/// Shuts down the direction in which this end sends.
+pub(crate) fn finish_sending(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes two numbers.
+    checked(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_WR) }).map(drop)
 }
 
 /// Gives a socket as little room as there can be.
@@ -175,45 +220,43 @@ pub(crate) struct Packet {
     pub(crate) len: usize,
     /// The descriptors that came with it.
     pub(crate) descriptors: Vec<OwnedFd>,
-    /// Whether bytes or descriptors were cut off for want of room.
-    pub(crate) truncated: bool,
+    /// Whether bytes were cut off for want of room in the buffer.
+    pub(crate) bytes_lost: bool,
+    /// Whether descriptors were cut off, because this process may open no more.
+    pub(crate) descriptors_lost: bool,
 }
 
-/// How many bytes the next packet holds; [`io::ErrorKind::WouldBlock`] when there is none.
-pub(crate) fn next_len(socket: BorrowedFd<'_>) -> io::Result<usize> {
-    // SAFETY: no bytes are asked for; with MSG_TRUNC the answer is the true length.
-    let len = unsafe {
-        libc::recv(
-            socket.as_raw_fd(),
-            ptr::null_mut(),
-            0,
-            libc::MSG_PEEK | libc::MSG_TRUNC | libc::MSG_DONTWAIT,
-        )
-    };
-    checked(len).map(|len| len as usize)
-}
-
-/// Takes the next packet; [`io::ErrorKind::WouldBlock`] when there is none.
-pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
-    receive_with(socket, buffer, libc::MSG_DONTWAIT)
+/// Takes the next packet into an empty buffer, as much of it as that has room for; [`io::ErrorKind::WouldBlock`] when
+/// there is none.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<Packet> {
+    buffer.clear();
+    let packet = receive_with(socket, buffer.spare_capacity_mut(), libc::MSG_DONTWAIT)?;
+    // SAFETY: the kernel has written so many bytes there, and no more than there is room for.
+    unsafe { buffer.set_len(packet.len) };
+    Ok(packet)
 }
 
 /// Takes the next packet and waits until there is one, or until the peer is gone.
-pub(crate) fn receive_waiting(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Packet> {
+pub(crate) fn receive_waiting(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+) -> io::Result<Packet> {
     receive_with(socket, buffer, 0)
 }
 
 fn receive_with(
     socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
+    buffer: &mut [MaybeUninit<u8>],
     flags: libc::c_int,
 ) -> io::Result<Packet> {
-    let mut part = [IoSliceMut::new(buffer)];
+    let mut part = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
     let mut control = MaybeUninit::<Control>::uninit();
     // SAFETY: zeros are a valid message header.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
-    // `IoSliceMut` has the layout of `iovec`.
-    message.msg_iov = part.as_mut_ptr().cast();
+    message.msg_iov = &mut part;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of::<Control>() as _;
@@ -235,7 +278,8 @@ fn receive_with(
     Ok(Packet {
         len,
         descriptors,
-        truncated: message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
+        bytes_lost: message.msg_flags & libc::MSG_TRUNC != 0,
+        descriptors_lost: message.msg_flags & libc::MSG_CTRUNC != 0,
     })
 }
 

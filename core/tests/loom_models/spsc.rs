@@ -1,0 +1,156 @@
+//! The ring without locks.
+
+use loom::{sync::Arc, thread};
+use multiproc_core::{
+    FOREVER, NOW, Ring, RingError, RingWords, Sole,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::world::{Plain, Process, model, processes};
+
+/// A ring of 8 units and, for each unit, memory whose unordered use loom reports.
+struct Shared {
+    words: RingWords,
+    data: Vec<AtomicU64>,
+    plain: Vec<Plain>,
+}
+
+const UNITS: usize = 8;
+
+impl Shared {
+    /// Almost at the wrap of both counts, and of the data.
+    fn new() -> Arc<Shared> {
+        Arc::new(Shared {
+            words: RingWords::new(u32::MAX - 2, (1 << 30) - 2),
+            data: (0..UNITS).map(|_| AtomicU64::new(0)).collect(),
+            plain: (0..UNITS).map(|_| Plain::new()).collect(),
+        })
+    }
+
+    fn ring(&self) -> Ring<'_, Sole> {
+        Ring::new(&self.words, &self.data)
+    }
+
+    fn put(&self, os: &Process, until: u64, number: u64) -> Result<(), RingError> {
+        self.ring().put(
+            os,
+            until,
+            8,
+            || (),
+            |at| {
+                self.plain[at].add_one();
+                self.data[at].store(number, Ordering::Relaxed);
+            },
+        )
+    }
+
+    fn get(&self, os: &Process, until: u64) -> Result<u64, RingError> {
+        self.ring().get(
+            os,
+            until,
+            || (),
+            |at, len| {
+                assert_eq!(len, 8);
+                assert!(self.plain[at].get() > 0);
+                self.data[at].load(Ordering::Relaxed)
+            },
+        )
+    }
+}
+
+#[test]
+fn records_come_in_order_and_neither_side_sleeps_for_ever() {
+    model(3, || {
+        let shared = Shared::new();
+        let [producer, consumer] = processes();
+        let putting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for number in 1..=5 {
+                    shared.put(&producer, FOREVER, number).unwrap();
+                }
+            })
+        };
+        for number in 1..=5 {
+            assert_eq!(shared.get(&consumer, FOREVER), Ok(number));
+        }
+        putting.join().unwrap();
+        assert!(shared.ring().is_empty());
+    });
+}
+
+#[test]
+fn a_producer_that_closes_is_told_to_who_waits_and_loses_nothing() {
+    model(3, || {
+        let shared = Shared::new();
+        let [producer, consumer] = processes();
+        let waiting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let first = shared.get(&consumer, FOREVER);
+                (first, shared.get(&consumer, FOREVER))
+            })
+        };
+        shared.put(&producer, FOREVER, 7).unwrap();
+        shared.ring().close(&producer, FOREVER).unwrap();
+        let closed = Err(RingError::Closed);
+        assert_eq!(waiting.join().unwrap(), (Ok(7), closed));
+    });
+}
+
+#[test]
+fn a_consumer_that_closes_is_told_to_who_puts_whatever_it_is_about() {
+    model(3, || {
+        let shared = Shared::new();
+        let [producer, consumer] = processes();
+        let putting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                // More than there is room for: without the close this would never end.
+                let ended = (1..=9).find_map(|n| shared.put(&producer, FOREVER, n).err());
+                assert_eq!(ended, Some(RingError::Closed));
+                assert!(shared.ring().is_closed(), "and it stays closed");
+            })
+        };
+        let _ = shared.get(&consumer, NOW);
+        shared.ring().close(&consumer, FOREVER).unwrap();
+        putting.join().unwrap();
+    });
+}
+
+#[test]
+fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
+    for (at, is_there) in [("ring: record reserved", false), ("ring: published", true)] {
+        model(3, move || {
+            let shared = Shared::new();
+            let [victim, consumer] = processes();
+            let dying = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let put = |os: &Process| shared.put(os, FOREVER, 1).unwrap();
+                    assert!(victim.killed_at(at, put));
+                })
+            };
+            let before = shared.get(&consumer, NOW);
+            dying.join().unwrap();
+            let after = shared.get(&consumer, NOW);
+            let got = [before, after].into_iter().filter(Result::is_ok).count();
+            assert_eq!(got, usize::from(is_there));
+        });
+    }
+}
+
+#[test]
+fn who_waits_for_one_that_died_before_waking_it_finds_what_was_published() {
+    model(3, || {
+        let shared = Shared::new();
+        let [victim, consumer] = processes();
+        let waiting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || assert_eq!(shared.get(&consumer, FOREVER), Ok(1)))
+        };
+        let put = |os: &Process| shared.put(os, FOREVER, 1).unwrap();
+        assert!(victim.killed_at("ring: published", put));
+        waiting.join().unwrap();
+    });
+}

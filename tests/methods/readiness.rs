@@ -1,0 +1,194 @@
+//! Waiting for messages, for room, and for the first of several.
+
+use std::{
+    fs,
+    io::Write,
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use multiproc::{Event, PipeError, PipeReceiver, PipeSender, Process, one_way, wait};
+
+use crate::{
+    common::wait_until,
+    parties::{Method, PARTIES, Sleepers, run, start},
+};
+
+const SOON: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(20);
+
+/// Waits until a party sleeps in `poll`.
+fn sleeps_in_poll(sleepers: &Sleepers, i: usize) {
+    let polls = |thread| {
+        fs::read_to_string(format!("/proc/{thread}/wchan"))
+            .is_ok_and(|place| place.contains("poll"))
+    };
+    wait_until(|| sleepers.thread(i).is_some_and(polls));
+}
+
+pub fn who_waits_for_a_message_is_woken(method: Method) {
+    type Waits = (usize, PipeReceiver<u32>, Sleepers);
+    fn wait_for_one((i, receiver, sleepers): Waits) -> Option<u32> {
+        sleepers.enter(i);
+        match i {
+            0 => receiver.recv().unwrap(),
+            1 => receiver.recv_timeout(SOON).unwrap(),
+            2 => {
+                assert!(receiver.poll(None).unwrap());
+                receiver.recv().unwrap()
+            }
+            _ => {
+                assert_eq!(wait(&[&receiver], None).unwrap(), [0]);
+                receiver.recv().unwrap()
+            }
+        }
+    }
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..PARTIES).map(|_| one_way::<u32>().unwrap()).unzip();
+    let sleepers = Sleepers::new(PARTIES);
+    let given = receivers.into_iter().enumerate();
+    let given = given.map(|(i, receiver)| (i, receiver, sleepers.clone()));
+    let parties = start(method, wait_for_one, given.collect::<Vec<_>>());
+    for (i, sender) in senders.iter().enumerate() {
+        sleeps_in_poll(&sleepers, i);
+        sender.send(i as u32).unwrap();
+    }
+    assert_eq!(parties.join(), [Some(0), Some(1), Some(2), Some(3)]);
+}
+
+/// Sends until there is no room.
+fn fill(sender: &PipeSender<Vec<u8>>) -> usize {
+    let sent = (0..).take_while(|_| match sender.try_send(vec![1; 1000]) {
+        Ok(()) => true,
+        Err(error) => {
+            assert!(error.is_would_block(), "{error}");
+            assert_eq!(error.into_item(), [1; 1000]);
+            false
+        }
+    });
+    sent.count()
+}
+
+pub fn who_waits_for_room_is_woken(method: Method) {
+    type Waits = (PipeSender<Vec<u8>>, Sleepers, usize);
+    fn send_one((sender, sleepers, i): Waits) {
+        sleepers.enter(i);
+        match i {
+            0 => sender.send(vec![2]).unwrap(),
+            1 => sender.send(vec![2; 100_000]).unwrap(),
+            2 => sender.send_timeout(vec![2], SOON).unwrap(),
+            _ => sender.send_bytes(&[2]).unwrap(),
+        }
+    }
+    let (sender, receiver) = one_way().unwrap();
+    let filled = fill(&sender);
+    assert!(filled > 10, "{filled}");
+    let sleepers = Sleepers::new(PARTIES);
+    let waits = (0..PARTIES).map(|i| (sender.clone(), sleepers.clone(), i));
+    let parties = start(method, send_one, waits.collect::<Vec<_>>());
+    drop(sender);
+    (0..PARTIES).for_each(|i| sleeps_in_poll(&sleepers, i));
+    let (mut items, mut bytes) = (0, 0);
+    for item in &receiver {
+        match item {
+            Ok(_) => items += 1,
+            Err(PipeError::Bytes { bytes: found }) => bytes += found.len(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!((items, bytes), (filled + PARTIES - 1, 1));
+    parties.join();
+}
+
+pub fn waits_with_a_timeout_end_in_time(method: Method) {
+    type Both = (PipeReceiver<u32>, PipeSender<Vec<u8>>);
+    fn give_up((empty, full): Both) {
+        let in_time = |what: &str, wait: &dyn Fn() -> bool| {
+            let begun = Instant::now();
+            assert!(wait(), "{what}");
+            let waited = begun.elapsed();
+            assert!(waited >= MOMENT && waited < SOON, "{what}: {waited:?}");
+        };
+        in_time("recv", &|| {
+            empty.recv_timeout(MOMENT).unwrap_err().is_timeout()
+        });
+        in_time("poll", &|| !empty.poll(MOMENT).unwrap());
+        in_time("wait", &|| {
+            wait(&[&empty, &empty], Some(MOMENT)).unwrap().is_empty()
+        });
+        in_time("send", &|| {
+            let error = full.send_timeout(vec![7], MOMENT).unwrap_err();
+            error.is_timeout() && error.into_item() == [7]
+        });
+        in_time("a long send", &|| {
+            full.send_timeout(vec![7; 100_000], MOMENT)
+                .unwrap_err()
+                .is_timeout()
+        });
+        assert!(empty.try_recv().unwrap_err().is_would_block());
+        assert!(full.try_send(vec![]).unwrap_err().is_would_block());
+        assert!(wait(&[&empty], Some(Duration::ZERO)).unwrap().is_empty());
+    }
+    let (_sender, empty) = one_way().unwrap();
+    let (full, _receiver) = one_way().unwrap();
+    fill(&full);
+    run(method, give_up, vec![(empty, full); PARTIES]);
+}
+
+pub fn a_wait_tells_which_of_several_are_ready(method: Method) {
+    fn speak((sender, go): (PipeSender<u32>, Event)) {
+        go.wait();
+        sender.send(1).unwrap();
+    }
+    let (ours, theirs): (Vec<_>, Vec<_>) = (0..PARTIES)
+        .map(|_| one_way::<u32>().unwrap())
+        .map(|(s, r)| (r, s))
+        .unzip();
+    let events: Vec<_> = (0..PARTIES).map(|_| Event::new().unwrap()).collect();
+    let given: Vec<_> = theirs.into_iter().zip(events.iter().cloned()).collect();
+    let parties = start(method, speak, given);
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let mut sources: Vec<&dyn AsFd> = ours.iter().map(|end| end as &dyn AsFd).collect();
+    sources.push(&reader);
+    assert!(wait(&sources, Some(MOMENT)).unwrap().is_empty());
+    events[2].set();
+    assert_eq!(wait(&sources, None).unwrap(), [2]);
+    assert_eq!(wait(&sources, None).unwrap(), [2], "nothing is consumed");
+    assert_eq!(ours[2].recv().unwrap(), Some(1));
+    writer.write_all(b"x").unwrap();
+    let borrowed: Vec<BorrowedFd<'_>> = sources.iter().map(AsFd::as_fd).collect();
+    let ready = wait(&borrowed, Some(SOON)).unwrap();
+    assert!(ready.contains(&PARTIES), "{ready:?}");
+    events.iter().for_each(|event| {
+        event.set();
+    });
+    parties.join();
+    // Some by a message, one by the end of file.
+    assert_eq!(wait(&sources, None).unwrap(), [0, 1, 2, 3, 4]);
+    assert!(wait::<&dyn AsFd>(&[], None).unwrap().is_empty());
+    if method != Method::Threads {
+        let start = match method {
+            Method::Fork => Process::fork,
+            _ => Process::spawn,
+        };
+        let (go, child_waits) = one_way::<()>().unwrap();
+        let child = start(|waits: PipeReceiver<()>| drop(waits.recv()), child_waits).unwrap();
+        assert!(wait(&[&child], Some(MOMENT)).unwrap().is_empty());
+        go.send(()).unwrap();
+        assert_eq!(wait(&[&child], Some(SOON)).unwrap(), [0]);
+        child.join().unwrap();
+    }
+}
+
+pub fn a_closed_descriptor_is_named_and_not_waited_for(method: Method) {
+    fn wait_for_it(receiver: PipeReceiver<()>) -> String {
+        // SAFETY: there is none, which is what is tested; no number is ever so high.
+        let closed = unsafe { BorrowedFd::borrow_raw(i32::MAX) };
+        wait(&[receiver.as_fd(), closed], None)
+            .unwrap_err()
+            .to_string()
+    }
+    let (_sender, receiver) = one_way().unwrap();
+    let told = run(method, wait_for_it, [receiver]);
+    assert_eq!(told, ["source 1 is no open descriptor"]);
+}
