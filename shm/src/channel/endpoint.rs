@@ -18,7 +18,8 @@ use std::{
 };
 
 use multiproc_core::{
-    Channel, Element, End, Entered, Hold, LayoutError, Locked, Origin, Os, Owner, Region, RingError,
+    Channel, Element, End, Entered, FOREVER, Hold, LayoutError, Locked, Origin, Os, Owner, Region,
+    RingError,
 };
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     error::Error,
     handle,
     mapped::{Mapped, View},
-    message::{GetRecords, PutRecords, RecvError, SendErrorKind, Side},
+    message::{GetRecords, PutRecords, RecvError, SendErrorKind, Side, recv_error, send_error},
     readiness::Source,
     segment::{Create, Segment},
     sys::{Linux, file},
@@ -109,29 +110,35 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         &self.channel
     }
 
-    /// Whether it is this process's to use.
+    /// Whether it is this process's to use. To find out may take until `until`, if somebody is stopped who has the table.
     #[inline]
-    fn is_mine(&self) -> bool {
+    fn is_mine(&self, until: u64) -> Result<bool, RingError> {
         // Relaxed: a process finds its own identity only after it has written it; what it entered is in shared memory.
         let owner = Owner::from_bits(self.owner.load(Ordering::Relaxed));
-        Linux.is_surely_me(owner) || self.is_mine_after_all(owner)
+        if Linux.is_surely_me(owner) {
+            return Ok(true);
+        }
+        self.is_mine_after_all(owner, until)
     }
 
     #[cold]
-    fn is_mine_after_all(&self, owner: Owner) -> bool {
-        Linux.is_me(owner) || H::IS_SHARED && self.become_mine()
+    fn is_mine_after_all(&self, owner: Owner, until: u64) -> Result<bool, RingError> {
+        if Linux.is_me(owner) || !H::IS_SHARED {
+            return Ok(Linux.is_me(owner));
+        }
+        match self.become_mine(until) {
+            Err(why @ (RingError::TimedOut | RingError::WouldBlock)) => Err(why),
+            entered => Ok(entered.is_ok()),
+        }
     }
 
     /// Enters a handle that a fork has copied.
-    fn become_mine(&self) -> bool {
+    fn become_mine(&self, until: u64) -> Result<(), RingError> {
         let before = self.owner.load(Ordering::Relaxed);
         if Linux.is_me(Owner::from_bits(before)) {
-            return true;
+            return Ok(());
         }
-        let until = deadline::after(PATIENCE);
-        let Ok(entered) = self.view().enter(self.end, until) else {
-            return false;
-        };
+        let entered = self.view().enter(self.end, until)?;
         // A process has one row at an end: of several threads that do this each finds the same.
         self.row.store(entered.row(), Ordering::Relaxed);
         let me = entered.owner().to_bits();
@@ -143,7 +150,7 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
             // Another thread was faster.
             self.view().leave(entered, || is_in_transit(self));
         }
-        true
+        Ok(())
     }
 
     fn entered(&self) -> Option<Entered> {
@@ -154,26 +161,28 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
 
     /// Whether it can be used: not after it was handed over, nor in a process that it was not handed to.
     #[inline]
-    fn is_usable(&self) -> bool {
+    fn is_usable(&self, until: u64) -> Result<bool, RingError> {
         // Relaxed: handed over by the thread that has the only handle, or by one that this one knows of.
-        self.is_mine() && (H::IS_SHARED || !self.moved.load(Ordering::Relaxed))
+        Ok(self.is_mine(until)? && (H::IS_SHARED || !self.moved.load(Ordering::Relaxed)))
     }
 
+    /// To send, by a call that waits until `until`.
     #[inline]
-    pub fn to_send(&self) -> Result<Using<'_, R, H>, SendErrorKind> {
-        if self.is_usable() {
-            Ok(Using(self))
-        } else {
-            Err(SendErrorKind::Moved)
+    pub fn to_send(&self, until: u64) -> Result<Using<'_, R, H>, SendErrorKind> {
+        match self.is_usable(until) {
+            Ok(true) => Ok(Using(self)),
+            Ok(false) => Err(SendErrorKind::Moved),
+            Err(why) => Err(send_error(why, Side::Channel, 0, 0)),
         }
     }
 
+    /// To receive, by a call that waits until `until`.
     #[inline]
-    pub fn to_receive(&self) -> Result<Using<'_, R, H>, RecvError> {
-        if self.is_usable() {
-            Ok(Using(self))
-        } else {
-            Err(RecvError::Moved)
+    pub fn to_receive(&self, until: u64) -> Result<Using<'_, R, H>, RecvError> {
+        match self.is_usable(until) {
+            Ok(true) => Ok(Using(self)),
+            Ok(false) => Err(RecvError::Moved),
+            Err(why) => Err(recv_error(why, Side::Channel)),
         }
     }
 
@@ -220,7 +229,8 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
     }
 
     fn transit(&self) -> io::Result<OwnedFd> {
-        if !self.is_usable() {
+        let is_usable = self.is_usable(deadline::after(PATIENCE));
+        if !is_usable.is_ok_and(|is_usable| is_usable) {
             return Err(io::Error::other("it was handed to another process"));
         }
         let file: File = file::reopen(self.segment().as_fd(), false)?;
@@ -229,7 +239,15 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
     }
 
     fn adopt(&self) {
-        self.become_mine();
+        // Of one that there is only one of nobody comes again to ask whose it is: however long somebody is stopped who has
+        // the table.
+        let until = if H::IS_SHARED {
+            deadline::after(PATIENCE)
+        } else {
+            FOREVER
+        };
+        // One that cannot be entered is nobody's.
+        let _ = self.become_mine(until);
         // It was by the parent, to this process.
         self.moved.store(false, Ordering::Relaxed);
     }
@@ -321,7 +339,7 @@ impl<R: Element, H: Hold + 'static> Source for Mapped<Inner<R, H>> {
     fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool {
         let in_transit = || is_at_byte(self.segment(), End::Sender);
         self.view()
-            .wait_until_some(multiproc_core::FOREVER, in_transit, stop)
+            .wait_until_some(FOREVER, in_transit, stop)
             .is_ok()
     }
 

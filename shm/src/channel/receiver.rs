@@ -28,7 +28,7 @@ impl<T, F: Format<T>> Receiver<T, F> {
 
     #[inline]
     fn recv_until(&self, until: u64) -> Result<T, RecvError> {
-        message::get::<T, F, _>(&self.0.to_receive()?, until)
+        message::get::<T, F, _>(&self.0.to_receive(until)?, until)
     }
 
     /// Takes an item, waiting for one.
@@ -68,7 +68,7 @@ impl<T, F: Format<T>> Receiver<T, F> {
     /// As [`recv`](Self::recv). Of several that are taken at once and of which one cannot be decoded, the others are in
     /// `items`.
     pub fn recv_many(&self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
-        message::get_many::<T, F, _>(&self.0.to_receive()?, items, FOREVER, most)
+        message::get_many::<T, F, _>(&self.0.to_receive(FOREVER)?, items, FOREVER, most)
     }
 
     /// As [`recv_many`](Self::recv_many), of what is there now.
@@ -77,7 +77,7 @@ impl<T, F: Format<T>> Receiver<T, F> {
     ///
     /// As [`recv_many`](Self::recv_many), and [`RecvError::Empty`].
     pub fn try_recv_many(&self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
-        message::get_many::<T, F, _>(&self.0.to_receive()?, items, NOW, most)
+        message::get_many::<T, F, _>(&self.0.to_receive(NOW)?, items, NOW, most)
     }
 
     /// As [`recv_many`](Self::recv_many), but waits no longer than `timeout`.
@@ -92,7 +92,7 @@ impl<T, F: Format<T>> Receiver<T, F> {
         timeout: Duration,
     ) -> Result<usize, RecvError> {
         let until = deadline::after(timeout);
-        message::get_many::<T, F, _>(&self.0.to_receive()?, items, until, most)
+        message::get_many::<T, F, _>(&self.0.to_receive(until)?, items, until, most)
     }
 
     /// Takes items, waiting for each, until no sender is left and all were taken. An item that cannot be decoded ends it,
@@ -159,7 +159,7 @@ impl<T: Element> Receiver<T, Raw> {
     /// As [`recv`](Self::recv).
     #[inline]
     pub fn recv_slice(&self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
-        message::get_slice(&self.0.to_receive()?, elements, FOREVER)
+        message::get_slice(&self.0.to_receive(FOREVER)?, elements, FOREVER)
     }
 
     /// As [`recv_slice`](Self::recv_slice), if there is an item now.
@@ -169,7 +169,7 @@ impl<T: Element> Receiver<T, Raw> {
     /// As [`try_recv`](Self::try_recv).
     #[inline]
     pub fn try_recv_slice(&self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
-        message::get_slice(&self.0.to_receive()?, elements, NOW)
+        message::get_slice(&self.0.to_receive(NOW)?, elements, NOW)
     }
 
     /// As [`recv_slice`](Self::recv_slice), but waits no longer than `timeout`.
@@ -182,7 +182,8 @@ impl<T: Element> Receiver<T, Raw> {
         elements: &mut Vec<T>,
         timeout: Duration,
     ) -> Result<usize, RecvError> {
-        message::get_slice(&self.0.to_receive()?, elements, deadline::after(timeout))
+        let until = deadline::after(timeout);
+        message::get_slice(&self.0.to_receive(until)?, elements, until)
     }
 }
 

@@ -24,7 +24,7 @@ impl<T, F: Format<T>> Sender<T, F> {
     }
 
     fn send_until(&self, item: T, until: u64) -> Result<(), SendError<T>> {
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put::<T, F, _>(&ring, item, until),
             Err(why) => Err(why.around(item)),
         }
@@ -65,7 +65,7 @@ impl<T, F: Format<T>> Sender<T, F> {
         until: u64,
     ) -> Result<usize, SendManyError<T, I::IntoIter>> {
         let items = items.into_iter();
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put_many::<T, F, _, _>(&ring, items, until),
             Err(why) => Err(SendManyError::none(why, items)),
         }
@@ -156,7 +156,7 @@ impl<T, F: Format<T>> Sender<T, F> {
 
 impl<T: Element> Sender<T, Raw> {
     fn send_slice_until(&self, elements: &[T], until: u64) -> Result<(), SendError<()>> {
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put_slice(&ring, elements, until),
             Err(why) => Err(why.around(())),
         }

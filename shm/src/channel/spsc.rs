@@ -86,7 +86,7 @@ pub struct Producer<T, F: Format<T> = Serde>(Endpoint<F::Record, Sole>);
 impl<T, F: Format<T>> Producer<T, F> {
     #[inline]
     fn send_until(&mut self, item: T, until: u64) -> Result<(), SendError<T>> {
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put::<T, F, _>(&ring, item, until),
             Err(why) => Err(why.around(item)),
         }
@@ -164,7 +164,7 @@ impl<T, F: Format<T>> Producer<T, F> {
         until: u64,
     ) -> Result<usize, SendManyError<T, I::IntoIter>> {
         let items = items.into_iter();
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put_many::<T, F, _, _>(&ring, items, until),
             Err(why) => Err(SendManyError::none(why, items)),
         }
@@ -209,7 +209,7 @@ impl<T, F: Format<T>> Producer<T, F> {
 
 impl<T: Element> Producer<T, Raw> {
     fn send_slice_until(&mut self, elements: &[T], until: u64) -> Result<(), SendError<()>> {
-        match self.0.to_send() {
+        match self.0.to_send(until) {
             Ok(ring) => message::put_slice(&ring, elements, until),
             Err(why) => Err(why.around(())),
         }
@@ -236,7 +236,7 @@ impl<T: Element> Producer<T, Raw> {
     }
 
     fn reserve_until(&mut self, len: usize, until: u64) -> Result<SendSlot<'_, T>, SendError<()>> {
-        let using = self.0.to_send().map_err(|why| why.around(()))?;
+        let using = self.0.to_send(until).map_err(|why| why.around(()))?;
         let bytes = len.saturating_mul(size_of::<T>());
         // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else (`is_usable`).
         let slot = unsafe { using.view().reserve(bytes, until, using.in_transit()) };
@@ -289,7 +289,7 @@ pub struct Consumer<T, F: Format<T> = Serde>(Endpoint<F::Record, Sole>);
 impl<T, F: Format<T>> Consumer<T, F> {
     #[inline]
     fn recv_until(&mut self, until: u64) -> Result<T, RecvError> {
-        message::get::<T, F, _>(&self.0.to_receive()?, until)
+        message::get::<T, F, _>(&self.0.to_receive(until)?, until)
     }
 
     /// Takes an item, waiting for one.
@@ -329,7 +329,7 @@ impl<T, F: Format<T>> Consumer<T, F> {
     /// As [`recv`](Self::recv). Of several that are taken at once and of which one cannot be decoded, the others are in
     /// `items`.
     pub fn recv_many(&mut self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
-        message::get_many::<T, F, _>(&self.0.to_receive()?, items, FOREVER, most)
+        message::get_many::<T, F, _>(&self.0.to_receive(FOREVER)?, items, FOREVER, most)
     }
 
     /// As [`recv_many`](Self::recv_many), of what is there now.
@@ -338,7 +338,7 @@ impl<T, F: Format<T>> Consumer<T, F> {
     ///
     /// As [`recv_many`](Self::recv_many), and [`RecvError::Empty`].
     pub fn try_recv_many(&mut self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
-        message::get_many::<T, F, _>(&self.0.to_receive()?, items, NOW, most)
+        message::get_many::<T, F, _>(&self.0.to_receive(NOW)?, items, NOW, most)
     }
 
     /// As [`recv_many`](Self::recv_many), but waits no longer than `timeout`.
@@ -353,7 +353,7 @@ impl<T, F: Format<T>> Consumer<T, F> {
         timeout: Duration,
     ) -> Result<usize, RecvError> {
         let until = deadline::after(timeout);
-        message::get_many::<T, F, _>(&self.0.to_receive()?, items, until, most)
+        message::get_many::<T, F, _>(&self.0.to_receive(until)?, items, until, most)
     }
 
     /// Takes items, waiting for each, until the sender is gone and all were taken; or until one cannot be decoded.
@@ -403,7 +403,7 @@ impl<T, F: Format<T>> Consumer<T, F> {
 
 impl<T: Element> Consumer<T, Raw> {
     fn recv_ref_until(&mut self, until: u64) -> Result<RecvSlot<'_, T>, RecvError> {
-        let using = self.0.to_receive()?;
+        let using = self.0.to_receive(until)?;
         // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else (`is_usable`).
         let slot = unsafe { using.view().next(until, using.in_transit()) };
         RecvSlot::new(slot.map_err(|why| recv_error(why, Side::Channel))?)
