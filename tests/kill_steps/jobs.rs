@@ -178,7 +178,7 @@ pub fn a_kill_at_any_step_of_who_takes_jobs_is_told_to_who_joins_exactly() {
         "ring: consumed",
         "joinable: about to be done",
         "joinable: done, still in hand",
-        "joinable: given up, still in hand",
+        "joinable: given up, nobody woken yet",
         "joinable: all done, nobody woken yet",
         "joinable: mark removed, nobody woken yet",
     ]);
