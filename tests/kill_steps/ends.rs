@@ -16,7 +16,7 @@ use crate::{
         killed_in_each_run, killed_while_recovering,
     },
     records::{Log, Record, all_of, each_once, number, record},
-    ways::taken,
+    ways::{come, taken},
 };
 
 type Sending = Sender<Record, Raw>;
@@ -100,7 +100,7 @@ impl Leaving {
         match self.at {
             At::Sender => {
                 let inherited = self.sender.take().unwrap();
-                let sender = inherited.clone();
+                let sender = come(|| inherited.try_clone());
                 drop(inherited);
                 came();
                 sender.send(record(whose, 0)).unwrap();
@@ -108,8 +108,11 @@ impl Leaving {
                 sender.send(record(whose, 1)).unwrap();
             }
             At::Receiver => {
-                // By its first use, this time.
-                let receiver = self.receiver.take().unwrap();
+                let mut receiver = self.receiver.take().unwrap();
+                // The victim comes to it by its first use, this time.
+                if whose != VICTIM {
+                    receiver = come(|| receiver.try_clone());
+                }
                 let log = &self.received[whose as usize];
                 log.add(number(receiver.recv().unwrap()));
                 came();

@@ -18,17 +18,14 @@ use crate::{
         killed_while_recovering,
     },
     records::{Log, Record, all_of, each_once, expect_in_order, number, record},
-    ways::{Channel, Way},
+    ways::{
+        Channel,
+        Party::{self, Consumer, Producer},
+        Way,
+    },
 };
 
 type Records = Queue<Record, Raw>;
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Party {
-    Producer,
-    Consumer,
-}
-use Party::{Consumer, Producer};
 
 /// How much is in the ring at first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,7 +110,7 @@ impl<W: Way> Traffic<W> {
     }
 
     fn produce(&self, whose: u64) -> Vec<u64> {
-        self.way.begin();
+        self.way.begin(Producer);
         self.words[BEGUN].fetch_add(1, SeqCst);
         (0..TURNS).for_each(|turn| self.put(whose, turn));
         self.way.end();
@@ -121,6 +118,7 @@ impl<W: Way> Traffic<W> {
     }
 
     fn consume(&self) -> Vec<u64> {
+        self.way.begin(Consumer);
         let some = || self.way.get(self.plan.batch);
         std::iter::from_fn(some).flatten().collect()
     }

@@ -1,10 +1,20 @@
 //! What records go through: a queue, or a channel.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Instant};
 
-use multiproc::{Queue, Raw, Receiver, RecvError, SendError, Sender, channel_raw};
+use multiproc::{Error, Queue, Raw, Receiver, RecvError, SendError, Sender, channel_raw};
 
-use crate::records::{Record, number};
+use crate::{
+    common::STUCK,
+    records::{Record, number},
+};
+
+/// On which side of a way one is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Party {
+    Producer,
+    Consumer,
+}
 
 /// For so many records there is room.
 const CAPACITY: usize = 512;
@@ -13,8 +23,8 @@ const CAPACITY: usize = 512;
 pub trait Way {
     fn new() -> Self;
 
-    /// The calling process is going to put.
-    fn begin(&self);
+    /// The calling process is going to put, or to take.
+    fn begin(&self, party: Party);
 
     /// The calling process puts no more.
     fn end(&self);
@@ -33,6 +43,17 @@ pub trait Way {
 
     /// Takes a record if there is one.
     fn try_get(&self) -> Option<u64>;
+}
+
+/// Comes to an end of a channel, however long the victim waits there to be killed, with the table of that end.
+pub fn come<T>(try_clone: impl Fn() -> Result<T, Error>) -> T {
+    let begun = Instant::now();
+    loop {
+        match try_clone() {
+            Ok(end) => return end,
+            Err(why) => assert!(begun.elapsed() < STUCK, "{why}"),
+        }
+    }
 }
 
 /// What was taken; `None` at the end of all.
@@ -84,7 +105,7 @@ impl Way for Queue<Record, Raw> {
         Queue::raw(CAPACITY).unwrap()
     }
 
-    fn begin(&self) {}
+    fn begin(&self, _: Party) {}
 
     fn end(&self) {}
 
@@ -120,12 +141,16 @@ impl Way for Queue<Record, Raw> {
 /// first use.
 pub struct Channel {
     sender: RefCell<Option<Rc<Sender<Record, Raw>>>>,
-    receiver: Receiver<Record, Raw>,
+    receiver: RefCell<Rc<Receiver<Record, Raw>>>,
 }
 
 impl Channel {
     fn sender(&self) -> Rc<Sender<Record, Raw>> {
         self.sender.borrow().clone().expect("this process puts")
+    }
+
+    fn receiver(&self) -> Rc<Receiver<Record, Raw>> {
+        self.receiver.borrow().clone()
     }
 }
 
@@ -134,13 +159,21 @@ impl Way for Channel {
         let (sender, receiver) = channel_raw(CAPACITY).unwrap();
         Channel {
             sender: RefCell::new(Some(Rc::new(sender))),
-            receiver,
+            receiver: RefCell::new(Rc::new(receiver)),
         }
     }
 
-    fn begin(&self) {
-        let mine = Sender::clone(&self.sender());
-        self.sender.replace(Some(Rc::new(mine)));
+    fn begin(&self, party: Party) {
+        match party {
+            Party::Producer => {
+                let sender = come(|| self.sender().try_clone());
+                self.sender.replace(Some(Rc::new(sender)));
+            }
+            Party::Consumer => {
+                let receiver = come(|| self.receiver().try_clone());
+                self.receiver.replace(Rc::new(receiver));
+            }
+        }
     }
 
     fn end(&self) {
@@ -165,12 +198,12 @@ impl Way for Channel {
     }
 
     fn get(&self, most: usize) -> Option<Vec<u64>> {
-        let receiver = &self.receiver;
+        let receiver = self.receiver();
         let get_many = |records: &mut Vec<Record>| receiver.recv_many(records, most);
         taken(some_of(most, || receiver.recv(), get_many))
     }
 
     fn try_get(&self) -> Option<u64> {
-        found(self.receiver.try_recv())
+        found(self.receiver().try_recv())
     }
 }

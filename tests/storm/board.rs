@@ -70,6 +70,10 @@ pub struct Board {
     /// How many tokens were released, and used up: begun, and done.
     pub released: Span,
     pub used_up: Span,
+    /// What went through the queues.
+    pub queue: Flow,
+    pub channel: Flow,
+    pub jobs: Flow,
 }
 
 const _: () = assert!(size_of::<Board>() <= 4096);
@@ -81,6 +85,19 @@ pub struct Seen {
     pub value: AtomicU64,
     /// How many were told that it was they who did it.
     pub did: AtomicU64,
+}
+
+/// How many items went through a queue. What came of those that the killed were putting, or taking, is not known.
+#[repr(C)]
+pub struct Flow {
+    /// The number of the next item.
+    pub number: AtomicU64,
+    /// How many were begun to be put, and how many were put.
+    pub begun: AtomicU64,
+    pub put: AtomicU64,
+    /// How many may be in the hands of those who are just taking, and how many were taken.
+    pub taking: AtomicU64,
+    pub taken: AtomicU64,
 }
 
 /// How often something was begun, and done: what came of those in between who were killed is not known.

@@ -129,10 +129,11 @@ fn report(deaths: u64) {
         all_told += told;
     }
     let broken = board().told[Kind::Barrier as usize].load(SeqCst);
+    let lost = board().told[Kind::JoinableQueue as usize].load(SeqCst);
     let at_steps = board().killed_at_steps.load(SeqCst);
     println!("killed: {deaths}, of them {at_steps} between two steps of a protocol");
     println!(
-        "told: {} of poison, {broken} of a broken barrier\n",
-        all_told - broken
+        "told: {} of poison, {broken} of a broken barrier, {lost} of lost jobs\n",
+        all_told - broken - lost
     );
 }

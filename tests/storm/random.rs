@@ -1,7 +1,7 @@
 //! Numbers that look random, and come again with the same seed.
 
 /// SplitMix64, after Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators".
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Random(u64);
 
 impl Random {

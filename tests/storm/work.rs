@@ -8,12 +8,14 @@ use std::{
 };
 
 use multiproc::{
-    Array, Barrier, BarrierError, BoundedSemaphore, ClaimError, Condvar, Event, LockError, Mutex,
-    Once, OnceValue, ReentrantMutex, RwLock, RwLockWriteGuard, Semaphore, Value,
+    Array, Barrier, BarrierError, BoundedSemaphore, ClaimError, Condvar, Event, JoinableQueue,
+    LockError, Mutex, Once, OnceValue, Queue, Raw, Receiver, RecvError, ReentrantMutex, RwLock,
+    RwLockWriteGuard, Semaphore, SendError, Sender, Value, channel_raw,
 };
 
 use crate::{
-    board::{Board, ONCES, Place, Seen, board, expect_no_other, having, linger, me, others},
+    board::{Board, Flow, ONCES, Place, Seen, board, expect_no_other, having, linger, me, others},
+    common::STUCK,
     random::Random,
 };
 
@@ -36,9 +38,12 @@ pub enum Kind {
     Condvar,
     Event,
     Once,
+    Queue,
+    Channel,
+    JoinableQueue,
 }
 
-pub const ALL: [Kind; 13] = [
+pub const ALL: [Kind; 16] = [
     Kind::Mutex,
     Kind::ReentrantMutex,
     Kind::Value,
@@ -52,6 +57,9 @@ pub const ALL: [Kind; 13] = [
     Kind::Condvar,
     Kind::Event,
     Kind::Once,
+    Kind::Queue,
+    Kind::Channel,
+    Kind::JoinableQueue,
 ];
 pub const KINDS: usize = ALL.len();
 
@@ -61,6 +69,10 @@ const ELEMENTS: u64 = 16;
 const PARTIES: usize = 3;
 /// For how many items there is room in the stock.
 const ROOM: u64 = 3;
+/// How many bytes of items the queues hold: some twenty of them.
+const RING: usize = 512;
+/// The most items that are put or taken at once.
+const MANY: u64 = 4;
 /// How long is waited for what others may or may not do. All else is waited for without an end.
 const A_WHILE: Duration = Duration::from_millis(5);
 
@@ -82,6 +94,9 @@ pub struct Objects {
     emptied: Condvar,
     event: Event,
     onces: Vec<(OnceValue<Pair>, Once)>,
+    queue: Queue<Pair, Raw>,
+    channel: (Sender<Pair, Raw>, Receiver<Pair, Raw>),
+    jobs: JoinableQueue<Pair, Raw>,
 }
 
 /// Counts what one was told of.
@@ -118,6 +133,44 @@ fn add_one(pair: &Cell<Pair>, told: bool, random: &mut Random) {
     black_box(pair).set([first + 1; 2]);
 }
 
+/// An item like no other, of two equal halves.
+fn item(flow: &Flow) -> Pair {
+    [flow.number.fetch_add(1, SeqCst); 2]
+}
+
+/// Counts as many items as came off.
+fn put(flow: &Flow, most: u64, put: impl FnOnce() -> u64) -> bool {
+    flow.begun.fetch_add(most, SeqCst);
+    let count = put();
+    flow.put.fetch_add(count, SeqCst);
+    count > 0
+}
+
+fn was_put<T>(result: Result<(), SendError<T>>) -> bool {
+    match result {
+        Ok(()) => true,
+        Err(why) if why.is_timeout() => false,
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// Counts items that were taken, if any were, and looks at each.
+fn took(flow: &Flow, most: u64, take: impl FnOnce() -> Result<Vec<Pair>, RecvError>) -> bool {
+    flow.taking.fetch_add(most, SeqCst);
+    let items = match take() {
+        Ok(items) => items,
+        Err(why) if why.is_timeout() => Vec::new(),
+        Err(why) => panic!("{why}"),
+    };
+    for [first, second] in &items {
+        assert_eq!(first, second, "torn");
+        assert!(*first < flow.number.load(SeqCst), "nobody has put that");
+    }
+    flow.taken.fetch_add(items.len() as u64, SeqCst);
+    flow.taking.fetch_sub(most, SeqCst);
+    !items.is_empty()
+}
+
 impl Objects {
     pub fn new() -> Objects {
         let once = || (OnceValue::new().unwrap(), Once::new().unwrap());
@@ -136,6 +189,9 @@ impl Objects {
             emptied: Condvar::new().unwrap(),
             event: Event::new().unwrap(),
             onces: (0..ONCES).map(|_| once()).collect(),
+            queue: Queue::raw(RING).unwrap(),
+            channel: channel_raw(RING).unwrap(),
+            jobs: JoinableQueue::raw(RING).unwrap(),
         }
     }
 
@@ -166,6 +222,9 @@ impl Objects {
             Kind::Condvar => return self.stock(random),
             Kind::Event => return self.event(random),
             Kind::Once => self.once(random),
+            Kind::Queue => return self.queue(random),
+            Kind::Channel => return self.channel(random),
+            Kind::JoinableQueue => return self.jobs(random),
         }
         true
     }
@@ -395,6 +454,94 @@ impl Objects {
         assert!(first == 0 || first == made, "made twice");
     }
 
+    fn queue(&self, random: &mut Random) -> bool {
+        let (flow, queue) = (&board().queue, &self.queue);
+        let many = 1 + random.below(MANY);
+        match random.below(4) {
+            0 => put(flow, 1, || {
+                was_put(queue.put_timeout(item(flow), A_WHILE)).into()
+            }),
+            1 => put(flow, many, || {
+                let items: Vec<Pair> = (0..many).map(|_| item(flow)).collect();
+                match queue.put_many_timeout(items, A_WHILE) {
+                    Ok(sent) => sent as u64,
+                    Err(error) => {
+                        assert!(error.why.is_timeout(), "{error}");
+                        error.sent as u64
+                    }
+                }
+            }),
+            2 => took(flow, 1, || {
+                queue.get_timeout(A_WHILE).map(|item| vec![item])
+            }),
+            _ => took(flow, many, || {
+                let mut items = Vec::new();
+                queue.get_many_timeout(&mut items, many as usize, A_WHILE)?;
+                Ok(items)
+            }),
+        }
+    }
+
+    fn channel(&self, random: &mut Random) -> bool {
+        let flow = &board().channel;
+        let (sender, receiver) = &self.channel;
+        if random.once_in(2) {
+            let copy;
+            let sender = if random.once_in(4) {
+                copy = sender.clone();
+                &copy
+            } else {
+                sender
+            };
+            put(flow, 1, || {
+                was_put(sender.send_timeout(item(flow), A_WHILE)).into()
+            })
+        } else {
+            took(flow, 1, || {
+                receiver.recv_timeout(A_WHILE).map(|item| vec![item])
+            })
+        }
+    }
+
+    fn jobs(&self, random: &mut Random) -> bool {
+        let (flow, jobs) = (&board().jobs, &self.jobs);
+        match random.below(5) {
+            0 | 1 => put(flow, 1, || {
+                was_put(jobs.put_timeout(item(flow), A_WHILE)).into()
+            }),
+            2 => match jobs.join_timeout(A_WHILE) {
+                Ok(()) => true,
+                Err(why) if why.is_lost() => {
+                    told(Kind::JoinableQueue);
+                    true
+                }
+                Err(why) => {
+                    assert!(why.is_timeout(), "{why}");
+                    false
+                }
+            },
+            _ => took(flow, 1, || {
+                let job = jobs.get_timeout(A_WHILE)?;
+                linger(random.below(200));
+                let item = *job;
+                if random.once_in(8) {
+                    job.give_up();
+                }
+                Ok(vec![item])
+            }),
+        }
+    }
+
+    /// Takes what is left, and looks whether all that was put was taken, if not by the dead.
+    fn check_flow(flow: &Flow, left: Vec<Pair>) {
+        flow.taken.fetch_add(left.len() as u64, SeqCst);
+        let [begun, put, taking, taken] =
+            [&flow.begun, &flow.put, &flow.taking, &flow.taken].map(|count| count.load(SeqCst));
+        // What the dead were putting may be there, and what they were taking may be gone.
+        assert!(taken <= begun, "{taken} of {begun} were taken");
+        assert!(put <= taken + taking, "{put} were put, {taken} taken");
+    }
+
     /// Panics unless all is as it should be now that everybody has gone.
     pub fn check(&self) {
         let (mutex, told) = locked(Kind::Mutex, self.mutex.lock());
@@ -422,6 +569,16 @@ impl Objects {
         );
         let (stock, _) = locked(Kind::Condvar, self.stock.lock());
         assert!(stock[1] <= stock[0] && stock[0] - stock[1] <= ROOM);
+        Self::check_flow(&board().queue, self.queue.try_iter().collect());
+        // A channel whose every other user was killed in turn still has the two ends of this process.
+        let (sender, receiver) = &self.channel;
+        assert!(!sender.is_disconnected() && !receiver.is_disconnected());
+        Self::check_flow(&board().channel, receiver.try_iter().collect());
+        let left = self.jobs.try_iter().map(|job| *job).collect();
+        Self::check_flow(&board().jobs, left);
+        let joined = self.jobs.join_timeout(STUCK);
+        assert!(joined.is_ok() || joined.is_err_and(|why| why.is_lost()));
+        assert_eq!(self.jobs.unfinished(), 0);
         self.barrier.reset();
         assert_eq!(self.barrier.waiting(), 0);
         self.event.set();
