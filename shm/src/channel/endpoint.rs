@@ -200,8 +200,12 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
 }
 
 impl<R: Element> Clone for Endpoint<R, Locked> {
-    /// Another handle of this process; or another copy, where a fork has copied this one.
+    /// Another handle of this process; this one as well, if a fork has copied it.
     fn clone(&self) -> Endpoint<R, Locked> {
+        if !self.is_mine() {
+            // Refused where the system cannot tell who this process is: then both are copies, and do nothing.
+            let _ = self.become_mine(FOREVER);
+        }
         let mut entered = self.entered();
         if self.is_mine() {
             entered = self.view().enter_another(&entered);
