@@ -126,6 +126,7 @@ fn main() -> ExitCode {
             a_close_is_told_to_all_who_wait_and_all_who_come,
             what_cannot_be_encoded_is_given_back_at_once,
             what_is_too_large_is_given_back_with_the_capacity_that_does,
+            what_no_queue_can_hold_is_refused_with_what_one_can,
             what_cannot_be_decoded_is_told_and_the_next_one_comes,
             what_the_dead_have_put_is_there,
             queues_are_found_by_name_and_in_files_and_other_elements_are_refused,

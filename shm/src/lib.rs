@@ -101,8 +101,7 @@ mod wait;
 pub use array::{Array, ReadGuard, WriteGuard};
 pub use atomic_array::AtomicArray;
 pub use channel::{
-    Consumer, IntoIter, Producer, Receiver, RecvSlot, SendSlot, Sender, channel, channel_raw, spsc,
-    spsc_raw,
+    Consumer, Producer, Receiver, RecvSlot, SendSlot, Sender, channel, channel_raw, spsc, spsc_raw,
 };
 pub use counter::{Counter, ShardedCounter};
 pub use descriptor::Descriptor;

@@ -445,12 +445,26 @@ pub fn what_does_not_fit_is_told_at_both_ends(method: Method) {
         let (larger, received) = channel(capacity.unwrap()).unwrap();
         larger.send(item).unwrap();
         assert_eq!(received.recv().unwrap().len(), 1000);
-        sender.send_many([LOST, FIT, LOST, FIT]).unwrap();
+        sender.send_many([LOST, FIT, LOST, FIT, LOST, FIT]).unwrap();
         assert!(matches!(receiver.recv(), Err(RecvError::Decode { .. })));
         assert_eq!(receiver.recv(), Ok(FIT));
         let mut items = receiver.iter();
         assert!(items.next().is_none() && items.error().is_some());
         assert_eq!(receiver.recv(), Ok(FIT));
+        // An iterator that has the last receiver keeps it, so that the sender is not told that nobody is left.
+        let mut items = receiver.into_iter();
+        assert!(items.next().is_none() && items.error().is_some_and(RecvError::is_decode));
+        assert!(items.next().is_none() && !sender.is_disconnected());
+        sender.send(FIT).unwrap();
+        drop(items);
+        // A copy of it may still be on its way here.
+        wait_until(|| sender.is_disconnected());
+
+        let (sender, receiver) = channel::<u64>(SMALL).unwrap();
+        sender.send_many(0..3).unwrap();
+        drop(sender);
+        let mut items = receiver.into_iter();
+        assert!(items.by_ref().eq(0..3) && items.error().is_none());
     }
     let (sender, receiver) = channel(1024).unwrap();
     let (texts, none) = channel(SMALL).unwrap();

@@ -10,7 +10,8 @@ use std::{
 };
 
 use multiproc::{
-    Counter, Create, Event, Process, Queue, Raw, RecvError, SendError, SendManyError, StartError,
+    Counter, Create, Event, JoinableQueue, Process, Queue, Raw, RecvError, SendError,
+    SendManyError, StartError, channel,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -391,6 +392,22 @@ pub fn what_is_too_large_is_given_back_with_the_capacity_that_does(method: Metho
     assert_eq!(queue.get().unwrap().len(), queue.max_len() - 1);
 }
 
+pub fn what_no_queue_can_hold_is_refused_with_what_one_can(method: Method) {
+    fn make(bytes: usize) -> [String; 3] {
+        [
+            Queue::<u64>::new(bytes).unwrap_err().to_string(),
+            JoinableQueue::<u64, Raw>::raw(bytes)
+                .unwrap_err()
+                .to_string(),
+            channel::<u64>(bytes).unwrap_err().to_string(),
+        ]
+    }
+    for bytes in [(1 << 32) + 1, 1 << 33, usize::MAX] {
+        let told = format!("a queue of {bytes} bytes was asked for, at most 4294967296 can be");
+        assert_eq!(run(method, make, [bytes]), [[(); 3].map(|()| told.clone())]);
+    }
+}
+
 pub fn what_cannot_be_decoded_is_told_and_the_next_one_comes(method: Method) {
     fn get(queue: Queue<Unfit>) {
         let Err(RecvError::Decode { len: 1, .. }) = queue.get() else {
@@ -401,6 +418,14 @@ pub fn what_cannot_be_decoded_is_told_and_the_next_one_comes(method: Method) {
         assert_eq!((items.next(), items.next()), (Some(FIT), None));
         let unfit = items.error().unwrap().to_string();
         assert!(unfit.contains("1 bytes cannot be decoded"), "{unfit}");
+        assert_eq!(items.next(), None, "it has ended");
+        // Whoever has the queue inside, or does not wait, is told as well.
+        let mut items = queue.clone().into_iter();
+        assert_eq!((items.next(), items.next()), (Some(FIT), None));
+        assert!(items.error().is_some_and(RecvError::is_decode));
+        let mut items = queue.try_iter();
+        assert_eq!((items.next(), items.next()), (Some(FIT), None));
+        assert!(items.error().is_some_and(RecvError::is_decode));
         // The others of a batch are there.
         let mut batch = Vec::new();
         let why = queue.get_many(&mut batch, 9).unwrap_err();
@@ -409,7 +434,7 @@ pub fn what_cannot_be_decoded_is_told_and_the_next_one_comes(method: Method) {
         assert!(queue.is_empty());
     }
     let queue = Queue::new(1024).unwrap();
-    let items = [LOST, FIT, FIT, LOST, FIT, LOST, FIT];
+    let items = [LOST, FIT, FIT, LOST, FIT, LOST, FIT, LOST, FIT, LOST, FIT];
     queue.put_many(items).unwrap();
     run(method, get, [queue]);
 }

@@ -183,6 +183,7 @@ pub fn what_does_not_fit_is_told_at_both_ends(method: Method) {
         larger.send(item).unwrap();
         assert_eq!(received.recv().unwrap().len(), 1000);
         producer.send_many([LOST, FIT, LOST, FIT]).unwrap();
+        producer.send_many([FIT, LOST, FIT, LOST, FIT]).unwrap();
     }
     let (producer, mut consumer) = spsc(1024).unwrap();
     let (texts, mut none) = spsc(SMALL).unwrap();
@@ -190,10 +191,17 @@ pub fn what_does_not_fit_is_told_at_both_ends(method: Method) {
     assert_eq!(none.recv(), Err(RecvError::Disconnected));
     assert!(matches!(consumer.recv(), Err(RecvError::Decode { .. })));
     let mut items = Vec::new();
-    let why = consumer.recv_many(&mut items, 9).unwrap_err();
+    let why = consumer.recv_many(&mut items, 3).unwrap_err();
     assert!(matches!(why, RecvError::Decode { .. }));
     assert_eq!(items, [FIT, FIT]);
-    assert_eq!(consumer.recv(), Err(RecvError::Disconnected));
+    let mut items = consumer.try_iter();
+    assert_eq!((items.next(), items.next()), (Some(FIT), None));
+    assert!(items.error().is_some_and(RecvError::is_decode));
+    let mut items = (&mut consumer).into_iter();
+    assert_eq!((items.next(), items.next()), (Some(FIT), None));
+    assert!(items.error().is_some_and(RecvError::is_decode));
+    let mut items = consumer.into_iter();
+    assert!(items.by_ref().eq([FIT]) && items.error().is_none());
 }
 
 pub fn items_are_written_and_read_in_their_place(method: Method) {

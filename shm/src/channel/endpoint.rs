@@ -26,7 +26,9 @@ use crate::{
     error::Error,
     handle,
     mapped::{Mapped, View},
-    message::{GetRecords, PutRecords, RecvError, SendErrorKind, Side, recv_error, send_error},
+    message::{
+        GetRecords, PutRecords, RecvError, SendError, SendErrorKind, Side, recv_error, send_error,
+    },
     readiness::Source,
     segment::{Create, Segment},
     sys::{Linux, file},
@@ -67,6 +69,15 @@ pub(super) fn pair<R: Element, H: Hold + 'static>(
     Ok((sender, Endpoint::enter(mapped, End::Receiver)?))
 }
 
+/// Why there is no handle: what whoever sends or receives is told who has one that is not entered.
+#[cold]
+fn not_entered(end: End, why: RingError) -> Error {
+    match end {
+        End::Sender => send_error(why, Side::Channel, 0, 0).around(()).into(),
+        End::Receiver => recv_error(why, Side::Channel).into(),
+    }
+}
+
 /// A handle of one end.
 pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
     channel: Mapped<Inner<R, H>>,
@@ -82,8 +93,10 @@ pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
 impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     /// A new handle of this process.
     pub fn enter(channel: Mapped<Inner<R, H>>, end: End) -> Result<Endpoint<R, H>, Error> {
-        let entered = channel.view().enter(end, FOREVER)?;
-        Ok(Endpoint::of(channel, entered))
+        match channel.view().enter(end, FOREVER) {
+            Ok(entered) => Ok(Endpoint::of(channel, entered)),
+            Err(why) => Err(not_entered(end, why)),
+        }
     }
 
     fn of(channel: Mapped<Inner<R, H>>, entered: Entered) -> Endpoint<R, H> {
@@ -228,11 +241,12 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
 
     fn transit(&self) -> io::Result<OwnedFd> {
         if self.is_gone() {
-            return Err(io::Error::other("it was handed to another process"));
+            return Err(io::Error::other(SendError::Moved(())));
         }
         // Who sends an end has one.
         if !self.is_mine() {
-            self.become_mine(FOREVER).map_err(io::Error::other)?;
+            let refused = |why| io::Error::other(not_entered(self.end, why));
+            self.become_mine(FOREVER).map_err(refused)?;
         }
         let file: File = file::reopen(self.segment().as_fd(), false)?;
         file::lock_byte(&file, byte_of(self.end))?;

@@ -10,7 +10,7 @@ use multiproc_core::{Element, Locked};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use endpoint::has_ends;
-pub use receiver::{IntoIter, Receiver};
+pub use receiver::Receiver;
 pub use sender::Sender;
 pub use slot::{RecvSlot, SendSlot};
 pub use spsc::{Consumer, Producer, spsc, spsc_raw};

@@ -16,6 +16,7 @@ use crate::{
     message::{
         self, Format, Raw, RecvError, SendError, SendManyError, Serde, Side, recv_error, send_error,
     },
+    queue::{Gets, Iter},
     readiness::Readiness,
 };
 
@@ -356,14 +357,15 @@ impl<T, F: Format<T>> Consumer<T, F> {
         message::get_many::<T, F, _>(&self.0.to_receive(until)?, items, until, most)
     }
 
-    /// Takes items, waiting for each, until the sender is gone and all were taken; or until one cannot be decoded.
-    pub fn iter(&mut self) -> impl Iterator<Item = T> + use<'_, T, F> {
-        std::iter::from_fn(|| self.recv().ok())
+    /// Takes items, waiting for each, until the sender is gone and all were taken. An item that cannot be decoded ends it:
+    /// see [`Iter::error`].
+    pub fn iter(&mut self) -> Iter<&mut Self> {
+        Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&mut self) -> impl Iterator<Item = T> + use<'_, T, F> {
-        std::iter::from_fn(|| self.try_recv().ok())
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&mut self) -> Iter<&mut Self> {
+        Iter::not_waiting(self)
     }
 
     /// Whether the sender is gone; there may still be items. It asks at most ten times a second whether it lives.
@@ -436,6 +438,43 @@ impl<T: Element> Consumer<T, Raw> {
     /// As [`recv_timeout`](Self::recv_timeout).
     pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<RecvSlot<'_, T>, RecvError> {
         self.recv_ref_until(deadline::after(timeout))
+    }
+}
+
+impl<T, F: Format<T>> Gets for Consumer<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        self.recv_until(if wait { FOREVER } else { NOW })
+    }
+}
+
+impl<T, F: Format<T>> Gets for &mut Consumer<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        (**self).next(wait)
+    }
+}
+
+impl<'a, T, F: Format<T>> IntoIterator for &'a mut Consumer<T, F> {
+    type Item = T;
+    type IntoIter = Iter<&'a mut Consumer<T, F>>;
+
+    fn into_iter(self) -> Iter<&'a mut Consumer<T, F>> {
+        self.iter()
+    }
+}
+
+impl<T, F: Format<T>> IntoIterator for Consumer<T, F> {
+    type Item = T;
+    type IntoIter = Iter<Consumer<T, F>>;
+
+    /// As [`iter`](Consumer::iter), with the consumer inside.
+    fn into_iter(self) -> Iter<Consumer<T, F>> {
+        Iter::waiting(self)
     }
 }
 

@@ -403,14 +403,14 @@ impl<T, F: Format<T>> Queue<T, F> {
         message::get_many::<T, F, _>(self.0.view(), items, deadline::after(timeout), most)
     }
 
-    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it, too: see
+    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it: see
     /// [`Iter::error`].
-    pub fn iter(&self) -> Iter<'_, Self> {
+    pub fn iter(&self) -> Iter<&Self> {
         Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&self) -> Iter<'_, Self> {
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&self) -> Iter<&Self> {
         Iter::not_waiting(self)
     }
 
@@ -485,20 +485,40 @@ impl<R: Element> Source for Mapped<Inner<R>> {
     }
 }
 
-impl<T, F: Format<T>> Gets<'_> for Queue<T, F> {
+impl<T, F: Format<T>> Gets for &Queue<T, F> {
     type Item = T;
 
-    fn next(&self, wait: bool) -> Result<T, RecvError> {
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
         if wait { self.get() } else { self.try_get() }
+    }
+}
+
+impl<T, F: Format<T>> Gets for Queue<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        (&mut &*self).next(wait)
     }
 }
 
 impl<'a, T, F: Format<T>> IntoIterator for &'a Queue<T, F> {
     type Item = T;
-    type IntoIter = Iter<'a, Queue<T, F>>;
+    type IntoIter = Iter<&'a Queue<T, F>>;
 
-    fn into_iter(self) -> Iter<'a, Queue<T, F>> {
+    fn into_iter(self) -> Iter<&'a Queue<T, F>> {
         self.iter()
+    }
+}
+
+impl<T, F: Format<T>> IntoIterator for Queue<T, F> {
+    type Item = T;
+    type IntoIter = Iter<Queue<T, F>>;
+
+    /// As [`iter`](Queue::iter), with the queue inside.
+    fn into_iter(self) -> Iter<Queue<T, F>> {
+        Iter::waiting(self)
     }
 }
 

@@ -273,14 +273,14 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
         }
     }
 
-    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it, too: see
+    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it: see
     /// [`Iter::error`].
-    pub fn iter(&self) -> Iter<'_, Self> {
+    pub fn iter(&self) -> Iter<&Self> {
         Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&self) -> Iter<'_, Self> {
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&self) -> Iter<&Self> {
         Iter::not_waiting(self)
     }
 
@@ -385,19 +385,20 @@ impl<R: Element> PutRecords for Inner<R> {
 }
 
 /// Items with their guards.
-impl<'a, T: 'a, F: Format<T> + 'a> Gets<'a> for JoinableQueue<T, F> {
+impl<'a, T, F: Format<T>> Gets for &'a JoinableQueue<T, F> {
     type Item = Item<'a, T, F>;
 
-    fn next(&'a self, wait: bool) -> Result<Item<'a, T, F>, RecvError> {
-        if wait { self.get() } else { self.try_get() }
+    fn next(&mut self, wait: bool) -> Result<Item<'a, T, F>, RecvError> {
+        let queue: &'a JoinableQueue<T, F> = self;
+        if wait { queue.get() } else { queue.try_get() }
     }
 }
 
 impl<'a, T, F: Format<T>> IntoIterator for &'a JoinableQueue<T, F> {
     type Item = Item<'a, T, F>;
-    type IntoIter = Iter<'a, JoinableQueue<T, F>>;
+    type IntoIter = Iter<&'a JoinableQueue<T, F>>;
 
-    fn into_iter(self) -> Iter<'a, JoinableQueue<T, F>> {
+    fn into_iter(self) -> Iter<&'a JoinableQueue<T, F>> {
         self.iter()
     }
 }
