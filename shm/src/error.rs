@@ -144,7 +144,7 @@ pub enum Error {
     Recv(#[from] RecvError),
 
     /// A queue could not be closed.
-    #[error(transparent)]
+    #[error("the queue could not be closed: {}", why_open(.0))]
     Ring(#[from] RingError),
 
     /// Not all that was put into a joinable queue was done.
@@ -258,6 +258,15 @@ impl Error {
             name: name.into(),
             why,
         }
+    }
+}
+
+fn why_open(why: &RingError) -> String {
+    match why {
+        RingError::TimedOut | RingError::WouldBlock => {
+            "its lock could not be had before the deadline".to_owned()
+        }
+        why => why.to_string(),
     }
 }
 

@@ -131,6 +131,12 @@ impl<T, F: Format<T>> Receiver<T, F> {
         self.0.view().ring().capacity()
     }
 
+    /// How many bytes the longest item may take.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.0.view().ring().max_len()
+    }
+
     /// A descriptor that is readable while there is something to receive, or nobody is left to send: for
     /// [`wait`](crate::wait) and for the event loops of async runtimes.
     ///

@@ -414,13 +414,27 @@ impl<T, F: Format<T>> Queue<T, F> {
         Iter::not_waiting(self)
     }
 
-    /// Lets nothing more be put, by anybody. What is in the queue can still be taken.
+    /// Lets nothing more be put, by anybody. What is in the queue can still be taken. Waits for a process that is stopped in
+    /// the middle of putting.
     ///
     /// # Errors
     ///
     /// [`Error`] when the system cannot tell who this process is.
     pub fn close(&self) -> Result<(), Error> {
-        self.0.view().close(FOREVER).map_err(Error::from)
+        self.close_until(FOREVER)
+    }
+
+    /// As [`close`](Self::close), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close), and one that [is a timeout](Error::is_timeout): then the queue is open.
+    pub fn close_timeout(&self, timeout: Duration) -> Result<(), Error> {
+        self.close_until(deadline::after(timeout))
+    }
+
+    fn close_until(&self, until: u64) -> Result<(), Error> {
+        self.0.view().close(until).map_err(Error::from)
     }
 
     /// Whether it is closed.
@@ -441,10 +455,17 @@ impl<T, F: Format<T>> Queue<T, F> {
         self.0.view().is_empty()
     }
 
-    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
+    /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.view().ring().is_full_for(8)
+    }
+
+    /// Whether an item of `len` bytes would find room at this moment.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        !self.0.view().ring().is_full_for(len)
     }
 
     /// How many bytes of items it holds, with 8 more for each.
