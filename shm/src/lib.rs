@@ -107,7 +107,7 @@ pub use counter::{Counter, ShardedCounter};
 pub use descriptor::Descriptor;
 pub use dimensions::Dimensions;
 pub use error::Error;
-pub use message::{Format, Raw, RecvError, Rest, SendError, SendManyError, Serde};
+pub use message::{Format, Raw, RecvError, Rest, SendError, SendManyError, Serde, capacity_for};
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
     ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,

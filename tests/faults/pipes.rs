@@ -70,7 +70,7 @@ pub fn sending_to_the_dead_is_an_error_and_no_signal() {
         for len in [0, 10, 100_000] {
             let error = ours.send(vec![7; len]).unwrap_err();
             assert!(error.is_disconnected(), "{error}");
-            assert_eq!(error.into_item(), vec![7; len]);
+            assert_eq!(error.into_inner(), vec![7; len]);
             assert!(
                 ours.send_bytes(&vec![7; len])
                     .unwrap_err()
@@ -95,7 +95,7 @@ pub fn who_waits_for_one_who_is_killed_is_told() {
         ("send", |end| {
             let error = (0..).find_map(|_| end.send(vec![7; 100]).err()).unwrap();
             assert!(error.is_disconnected());
-            assert_eq!(error.into_item(), [7; 100]);
+            assert_eq!(error.into_inner(), [7; 100]);
         }),
         ("a long send", |end| {
             let error = (0..).find_map(|_| end.send_timeout(vec![7; 50_000], SOON).err());
@@ -267,11 +267,11 @@ pub fn who_may_open_no_descriptor_gets_the_item_back() {
         let error = sender.send((Some(counter), Vec::new())).unwrap_err();
         assert!(error.to_string().contains("open files"), "{error}");
         // Kept: it is a descriptor, too.
-        let counter = error.into_item().0.unwrap();
+        let counter = error.into_inner().0.unwrap();
         assert_eq!(counter.get(), 5);
         let error = sender.send((None, vec![1; 50_000])).unwrap_err();
         assert!(error.to_string().contains("open files"), "{error}");
-        assert_eq!(error.into_item().1.len(), 50_000);
+        assert_eq!(error.into_inner().1.len(), 50_000);
         sender.send((None, vec![1])).unwrap();
         assert_eq!(receiver.recv().unwrap().unwrap().1, [1]);
         assert!(one_way::<u64>().is_err());

@@ -298,7 +298,7 @@ pub fn who_sends_to_nobody_gets_the_item_back(method: Method) {
         let error = send(&sender).unwrap_err();
         assert!(error.is_disconnected() && error.why().is_disconnected());
         assert!(error.to_string().contains("nobody can receive"), "{error}");
-        assert_eq!(error.into_item(), "back");
+        assert_eq!(error.into_inner(), "back");
     }
     assert!(sender.send_bytes(b"lost").unwrap_err().is_disconnected());
 }
@@ -406,7 +406,7 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_of_that_message(method: Met
             matches!(error.why(), PipeError::NotEncoded { .. }),
             "{error}"
         );
-        assert_eq!(error.into_item(), Odd::NotEncoded);
+        assert_eq!(error.into_inner(), Odd::NotEncoded);
         sender.send(Odd::Fine).unwrap();
         sender.send_bytes(b"bytes").unwrap();
         sender.send(Odd::Fine).unwrap();
@@ -452,7 +452,7 @@ pub fn as_many_descriptors_travel_as_a_packet_takes_and_no_more(method: Method) 
             ),
             "{error}"
         );
-        assert_eq!(error.into_item().0.len(), objects);
+        assert_eq!(error.into_inner().0.len(), objects);
     }
     let all = counters(250);
     ours.send((all.clone(), Vec::new())).unwrap();
@@ -473,7 +473,7 @@ pub fn ends_of_channels_travel_in_messages_and_stay_when_they_are_not_sent(metho
     let (nowhere, gone) = one_way::<Ends>().unwrap();
     drop(gone);
     let error = nowhere.send((sender, producer)).unwrap_err();
-    let (sender, mut producer) = error.into_item();
+    let (sender, mut producer) = error.into_inner();
     sender.send(0).unwrap();
     producer.send(0).unwrap();
     assert_eq!((receiver.recv(), consumer.recv()), (Ok(0), Ok(0)));

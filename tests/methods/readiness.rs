@@ -62,7 +62,7 @@ fn fill(sender: &PipeSender<Vec<u8>>) -> usize {
         Ok(()) => true,
         Err(error) => {
             assert!(error.is_would_block(), "{error}");
-            assert_eq!(error.into_item(), [1; 1000]);
+            assert_eq!(error.into_inner(), [1; 1000]);
             false
         }
     });
@@ -118,7 +118,7 @@ pub fn waits_with_a_timeout_end_in_time(method: Method) {
         });
         in_time("send", &|| {
             let error = full.send_timeout(vec![7], MOMENT).unwrap_err();
-            error.is_timeout() && error.into_item() == [7]
+            error.is_timeout() && error.into_inner() == [7]
         });
         in_time("a long send", &|| {
             full.send_timeout(vec![7; 100_000], MOMENT)

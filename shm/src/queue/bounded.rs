@@ -160,7 +160,9 @@ impl<T: Element> Queue<T, Raw> {
     ///
     /// ```
     /// # multiproc::init();
-    /// let samples = multiproc::Queue::raw(4096)?;
+    /// use multiproc::{Queue, capacity_for};
+    ///
+    /// let samples = Queue::raw(capacity_for::<[f32; 2]>(1000))?;
     /// samples.put([0.5f32, 1.5])?;
     /// assert_eq!(samples.get()?, [0.5, 1.5]);
     /// # Ok::<(), multiproc::Error>(())
