@@ -10,7 +10,8 @@ use multiproc::{
 };
 
 use crate::{
-    common::{forked, raw, raw::must, wait_until},
+    common::{forked, kill_self, raw, raw::must, wait_until},
+    copies::inherited,
     flag::Flag,
     observe::{idle, kill},
     subject::SOON,
@@ -160,13 +161,36 @@ pub fn a_stopped_peer_is_waited_for_and_not_taken_for_dead() {
 /// Fault 43.
 pub fn a_fork_child_drops_its_copies_of_an_end_and_nothing_changes() {
     let (ours, theirs) = pipe::<u32, u32>().unwrap();
+    let nothing_has_changed = || {
+        for (end, other) in [(&ours, &theirs), (&theirs, &ours)] {
+            let nothing = end.try_recv().unwrap_err();
+            assert!(nothing.is_would_block(), "no end of file: {nothing}");
+            other.send(1).unwrap();
+            assert_eq!(end.recv_timeout(SOON).unwrap(), Some(1));
+        }
+    };
+    nothing_has_changed();
+    // Handles that it has cloned, and, one after the other, those that it has inherited.
     let child = forked(|| drop((ours.clone(), theirs.clone())));
     child.join().unwrap();
-    let ended = forked(|| {
-        drop(ours);
-        drop(theirs);
+    nothing_has_changed();
+    let child = forked(|| {
+        // SAFETY: in a copy of the process that made it, here and below.
+        drop(unsafe { inherited(&ours) });
     });
-    ended.join().unwrap();
+    child.join().unwrap();
+    nothing_has_changed();
+    let child = forked(|| {
+        // SAFETY: as above.
+        drop(unsafe { inherited(&ours) });
+        // SAFETY: as above.
+        drop(unsafe { inherited(&theirs) });
+    });
+    child.join().unwrap();
+    nothing_has_changed();
+    let killed = forked(kill_self);
+    assert!(killed.join().unwrap_err().is_killed());
+    nothing_has_changed();
 }
 
 /// The numbers of the descriptors of this process.
