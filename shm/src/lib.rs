@@ -26,6 +26,25 @@
 //! }
 //! ```
 //!
+//! Items are sent from process to process through queues, channels and pipes:
+//!
+//! ```
+//! # multiproc::init();
+//! use multiproc::{Process, Sender, channel};
+//!
+//! fn measure(results: Sender<(String, f64)>) {
+//!     results.send(("speed".to_owned(), 0.5)).unwrap();
+//! }
+//!
+//! let (sender, results) = channel(4096)?;
+//! let child = Process::spawn(measure, sender)?;
+//! for (name, value) in results {
+//!     println!("{name}: {value}"); // until the child has dropped its sender, or is dead
+//! }
+//! child.join()?;
+//! # Ok::<(), multiproc::Error>(())
+//! ```
+//!
 //! # Which type
 //!
 //! | to share | use | when its holder is killed |
@@ -49,17 +68,17 @@
 //! | items of any serde type, among any number of processes | [`Queue`] | it had put one wholly or not at all; one it was taking is another's, or gone with it |
 //! | the same, and to know when all are done | [`JoinableQueue`] | [`join`](JoinableQueue::join) says how many were lost with it |
 //! | the same, and to know when nobody is at the other end | [`Sender`], [`Receiver`], by [`channel`](channel()) | the last one gone: disconnected, after the rest was received |
-//! | the same from one to one, without locks, in place | [`Producer`], [`Consumer`], by [`spsc`](spsc()) | likewise |
+//! | the same from one to one, without locks; by [`spsc_raw`] in place | [`Producer`], [`Consumer`], by [`spsc`](spsc()) | likewise |
 //! | elements, as the bytes that they are, in any of these | [`Raw`], by their `raw` forms | |
 //! | items of any serde type, shared objects among them | [`Pipe`], by [`pipe`](pipe()) | what it had sent arrives, then the end of file |
 //! | the same, in one direction | [`PipeSender`], [`PipeReceiver`], by [`one_way`] | likewise; sending is an error |
-//! | open files, sockets, in any of these | [`Descriptor`] | |
+//! | open files, sockets: in a pipe, an argument or a return value | [`Descriptor`] | |
 //!
 //! [`wait`](wait()) tells which of several pipes, children and other descriptors are ready; [`Readiness`] is the descriptor
 //! of a queue or a channel.
 //!
 //! Each shared object is made anonymous (`new`, `zeroed`, …), or named or in a file (`create` with [`Create`], `open`
-//! with [`Open`]). Handles are cheap to clone and travel to child processes inside the arguments and the return value of
+//! with [`Open`]); channels and pipes are anonymous only. Handles are cheap to clone and travel to child processes inside the arguments and the return value of
 //! a task, and through pipes.
 //!
 //! # Processes

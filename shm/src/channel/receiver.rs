@@ -36,17 +36,18 @@ impl<T, F: Format<T>> Receiver<T, F> {
     /// # Errors
     ///
     /// [`RecvError::Disconnected`] when there is none and no sender is left; [`RecvError::Decode`] when what was sent is no
-    /// `T`.
+    /// `T`; [`RecvError::TooManyProcesses`] when 94 others are at this end.
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.recv_until(FOREVER)
     }
 
-    /// Takes an item if there is one now. Waits up to 10 ms for a process that is stopped in the middle of receiving.
+    /// Takes an item if there is one now.
     ///
     /// # Errors
     ///
-    /// As [`recv`](Self::recv), and [`RecvError::Empty`].
+    /// As [`recv`](Self::recv), and [`RecvError::Empty`]: that is also said, after 10 ms, when a process that is stopped in
+    /// the middle of receiving has the lock.
     #[inline]
     pub fn try_recv(&self) -> Result<T, RecvError> {
         self.recv_until(NOW)
@@ -61,7 +62,8 @@ impl<T, F: Format<T>> Receiver<T, F> {
         self.recv_until(deadline::after(timeout))
     }
 
-    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many.
+    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many. A process
+    /// that is killed meanwhile takes up to `most` items along.
     ///
     /// # Errors
     ///
@@ -75,7 +77,7 @@ impl<T, F: Format<T>> Receiver<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`recv_many`](Self::recv_many), and [`RecvError::Empty`].
+    /// As [`recv_many`](Self::recv_many), and [`RecvError::Empty`] as by [`try_recv`](Self::try_recv).
     pub fn try_recv_many(&self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
         message::get_many::<T, F, _>(&self.0.to_receive(NOW)?, items, NOW, most)
     }

@@ -32,17 +32,19 @@ impl<T, F: Format<T>> Sender<T, F> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the item inside, when no receiver is left, or the item cannot be encoded or is too large.
+    /// [`SendError`], with the item inside, when no receiver is left, or the item cannot be encoded or is too large, or 94
+    /// other processes are at this end.
     #[inline]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
         self.send_until(item, FOREVER)
     }
 
-    /// Sends an item if there is room now. Waits up to 10 ms for a process that is stopped in the middle of sending.
+    /// Sends an item if there is room now.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::Full`].
+    /// As [`send`](Self::send), and [`SendError::Full`]: that is also said, after 10 ms, when a process that is stopped in the
+    /// middle of sending has the lock.
     #[inline]
     pub fn try_send(&self, item: T) -> Result<(), SendError<T>> {
         self.send_until(item, NOW)
@@ -85,7 +87,7 @@ impl<T, F: Format<T>> Sender<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`send_many`](Self::send_many).
+    /// As [`send_many`](Self::send_many), and [`SendError::Full`] as by [`try_send`](Self::try_send).
     pub fn try_send_many<I: IntoIterator<Item = T>>(
         &self,
         items: I,

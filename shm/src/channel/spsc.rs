@@ -23,7 +23,8 @@ use crate::{
 /// A bounded channel of at least `capacity` bytes from one to one: the ends cannot be cloned, and there are no locks.
 ///
 /// Everything else is as with a [`channel`](crate::channel). An end that is handed to another process is that process's: the
-/// handle that was handed over gives [`SendError::Moved`] and [`RecvError::Moved`].
+/// handle that was handed over gives [`SendError::Moved`] and [`RecvError::Moved`]. A
+/// [closure](crate::Process::fork_closure) that is forked cannot use it: hand it over as an argument.
 ///
 /// ```
 /// # multiproc::init();
@@ -345,7 +346,8 @@ impl<T, F: Format<T>> Consumer<T, F> {
         self.recv_until(deadline::after(timeout))
     }
 
-    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many.
+    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many. A process
+    /// that is killed meanwhile takes up to `most` items along.
     ///
     /// # Errors
     ///

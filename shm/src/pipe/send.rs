@@ -30,7 +30,8 @@ impl<Tx: Serialize, Rx> Pipe<Tx, Rx> {
     /// Sends an item; waits while the pipe has no room.
     ///
     /// When this returns, the item is in the pipe: it arrives whatever becomes of this process, as long as somebody
-    /// receives.
+    /// receives. One of more than 1 GiB is refused at the receiver, unless that has [raised its
+    /// limit](Pipe::set_max_message).
     ///
     /// # Errors
     ///

@@ -55,13 +55,16 @@ type Inner<R> = ByteRing<'static, R, Linux>;
 /// # Form and cost
 ///
 /// Items are of any serde type, encoded by postcard. A queue made by [`raw`](Queue::raw), a `Queue<T, Raw>`, passes
-/// [`Element`]s as the bytes that they are, which is faster still.
+/// [`Element`]s as the bytes that they are, without encoding.
 ///
-/// The capacity is in bytes, since items may be of any length: each takes its own bytes and 8 more, rounded up to 8. One may
-/// take half the queue at most, and [`SendError::TooLarge`] says what capacity would do. The memory is made when the queue
-/// is: a power of two of bytes, and 1 KiB.
+/// The capacity is in bytes, since items may be of any length: each takes its own bytes and 8 more, rounded up to 8. At
+/// most 4 GiB; an item at most half of the queue, and [`SendError::TooLarge`] says what capacity would do. For elements
+/// [`capacity_for`](crate::capacity_for) tells it. The memory is made when the queue is: a power of two of bytes, and 1 KiB.
 ///
-/// To put or get takes a lock, of its own for each side, and some ten nanoseconds. Nobody is woken, and no system call made,
+/// Items cannot contain shared objects, ends or descriptors: those travel through a [`Pipe`](crate::Pipe), in arguments and
+/// return values.
+///
+/// To put or get takes a lock, of its own for each side; `cargo bench` prints how long that takes. Nobody is woken, and no system call made,
 /// unless somebody sleeps. Who waits looks for a microsecond, unless there is only one processor, and then sleeps.
 pub struct Queue<T, F: Format<T> = Serde>(Mapped<Inner<F::Record>>);
 
@@ -144,8 +147,10 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
         Queue::place(create.into(), capacity)
     }
 
-    /// The queue that somebody made there. Of what type its items are is not known: those that are something else cannot be
-    /// decoded.
+    /// The queue that somebody made there.
+    ///
+    /// The header does not say of what type the items are. Opened with another type they may be refused one by one, or come
+    /// out as wrong values: share the type, or use [`open_raw`](Queue::open_raw), whose header names it.
     ///
     /// # Errors
     ///
@@ -286,11 +291,12 @@ impl<T, F: Format<T>> Queue<T, F> {
         message::put::<T, F, _>(self.0.view(), item, FOREVER)
     }
 
-    /// Puts an item if there is room now. Waits up to 10 ms for a process that is stopped in the middle of putting.
+    /// Puts an item if there is room now.
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put), and [`SendError::Full`].
+    /// As [`put`](Self::put), and [`SendError::Full`]: that is also said, after 10 ms, when a process that is stopped in the
+    /// middle of putting has the lock.
     #[inline]
     pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         message::put::<T, F, _>(self.0.view(), item, NOW)
@@ -321,7 +327,7 @@ impl<T, F: Format<T>> Queue<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`put_many`](Self::put_many).
+    /// As [`put_many`](Self::put_many), and [`SendError::Full`] as by [`try_put`](Self::try_put).
     pub fn try_put_many<I: IntoIterator<Item = T>>(
         &self,
         items: I,
@@ -353,11 +359,12 @@ impl<T, F: Format<T>> Queue<T, F> {
         message::get::<T, F, _>(self.0.view(), FOREVER)
     }
 
-    /// Takes an item if there is one now. Waits up to 10 ms for a process that is stopped in the middle of getting.
+    /// Takes an item if there is one now.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), and [`RecvError::Empty`].
+    /// As [`get`](Self::get), and [`RecvError::Empty`]: that is also said, after 10 ms, when a process that is stopped in the
+    /// middle of getting has the lock.
     #[inline]
     pub fn try_get(&self) -> Result<T, RecvError> {
         message::get::<T, F, _>(self.0.view(), NOW)
@@ -372,7 +379,8 @@ impl<T, F: Format<T>> Queue<T, F> {
         message::get::<T, F, _>(self.0.view(), deadline::after(timeout))
     }
 
-    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many.
+    /// Takes all items that are there, up to `most`, waiting for one; appends them to `items` and says how many. A process
+    /// that is killed meanwhile takes up to `most` items along.
     ///
     /// # Errors
     ///
@@ -386,7 +394,7 @@ impl<T, F: Format<T>> Queue<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`get_many`](Self::get_many), and [`RecvError::Empty`].
+    /// As [`get_many`](Self::get_many), and [`RecvError::Empty`] as by [`try_get`](Self::try_get).
     pub fn try_get_many(&self, items: &mut Vec<T>, most: usize) -> Result<usize, RecvError> {
         message::get_many::<T, F, _>(self.0.view(), items, NOW, most)
     }

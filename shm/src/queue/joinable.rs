@@ -51,7 +51,11 @@ type Inner<R> = JoinableRing<'static, R, Linux>;
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
-/// Up to 189 processes can have items in hand at the same time. Beside its capacity it takes 4 KiB.
+/// An error passed up by `?` drops the item, too, and so says that it is done: call [`give_up`](crate::Item::give_up) where
+/// it is not.
+///
+/// Form, capacity and cost are those of a [`Queue`](crate::Queue). Up to 189 processes can have items in hand at the same
+/// time. Beside its capacity it takes 4 KiB.
 pub struct JoinableQueue<T, F: Format<T> = Serde>(Mapped<Inner<F::Record>>);
 
 shared_object!(JoinableQueue<T, F: Format<T>>);
@@ -133,8 +137,10 @@ impl<T: Serialize + DeserializeOwned> JoinableQueue<T> {
         JoinableQueue::place(create.into(), capacity)
     }
 
-    /// The queue that somebody made there. Of what type its items are is not known: those that are something else cannot be
-    /// decoded.
+    /// The queue that somebody made there.
+    ///
+    /// The header does not say of what type the items are. Opened with another type they may be refused one by one, or come
+    /// out as wrong values: share the type, or use [`open_raw`](JoinableQueue::open_raw), whose header names it.
     ///
     /// # Errors
     ///
@@ -204,7 +210,8 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put), and [`SendError::Full`].
+    /// As [`put`](Self::put), and [`SendError::Full`]: that is also said, after 10 ms, when a process that is stopped in the
+    /// middle of putting has the lock.
     pub fn try_put(&self, item: T) -> Result<(), SendError<T>> {
         message::put::<T, F, _>(self.view(), item, NOW)
     }
@@ -234,7 +241,7 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`put_many`](Self::put_many).
+    /// As [`put_many`](Self::put_many), and [`SendError::Full`] as by [`try_put`](Self::try_put).
     pub fn try_put_many<I: IntoIterator<Item = T>>(
         &self,
         items: I,
@@ -261,7 +268,7 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
     /// # Errors
     ///
     /// [`RecvError::Closed`] when the queue is closed and empty; [`RecvError::Decode`] when what was put is no `T`, which
-    /// then counts as done.
+    /// then counts as done; [`RecvError::TooManyTakers`] when 189 other processes have items in hand.
     pub fn get(&self) -> Result<Item<'_, T, F>, RecvError> {
         self.get_until(FOREVER)
     }
@@ -270,7 +277,8 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), and [`RecvError::Empty`].
+    /// As [`get`](Self::get), and [`RecvError::Empty`]: that is also said, after 10 ms, when a process that is stopped in the
+    /// middle of getting has the lock.
     pub fn try_get(&self) -> Result<Item<'_, T, F>, RecvError> {
         self.get_until(NOW)
     }
@@ -311,7 +319,8 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
         Iter::not_waiting(self)
     }
 
-    /// Waits until every item that was ever put is done.
+    /// Waits until every item that was ever put is done. If items are left in the queue and all who would take them are
+    /// dead, it waits for ever: use [`join_timeout`](Self::join_timeout) where that may be.
     ///
     /// # Errors
     ///
