@@ -46,7 +46,7 @@ use crate::{
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
-/// Form, capacity and cost are those of a [`Queue`](crate::Queue). Up to 94 processes can be at each end; a channel takes
+/// Form, capacity and cost are those of a [`Queue`](crate::Queue). Up to 93 processes can be at each end; a channel takes
 /// 4 KiB beside its capacity.
 ///
 /// # Who counts
