@@ -161,6 +161,22 @@ fn settle<L: Line>(ledger: &Ledger, taker: &L::Taker, dead: &Dead, took: Duratio
         taken - arrived
     });
 
+    assert_eq!(ledger.twice(), 0, "some have arrived twice");
+    assert_eq!(ledger.out_of_order(), 0, "some have arrived out of order");
+    assert_eq!(arrived + lost + in_doubt, all);
+    assert!(
+        lost <= dead.in_hand,
+        "{lost} are lost, more than the dead had in hand"
+    );
+    if let Some(gone) = gone {
+        // What was put in doubt may have gone with the dead, too.
+        assert!((lost..=lost + in_doubt).contains(&gone), "{gone} are gone");
+        assert!(
+            gone <= dead.in_hand,
+            "{gone} are gone, more than the dead had in hand"
+        );
+    }
+
     let rate = HumanFloatCount((arrived as f64 / took.as_secs_f64()).round());
     println!(
         "  killed              {} producers, {} consumers",
@@ -183,20 +199,4 @@ fn settle<L: Line>(ledger: &Ledger, taker: &L::Taker, dead: &Dead, took: Duratio
         "  never put           {} that the dead were putting\n",
         gone.map_or(in_doubt, |gone| lost + in_doubt - gone)
     );
-
-    assert_eq!(ledger.twice(), 0, "some have arrived twice");
-    assert_eq!(ledger.out_of_order(), 0, "some have arrived out of order");
-    assert_eq!(arrived + lost + in_doubt, all);
-    assert!(
-        lost <= dead.in_hand,
-        "{lost} are lost, more than the dead had in hand"
-    );
-    if let Some(gone) = gone {
-        // What was put in doubt may have gone with the dead, too.
-        assert!((lost..=lost + in_doubt).contains(&gone), "{gone} are gone");
-        assert!(
-            gone <= dead.in_hand,
-            "{gone} are gone, more than the dead had in hand"
-        );
-    }
 }

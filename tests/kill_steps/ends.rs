@@ -8,7 +8,7 @@ use multiproc::{
 };
 
 use crate::{
-    common::{forked, kill_self, wait_until},
+    common::{STUCK, forked, kill_self, wait_until},
     engine::{
         End,
         Order::{First, Last},
@@ -201,7 +201,7 @@ impl Scenario for Leaving {
                 .iter()
                 .for_each(|(of_one, _)| received.extend(of_one));
             let receiver = self.receiver.take().unwrap();
-            received.extend(std::iter::from_fn(|| taken(receiver.recv())).map(number));
+            received.extend(receive_all(&receiver));
             let received = each_once(&received);
             let of_victim = all_of(VICTIM, 2)
                 .take_while(|one| received.contains(one))
@@ -276,7 +276,7 @@ impl Scenario for Abandoned {
     }
 
     fn check(&self, _: &End<()>) {
-        assert_eq!(taken(self.0.recv()), None);
+        assert_eq!(taken(self.0.recv_timeout(STUCK)), None);
         wait_until(|| self.0.is_disconnected());
     }
 }
@@ -313,7 +313,7 @@ fn take_over((sender, words): (Sending, AtomicArray<u64>)) {
 }
 
 fn receive_all(receiver: &Receiving) -> Vec<u64> {
-    std::iter::from_fn(|| taken(receiver.recv()))
+    std::iter::from_fn(|| taken(receiver.recv_timeout(STUCK)))
         .map(number)
         .collect()
 }

@@ -3,7 +3,7 @@
 use multiproc::{Child, JoinQueueError, JoinableQueue, Raw};
 
 use crate::{
-    common::{forked, kill_self},
+    common::{STUCK, forked, kill_self},
     engine::{
         End,
         Order::{self, First, Last},
@@ -34,7 +34,7 @@ enum Told {
 }
 
 fn join(jobs: &Jobs) -> Told {
-    Told::Joined(match jobs.join() {
+    Told::Joined(match jobs.join_timeout(STUCK) {
         Ok(()) => 0,
         Err(JoinQueueError::Lost(count)) => count,
         Err(why) => panic!("{why}"),
