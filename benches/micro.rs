@@ -8,8 +8,9 @@ use std::{
 
 use divan::{Bencher, black_box};
 use multiproc_core::{
-    ALIGN, Array, Barrier, Condvar, Counter, Element, Event, Liveness, Mutex, OnceValue, Origin,
-    Os, Owner, ROWS, ReentrantMutex, Region, RwLock, Semaphore, Value, Wait, atomic::AtomicU64,
+    ALIGN, Array, Barrier, ByteRing, Channel, Condvar, Counter, Element, Event, FOREVER, Hold,
+    JoinableRing, Liveness, Locked, Mutex, NOW, OnceValue, Origin, Os, Owner, ROWS, ReentrantMutex,
+    Region, RwLock, Semaphore, Sole, Value, Wait, atomic::AtomicU64,
 };
 
 fn main() {
@@ -178,6 +179,91 @@ fn array_claim_release(bencher: Bencher<'_, '_>, others: usize) {
     let array = array.expect("room");
     let _held: Vec<_> = (0..others).map(|i| array.write(i..i + 1)).collect();
     bencher.bench_local(|| drop(black_box(array.write(ROWS..ROWS + 2))));
+}
+
+/// What the rings below hold, in bytes.
+const CAPACITY: usize = 16 * 1024;
+
+fn byte_ring() -> ByteRing<'static, u8, Alone> {
+    let region = memory(ByteRing::<u8, Alone>::required_len(CAPACITY).expect("small"));
+    // SAFETY: memory that nobody else has.
+    unsafe { ByteRing::place(region, Alone(1), Origin::default(), CAPACITY) }.expect("room")
+}
+
+#[divan::bench(consts = [8, 64, 1024])]
+fn ring_put_get<const BYTES: usize>(bencher: Bencher<'_, '_>) {
+    let (ring, record) = (byte_ring(), [1u8; BYTES]);
+    bencher.bench_local(|| {
+        ring.put(black_box(&record), FOREVER).expect("room");
+        let copy = |record: &[u8]| <[u8; BYTES]>::try_from(record);
+        ring.get(FOREVER, copy)
+    });
+}
+
+/// 32 records at once.
+#[divan::bench]
+fn ring_put_get_many(bencher: Bencher<'_, '_>) {
+    let (ring, records) = (byte_ring(), [[1u8; 8]; 32]);
+    let mut taken = Vec::with_capacity(records.len());
+    bencher.bench_local(|| {
+        ring.put_many(black_box(&records), FOREVER).1.expect("room");
+        taken.clear();
+        let copy = |record: &[u8]| taken.push(<[u8; 8]>::try_from(record));
+        ring.get_many(FOREVER, records.len(), copy)
+    });
+}
+
+#[divan::bench]
+fn ring_get_of_nothing(bencher: Bencher<'_, '_>) {
+    let ring = byte_ring();
+    bencher.bench_local(|| black_box(&ring).get(NOW, |_| ()));
+}
+
+fn channel<H: Hold>() -> Channel<'static, u8, Alone, H> {
+    let region = memory(Channel::<u8, Alone, H>::required_len(CAPACITY).expect("small"));
+    // SAFETY: memory that nobody else has.
+    unsafe { Channel::place(region, Alone(1), Origin::default(), CAPACITY) }.expect("room")
+}
+
+/// `Locked`: for many. `Sole`: from one to one.
+#[divan::bench(types = [Locked, Sole])]
+fn channel_put_get<H: Hold + 'static>(bencher: Bencher<'_, '_>) {
+    let (channel, record) = (channel::<H>(), [1u8; 8]);
+    bencher.bench_local(|| {
+        let put = channel.put(black_box(&record), FOREVER, || false);
+        put.expect("room");
+        let copy = |record: &[u8]| <[u8; 8]>::try_from(record);
+        channel.get(FOREVER, || false, copy)
+    });
+}
+
+/// Without copies.
+#[divan::bench]
+fn channel_reserve_next(bencher: Bencher<'_, '_>) {
+    let channel = channel::<Sole>();
+    bencher.bench_local(|| {
+        // SAFETY: one thread, which sends the slot before it makes another.
+        let slot = unsafe { channel.reserve(8, FOREVER, || false) };
+        slot.expect("room").send();
+        // SAFETY: likewise, which drops it.
+        drop(unsafe { channel.next(FOREVER, || false) });
+    });
+}
+
+#[divan::bench]
+fn joinable_put_get_done(bencher: Bencher<'_, '_>) {
+    let region = memory(JoinableRing::<u8, Alone>::required_len(CAPACITY).expect("small"));
+    // SAFETY: memory that nobody else has.
+    let ring =
+        unsafe { JoinableRing::<u8, _>::place(region, Alone(1), Origin::default(), CAPACITY) };
+    let (ring, record) = (ring.expect("room"), [1u8; 8]);
+    bencher.bench_local(|| {
+        ring.put(black_box(&record), FOREVER).expect("room");
+        let copy = |record: &[u8]| <[u8; 8]>::try_from(record);
+        let (taken, in_hand) = ring.get(FOREVER, copy).expect("one is there");
+        ring.done(in_hand);
+        taken
+    });
 }
 
 #[divan::bench]

@@ -123,7 +123,8 @@ fn main() -> ExitCode {
             a_fork_child_drops_inherited_ends_items_and_places_and_nothing_changes,
             a_fork_child_that_ends_takes_none_of_its_parents_ends_along,
             what_a_closure_brings_along_is_the_childs_from_its_first_use,
-            a_fork_child_drops_an_inherited_descriptor_and_its_parent_still_watches;
+            a_fork_child_drops_an_inherited_descriptor_and_its_parent_still_watches,
+            a_thousand_signals_a_second_hide_no_death_from_who_receives;
         reopened:
             what_the_last_to_leave_held_is_poisoned_and_values_are_kept,
             every_owner_counts_as_dead_when_nobody_was_left,

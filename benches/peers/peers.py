@@ -150,6 +150,69 @@ def barrier():
     return round_trips(twice, twice)
 
 
+def messages(times, send, receive):
+    """Two processes: nanoseconds for each message that is sent in the other one and received in this one."""
+    processors = sorted(os.sched_getaffinity(0))
+    begin = multiprocessing.Semaphore(0)
+
+    def send_all():
+        signal.alarm(10)  # Whoever hangs is ended.
+        os.sched_setaffinity(0, {processors[-1]})
+        begin.acquire()
+        for i in range(times):
+            send(i)
+
+    signal.alarm(10)
+    os.sched_setaffinity(0, {processors[0]})
+    sender = multiprocessing.get_context("fork").Process(target=send_all)
+    sender.start()
+    begin.release()
+    begun = perf_counter_ns()
+    for _ in range(times):
+        receive()
+    time = perf_counter_ns() - begun
+    sender.join()
+    return time / times
+
+
+def queue_words():
+    queue = multiprocessing.Queue(1024)
+    return messages(20_000, queue.put, queue.get)
+
+
+def pipe_words():
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    return messages(20_000, sender.send, receiver.recv)
+
+
+def queue():
+    there, back = multiprocessing.Queue(1024), multiprocessing.Queue(1024)
+
+    def lead():
+        there.put(1)
+        back.get()
+
+    def follow():
+        there.get()
+        back.put(1)
+
+    return round_trips(lead, follow)
+
+
+def pipe():
+    ours, theirs = multiprocessing.Pipe()
+
+    def lead():
+        ours.send(1)
+        ours.recv()
+
+    def follow():
+        theirs.recv()
+        theirs.send(1)
+
+    return round_trips(lead, follow)
+
+
 def nothing():
     pass
 
@@ -173,6 +236,10 @@ ROWS = {
     "event": event,
     "condition": condition,
     "barrier": barrier,
+    "queue words": queue_words,
+    "pipe words": pipe_words,
+    "queue": queue,
+    "pipe": pipe,
     "segment": segment,
     "fork": lambda: start_and_join("fork", 20),
     "spawn": lambda: start_and_join("spawn", 3),

@@ -67,10 +67,15 @@ pub struct Entered {
 
 impl Entered {
     /// What [`owner`](Self::owner), [`end`](Self::end) and [`row`](Self::row) said: for those who keep these in words of
-    /// their own. `None` when no table has such a row.
+    /// their own.
+    ///
+    /// # Panics
+    ///
+    /// When no table has such a row.
     #[must_use]
-    pub fn of(me: Owner, end: End, row: usize) -> Option<Entered> {
-        (row < MAX_PROCESSES_AT_END).then_some(Entered { me, end, row })
+    pub fn of(me: Owner, end: End, row: usize) -> Entered {
+        assert!(row < MAX_PROCESSES_AT_END, "there is no row {row}");
+        Entered { me, end, row }
     }
 
     /// Which process it belongs to.
@@ -261,6 +266,14 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         table.unlock(&self.os, me);
         let row = row.ok_or(RingError::TooManyProcesses)?;
         Ok(Entered { me, end, row })
+    }
+
+    /// Enters another handle beside one that the calling process has. Takes no lock, and never fails: the row is in use, so
+    /// nobody takes the end for abandoned meanwhile.
+    pub fn enter_another(&self, handle: &Entered) -> Entered {
+        self.ends.of(handle.end).increase(handle.row);
+        self.os.step("channel: entered another");
+        *handle
     }
 
     /// Whether a handle was entered by the calling process, which is not so in a fork child of it.

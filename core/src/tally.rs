@@ -11,7 +11,8 @@
 //! 1. A row is in use while its number is not 0. Its owner is written before that and not changed meanwhile.
 //! 2. All rows in use lie below `high`, which only grows, and is stored before a row above it comes into use.
 //! 3. A process has one row at most: who takes more adds to it.
-//! 4. Numbers grow only under the table lock, so a sum of them taken under it is never less than what is held.
+//! 4. Numbers grow only under the table lock, so a sum of them taken under it is never less than what is held. That of a
+//!    row in use may also grow without it, where it matters only whether the sum is 0.
 //! 5. Whoever dies with the table lock leaves nothing to repair: each change is one exchange.
 
 use crate::{
@@ -207,6 +208,14 @@ impl<const ROWS: usize> Tally<ROWS> {
         // Marks that were left in the row stay.
         let number = Marked::new(number, 0).to_bits();
         row.count.fetch_add(number, Ordering::Relaxed);
+    }
+
+    /// Adds one to a row in which the caller has something already, without any lock.
+    #[inline]
+    pub fn increase(&self, at: usize) {
+        // Relaxed: it was not 0 before, and is not after.
+        let one = Marked::new(1, 0).to_bits();
+        self.rows[at].count.fetch_add(one, Ordering::Relaxed);
     }
 
     /// Leaves `marks` in a row.

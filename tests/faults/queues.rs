@@ -20,6 +20,7 @@ use crate::{
     identity::open_no_file,
     observe::{go_on, idle, kill, stop},
     reopened::reboot,
+    signals::{SIGNALS, interrupt},
     stopped::{is_stopped, stop_at},
     subject::{MOMENT, SOON},
     survivors::{AFTER_A_DEATH, promptly},
@@ -266,7 +267,7 @@ pub fn who_is_stopped_while_coming_or_going_holds_up_no_drop_and_is_not_taken_fo
         drop(sender.clone());
     };
     let beside = |(sender, receiver): &Ends| {
-        let more = sender.try_clone();
+        let more = sender.clone();
         _ = sender.send_timeout(2, Duration::from_millis(5));
         drop(more);
         _ = receiver.recv_timeout(Duration::from_millis(5));
@@ -485,9 +486,13 @@ pub fn a_fork_child_drops_inherited_ends_items_and_places_and_nothing_changes() 
         // SAFETY: as above.
         drop(unsafe { inherited(&written) });
         // SAFETY: as above.
-        drop(unsafe { (inherited(&sender), inherited(&receiver)) });
+        drop(unsafe { inherited(&sender) });
         // SAFETY: as above.
-        drop(unsafe { (inherited(&queue), inherited(&named)) });
+        drop(unsafe { inherited(&receiver) });
+        // SAFETY: as above.
+        drop(unsafe { inherited(&queue) });
+        // SAFETY: as above.
+        drop(unsafe { inherited(&named) });
     });
     child.join().unwrap();
     assert_eq!((queue.unfinished(), queue.lost()), (4, 0));
@@ -510,7 +515,9 @@ pub fn a_fork_child_drops_inherited_ends_items_and_places_and_nothing_changes() 
     // And the ends from one to one, which may be borrowed no longer.
     let child = forked(|| {
         // SAFETY: in a copy of the process that made them.
-        drop(unsafe { (inherited(&producer), inherited(&consumer)) });
+        drop(unsafe { inherited(&producer) });
+        // SAFETY: as above.
+        drop(unsafe { inherited(&consumer) });
     });
     child.join().unwrap();
     assert!(!producer.is_disconnected());
@@ -579,4 +586,20 @@ pub fn a_fork_child_drops_an_inherited_descriptor_and_its_parent_still_watches()
     // SAFETY: one `pollfd`.
     let found = unsafe { libc::poll(&raw mut poll, 1, STUCK.as_millis() as i32) };
     assert_eq!(found, 1, "nobody watches");
+}
+
+/// Fault 36.
+pub fn a_thousand_signals_a_second_hide_no_death_from_who_receives() {
+    let (sender, receiver) = channel::<u64>(SMALL).unwrap();
+    let victim = holder(sender);
+    let signals = Flag::new();
+    let mut waiter = forked(|| {
+        SIGNALS.get_or_init(|| signals);
+        interrupt();
+        receiver.recv() == Err(RecvError::Disconnected)
+    });
+    wait_until(|| signals.count() > 150);
+    kill(&victim);
+    let told = waiter.join_timeout(SOON).unwrap();
+    assert_eq!(told, Some(true), "it has no end");
 }

@@ -19,10 +19,10 @@ use crate::{
 };
 
 /// Raised by each signal that this process gets.
-static SIGNALS: OnceLock<Flag> = OnceLock::new();
+pub static SIGNALS: OnceLock<Flag> = OnceLock::new();
 
 /// Interrupts this process a thousand times a second from now on. What it waits for is not taken up again.
-fn interrupt() {
+pub fn interrupt() {
     extern "C" fn count(_: i32) {
         if let Some(signals) = SIGNALS.get() {
             signals.raise();

@@ -16,7 +16,7 @@ use crate::{
         killed_in_each_run, killed_while_recovering,
     },
     records::{Log, Record, all_of, each_once, number, record},
-    ways::{come, taken},
+    ways::taken,
 };
 
 type Sending = Sender<Record, Raw>;
@@ -100,7 +100,7 @@ impl Leaving {
         match self.at {
             At::Sender => {
                 let inherited = self.sender.take().unwrap();
-                let sender = come(|| inherited.try_clone());
+                let sender = inherited.clone();
                 drop(inherited);
                 came();
                 sender.send(record(whose, 0)).unwrap();
@@ -111,7 +111,7 @@ impl Leaving {
                 let mut receiver = self.receiver.take().unwrap();
                 // The victim comes to it by its first use, this time.
                 if whose != VICTIM {
-                    receiver = come(|| receiver.try_clone());
+                    receiver = receiver.clone();
                 }
                 let log = &self.received[whose as usize];
                 log.add(number(receiver.recv().unwrap()));

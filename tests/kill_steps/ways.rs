@@ -1,13 +1,10 @@
 //! What records go through: a queue, or a channel.
 
-use std::{cell::RefCell, rc::Rc, time::Instant};
+use std::{cell::RefCell, rc::Rc};
 
-use multiproc::{Error, Queue, Raw, Receiver, RecvError, SendError, Sender, channel_raw};
+use multiproc::{Queue, Raw, Receiver, RecvError, SendError, Sender, channel_raw};
 
-use crate::{
-    common::STUCK,
-    records::{Record, number},
-};
+use crate::records::{Record, number};
 
 /// On which side of a way one is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,17 +40,6 @@ pub trait Way {
 
     /// Takes a record if there is one.
     fn try_get(&self) -> Option<u64>;
-}
-
-/// Comes to an end of a channel, however long the victim waits there to be killed, with the table of that end.
-pub fn come<T>(try_clone: impl Fn() -> Result<T, Error>) -> T {
-    let begun = Instant::now();
-    loop {
-        match try_clone() {
-            Ok(end) => return end,
-            Err(why) => assert!(begun.elapsed() < STUCK, "{why}"),
-        }
-    }
 }
 
 /// What was taken; `None` at the end of all.
@@ -166,11 +152,11 @@ impl Way for Channel {
     fn begin(&self, party: Party) {
         match party {
             Party::Producer => {
-                let sender = come(|| self.sender().try_clone());
+                let sender = Sender::clone(&self.sender());
                 self.sender.replace(Some(Rc::new(sender)));
             }
             Party::Consumer => {
-                let receiver = come(|| self.receiver().try_clone());
+                let receiver = Receiver::clone(&self.receiver());
                 self.receiver.replace(Rc::new(receiver));
             }
         }

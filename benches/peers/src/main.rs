@@ -7,12 +7,17 @@
 //! The repetitions of all parties of a row are interleaved, and every party is given as the median of its own, so that
 //! whatever else the machine does hits all of them alike. What is compared is only ever the ratio.
 
+mod bare_ring;
+mod flow;
 mod futex;
 mod gate;
+mod iceoryx;
+mod pair;
 mod pthread;
 mod python;
 mod report;
 mod rows;
+mod sockets;
 mod sys;
 mod turns;
 

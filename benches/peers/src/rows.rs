@@ -7,6 +7,9 @@ mod counter;
 mod event;
 mod lock;
 mod once;
+mod pipe;
+mod queue;
+mod records;
 mod reentrant;
 mod rwlock;
 mod segment;
@@ -49,6 +52,12 @@ pub const ALL: &[Measure] = &[
     condvar::round_trip,
     value::round_trip,
     barrier::round_trip,
+    queue::words,
+    queue::batches,
+    queue::spinning,
+    queue::round_trip,
+    records::one_mebibyte,
+    pipe::round_trip,
     segment::anonymous,
     start::fork,
     start::spawn,

@@ -1,25 +1,18 @@
 //! Two processes that hand a turn to and fro, and how long it takes to come back.
 
-use std::{
-    io,
-    sync::atomic::{AtomicU64, Ordering::SeqCst},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
     futex::Futexes,
+    pair::{Meeting, Pair},
     report::{Measured, Report},
     rows::Outcome,
-    sys::{Child, Mapping, Place, can_cross, die_in, pin},
 };
 
 /// How many times ours may take as long as the one of POSIX.
 const AT_MOST: f64 = 1.2;
 /// Round trips that do not count.
 const WARM_UP: u32 = 50;
-/// How long two processes may take for one repetition. Whoever is not done then is ended, which makes the row an error.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A way in which two processes hand each other a turn. What is called here runs in the process that is meant, and
 /// what it returns is done once a round.
@@ -54,82 +47,57 @@ impl<B: Baton> Turns for B {
     }
 }
 
-/// Where the two processes run.
+/// How many round trips are one repetition.
 #[derive(Clone, Copy)]
-enum Pair {
-    /// Both on one processor.
-    Same,
-    /// On one processor each.
-    Cross,
-}
+pub struct Rounds(pub u32);
 
-impl Pair {
-    fn name(self) -> &'static str {
-        match self {
-            Pair::Same => "same",
-            Pair::Cross => "cross",
-        }
-    }
-
-    /// Where both may run.
-    fn place(self) -> Place {
-        match self {
-            Pair::Same => Place::First,
-            Pair::Cross => Place::Both,
-        }
-    }
-
-    /// Where the follower runs, and how many round trips are one repetition.
-    fn follower(self) -> (Place, u32) {
-        match self {
-            Pair::Same => (Place::First, 1000),
+impl Rounds {
+    /// Of two who sleep while they wait.
+    fn asleep(pair: Pair) -> Rounds {
+        match pair {
+            Pair::Same => Rounds(1000),
             // Waking a processor that sleeps takes long.
-            Pair::Cross => (Place::Second, 300),
+            Pair::Cross => Rounds(300),
         }
     }
 
-    /// One repetition, in nanoseconds for each round trip.
-    fn measure(self, turns: &impl Turns) -> Measured {
-        let (place, rounds) = self.follower();
-        if place == Place::Second && !can_cross() {
-            return Err("this row needs two processors".into());
+    /// One repetition by two processes, in nanoseconds for each round trip.
+    pub fn processes(self, pair: Pair, turns: &impl Turns) -> Measured {
+        let lead = |meeting: &mut Meeting| self.go(meeting, turns.lead());
+        let follow = |meeting: &mut Meeting| _ = self.go(meeting, turns.follow());
+        Ok(self.of(pair.processes(lead, follow)?))
+    }
+
+    /// One repetition by two threads.
+    pub fn threads(self, pair: Pair, turns: &(impl Turns + Sync)) -> Measured {
+        let lead = |meeting: &mut Meeting| self.go(meeting, turns.lead());
+        let follow = |meeting: &mut Meeting| _ = self.go(meeting, turns.follow());
+        Ok(self.of(pair.threads(lead, follow)?))
+    }
+
+    fn of(self, took: Duration) -> f64 {
+        took.as_nanos() as f64 / f64::from(self.0)
+    }
+
+    fn go(self, meeting: &mut Meeting, mut turn: impl FnMut()) -> Duration {
+        meeting.meet();
+        for _ in 0..WARM_UP {
+            turn();
         }
-        let page = Mapping::new(4096)?;
-        let [ready, took] = [&page.words()[0], &page.words()[64]];
-        let follower = Child::fork(|| {
-            enter(place);
-            go_round(ready, rounds, turns.follow());
-        })?;
-        let leader = Child::fork(|| {
-            enter(Place::First);
-            let time = go_round(ready, rounds, turns.lead());
-            took.store(time.as_nanos() as u64, SeqCst);
-        });
-        let ends = [leader.and_then(Child::wait), follower.wait()];
-        ends.into_iter().collect::<io::Result<()>>()?;
-        Ok(took.load(SeqCst) as f64 / f64::from(rounds))
+        let begun = Instant::now();
+        for _ in 0..self.0 {
+            turn();
+        }
+        let took = begun.elapsed();
+        // Until then nobody takes down what the other may still use.
+        meeting.meet();
+        took
     }
 }
 
-fn enter(place: Place) {
-    die_in(PATIENCE);
-    pin(place);
-}
-
-/// Does `turn` so many times once both are `ready`, and says how long that took.
-fn go_round(ready: &AtomicU64, rounds: u32, mut turn: impl FnMut()) -> Duration {
-    ready.fetch_add(1, SeqCst);
-    while ready.load(SeqCst) != 2 {
-        thread::yield_now();
-    }
-    for _ in 0..WARM_UP {
-        turn();
-    }
-    let begun = Instant::now();
-    for _ in 0..rounds {
-        turn();
-    }
-    begun.elapsed()
+/// One repetition of two processes that sleep while they wait, in nanoseconds for each round trip.
+pub fn asleep(pair: Pair, turns: &impl Turns) -> Measured {
+    Rounds::asleep(pair).processes(pair, turns)
 }
 
 /// The rows of a primitive by which processes wait for each other: ours beside that of POSIX, `same` and `cross`.
@@ -147,9 +115,9 @@ pub fn round_trips(
             continue;
         };
         let mut bench = bench
-            .ours(|| pair.measure(ours))
-            .peer("bare futex (limit)", || pair.measure(&limit))
-            .target(posix_name, AT_MOST, || pair.measure(posix));
+            .ours(|| asleep(pair, ours))
+            .peer("bare futex (limit)", || asleep(pair, &limit))
+            .target(posix_name, AT_MOST, || asleep(pair, posix));
         if let Some((name, row)) = python {
             bench = bench.python(name, row);
         }

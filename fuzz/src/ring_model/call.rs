@@ -51,6 +51,8 @@ pub(super) struct Call {
     pub(super) stopped: bool,
     /// It may be refused: since it began, or slept last, there was a moment at which nothing could be done.
     pub(super) refusable: bool,
+    /// It has slept after its deadline.
+    late: bool,
     /// How many steps it has made since it began, or slept last.
     steps: u32,
 }
@@ -69,6 +71,7 @@ impl Call {
             at: "",
             stopped: false,
             refusable: false,
+            late: false,
             steps: 0,
         }
     }
@@ -78,6 +81,14 @@ impl Call {
         self.at = at;
         self.steps += 1;
         assert!(self.steps < STEPS, "{:?} never ends", self.deed);
+    }
+
+    /// It falls asleep. It may do so once after its deadline, when it was stopped between looking at the clock and this.
+    pub(super) fn falls_asleep(&mut self, now: u64) {
+        if self.waits_for_others() && now >= self.until {
+            assert!(!self.late, "{:?} waits on after its deadline", self.deed);
+            self.late = true;
+        }
     }
 
     /// It has slept.

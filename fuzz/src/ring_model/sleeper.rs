@@ -36,6 +36,7 @@ impl Stage {
         let deadline = self.current(|call| call.until).unwrap_or(FOREVER);
         let latest = deadline.max(self.clock.get()).saturating_add(GRACE);
         assert!(until <= latest, "sleeps on after its deadline");
+        self.current(|call| call.falls_asleep(self.clock.get()));
         let how = self.sleep(party, word, expected);
         match how {
             Wait::Woken => self.pass(1000),

@@ -23,7 +23,6 @@ use multiproc_core::{
 };
 
 use crate::{
-    deadline,
     error::Error,
     handle,
     mapped::{Mapped, View},
@@ -35,9 +34,6 @@ use crate::{
 
 /// A channel in a segment.
 pub type Inner<R, H> = Channel<'static, R, Linux, H>;
-
-/// How long to wait for the table of an end, at most: it takes longer only while a process is stopped that has it.
-const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// How many handles there are in this process, those that a fork has copied among them.
 static ENDS: AtomicUsize = AtomicUsize::new(0);
@@ -86,15 +82,19 @@ pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
 impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     /// A new handle of this process.
     pub fn enter(channel: Mapped<Inner<R, H>>, end: End) -> Result<Endpoint<R, H>, Error> {
-        let entered = channel.view().enter(end, deadline::after(PATIENCE))?;
+        let entered = channel.view().enter(end, FOREVER)?;
+        Ok(Endpoint::of(channel, entered))
+    }
+
+    fn of(channel: Mapped<Inner<R, H>>, entered: Entered) -> Endpoint<R, H> {
         ENDS.fetch_add(1, Ordering::Relaxed);
-        Ok(Endpoint {
+        Endpoint {
             channel,
-            end,
+            end: entered.end(),
             owner: AtomicU64::new(entered.owner().to_bits()),
             row: AtomicUsize::new(entered.row()),
             moved: Arc::new(AtomicBool::new(false)),
-        })
+        }
     }
 
     /// The handle that came from another process.
@@ -110,34 +110,18 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         &self.channel
     }
 
-    /// Whether it is this process's to use. To find out may take until `until`, if somebody is stopped who has the table.
+    /// Whether it is this process's to use.
     #[inline]
-    fn is_mine(&self, until: u64) -> Result<bool, RingError> {
+    fn is_mine(&self) -> bool {
         // Relaxed: a process finds its own identity only after it has written it; what it entered is in shared memory.
         let owner = Owner::from_bits(self.owner.load(Ordering::Relaxed));
-        if Linux.is_surely_me(owner) {
-            return Ok(true);
-        }
-        self.is_mine_after_all(owner, until)
-    }
-
-    #[cold]
-    fn is_mine_after_all(&self, owner: Owner, until: u64) -> Result<bool, RingError> {
-        if Linux.is_me(owner) || !H::IS_SHARED {
-            return Ok(Linux.is_me(owner));
-        }
-        match self.become_mine(until) {
-            Err(why @ (RingError::TimedOut | RingError::WouldBlock)) => Err(why),
-            entered => Ok(entered.is_ok()),
-        }
+        Linux.is_surely_me(owner) || Linux.is_me(owner)
     }
 
     /// Enters a handle that a fork has copied.
+    #[cold]
     fn become_mine(&self, until: u64) -> Result<(), RingError> {
         let before = self.owner.load(Ordering::Relaxed);
-        if Linux.is_me(Owner::from_bits(before)) {
-            return Ok(());
-        }
         let entered = self.view().enter(self.end, until)?;
         // A process has one row at an end: of several threads that do this each finds the same.
         self.row.store(entered.row(), Ordering::Relaxed);
@@ -146,42 +130,50 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         let done = self
             .owner
             .compare_exchange(before, me, Ordering::Release, Ordering::Relaxed);
-        if done.is_err() {
+        if done.is_err() || before == me {
             // Another thread was faster.
             self.view().leave(entered, || is_in_transit(self));
         }
         Ok(())
     }
 
-    fn entered(&self) -> Option<Entered> {
+    fn entered(&self) -> Entered {
         // Acquire: pairs with the Release of `become_mine`.
         let owner = Owner::from_bits(self.owner.load(Ordering::Acquire));
         Entered::of(owner, self.end, self.row.load(Ordering::Relaxed))
     }
 
-    /// Whether it can be used: not after it was handed over, nor in a process that it was not handed to.
+    /// Whether it was handed over, or never came to this process.
     #[inline]
-    fn is_usable(&self, until: u64) -> Result<bool, RingError> {
+    fn is_gone(&self) -> bool {
         // Relaxed: handed over by the thread that has the only handle, or by one that this one knows of.
-        Ok(self.is_mine(until)? && (H::IS_SHARED || !self.moved.load(Ordering::Relaxed)))
+        !H::IS_SHARED && (self.moved.load(Ordering::Relaxed) || !self.is_mine())
     }
 
-    /// To send, by a call that waits until `until`.
+    /// Makes sure that it is this process's; `None` when it can never be.
+    #[inline]
+    fn usable(&self, until: u64) -> Result<Option<Using<'_, R, H>>, RingError> {
+        if self.is_gone() {
+            return Ok(None);
+        }
+        if !self.is_mine() {
+            self.become_mine(until)?;
+        }
+        Ok(Some(Using(self)))
+    }
+
     #[inline]
     pub fn to_send(&self, until: u64) -> Result<Using<'_, R, H>, SendErrorKind> {
-        match self.is_usable(until) {
-            Ok(true) => Ok(Using(self)),
-            Ok(false) => Err(SendErrorKind::Moved),
+        match self.usable(until) {
+            Ok(using) => using.ok_or(SendErrorKind::Moved),
             Err(why) => Err(send_error(why, Side::Channel, 0, 0)),
         }
     }
 
-    /// To receive, by a call that waits until `until`.
     #[inline]
     pub fn to_receive(&self, until: u64) -> Result<Using<'_, R, H>, RecvError> {
-        match self.is_usable(until) {
-            Ok(true) => Ok(Using(self)),
-            Ok(false) => Err(RecvError::Moved),
+        match self.usable(until) {
+            Ok(using) => using.ok_or(RecvError::Moved),
             Err(why) => Err(recv_error(why, Side::Channel)),
         }
     }
@@ -207,19 +199,25 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     }
 }
 
-impl<R: Element> Endpoint<R, Locked> {
-    /// Another handle of this process.
-    pub fn try_clone(&self) -> Result<Endpoint<R, Locked>, Error> {
-        Endpoint::enter(self.channel.clone(), self.end)
+impl<R: Element> Clone for Endpoint<R, Locked> {
+    /// Another handle of this process; this one as well, if a fork has copied it.
+    fn clone(&self) -> Endpoint<R, Locked> {
+        if !self.is_mine() {
+            // Refused where the system cannot tell who this process is: then both are copies, and do nothing.
+            let _ = self.become_mine(FOREVER);
+        }
+        let mut entered = self.entered();
+        if self.is_mine() {
+            entered = self.view().enter_another(&entered);
+        }
+        Endpoint::of(self.channel.clone(), entered)
     }
 }
 
 impl<R: Element, H: Hold + 'static> Drop for Endpoint<R, H> {
     fn drop(&mut self) {
         ENDS.fetch_sub(1, Ordering::Relaxed);
-        if let Some(entered) = self.entered() {
-            self.view().leave(entered, || is_in_transit(self));
-        }
+        self.view().leave(self.entered(), || is_in_transit(self));
     }
 }
 
@@ -229,9 +227,12 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
     }
 
     fn transit(&self) -> io::Result<OwnedFd> {
-        let is_usable = self.is_usable(deadline::after(PATIENCE));
-        if !is_usable.is_ok_and(|is_usable| is_usable) {
+        if self.is_gone() {
             return Err(io::Error::other("it was handed to another process"));
+        }
+        // Who sends an end has one.
+        if !self.is_mine() {
+            self.become_mine(FOREVER).map_err(io::Error::other)?;
         }
         let file: File = file::reopen(self.segment().as_fd(), false)?;
         file::lock_byte(&file, byte_of(self.end))?;
@@ -239,15 +240,10 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
     }
 
     fn adopt(&self) {
-        // Of one that there is only one of nobody comes again to ask whose it is: however long somebody is stopped who has
-        // the table.
-        let until = if H::IS_SHARED {
-            deadline::after(PATIENCE)
-        } else {
-            FOREVER
-        };
-        // One that cannot be entered is nobody's.
-        let _ = self.become_mine(until);
+        if !self.is_mine() {
+            // Refused where the system cannot tell who this process is: so is then whatever is done with the end.
+            let _ = self.become_mine(FOREVER);
+        }
         // It was by the parent, to this process.
         self.moved.store(false, Ordering::Relaxed);
     }

@@ -140,15 +140,6 @@ impl<T, F: Format<T>> Receiver<T, F> {
     pub fn readiness(&self) -> Result<Readiness, Error> {
         Readiness::of(self.0.channel().clone())
     }
-
-    /// Another handle of this end, as [`clone`](Clone::clone), which panics where this gives an error.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when the system cannot tell who this process is, or a process is stopped that has the table of this end.
-    pub fn try_clone(&self) -> Result<Receiver<T, F>, Error> {
-        self.0.try_clone().map(Receiver)
-    }
 }
 
 impl<T: Element> Receiver<T, Raw> {
@@ -233,13 +224,8 @@ impl<T, F: Format<T>> FusedIterator for IntoIter<T, F> {}
 
 impl<T, F: Format<T>> Clone for Receiver<T, F> {
     /// Another handle of this end.
-    ///
-    /// # Panics
-    ///
-    /// Where [`try_clone`](Self::try_clone) gives an error.
     fn clone(&self) -> Receiver<T, F> {
-        self.try_clone()
-            .unwrap_or_else(|why| panic!("cannot clone a receiver: {why}"))
+        Receiver(self.0.clone())
     }
 }
 

@@ -7,9 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Endpoint;
 use crate::{
-    deadline,
-    error::Error,
-    handle,
+    deadline, handle,
     message::{self, Format, Raw, SendError, SendManyError, Serde},
 };
 
@@ -143,15 +141,6 @@ impl<T, F: Format<T>> Sender<T, F> {
     pub fn max_len(&self) -> usize {
         self.0.view().ring().max_len()
     }
-
-    /// Another handle of this end, as [`clone`](Clone::clone), which panics where this gives an error.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when the system cannot tell who this process is, or a process is stopped that has the table of this end.
-    pub fn try_clone(&self) -> Result<Sender<T, F>, Error> {
-        self.0.try_clone().map(Sender)
-    }
 }
 
 impl<T: Element> Sender<T, Raw> {
@@ -198,13 +187,8 @@ impl<T: Element> Sender<T, Raw> {
 
 impl<T, F: Format<T>> Clone for Sender<T, F> {
     /// Another handle of this end.
-    ///
-    /// # Panics
-    ///
-    /// Where [`try_clone`](Self::try_clone) gives an error.
     fn clone(&self) -> Sender<T, F> {
-        self.try_clone()
-            .unwrap_or_else(|why| panic!("cannot clone a sender: {why}"))
+        Sender(self.0.clone())
     }
 }
 
