@@ -72,7 +72,6 @@ impl Entered {
     /// # Panics
     ///
     /// When no table has such a row.
-    #[must_use]
     pub fn of(me: Owner, end: End, row: usize) -> Entered {
         assert!(row < MAX_PROCESSES_AT_END, "there is no row {row}");
         Entered { me, end, row }
