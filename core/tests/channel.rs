@@ -107,10 +107,9 @@ fn each_handle_of_each_process_counts_and_those_of_a_fork_child_do_not() {
     channel.leave(receiver, none);
     // Kept in words of one's own, and found again.
     let own = enter(&childs, End::Sender);
-    let same = Entered::of(own.owner(), own.end(), own.row()).unwrap();
+    let same = Entered::of(own.owner(), own.end(), own.row());
     childs.leave(same, none);
     assert_eq!(childs.handles(End::Sender), 0);
-    assert!(Entered::of(owner_of(612), End::Sender, MAX_PROCESSES_AT_END).is_none());
 }
 
 #[test]
@@ -138,6 +137,12 @@ fn what_is_on_its_way_keeps_an_end_and_enters_before_it_arrives() {
     assert_eq!(get(&channel, NOW).unwrap(), b"one");
     assert_eq!(get(&channel, NOW), Err(RingError::Closed));
     channel.leave(receiver, none);
+}
+
+#[test]
+#[should_panic(expected = "there is no row")]
+fn no_handle_is_in_a_row_that_no_table_has() {
+    _ = Entered::of(owner_of(625), End::Sender, MAX_PROCESSES_AT_END);
 }
 
 /// What never arrives.
@@ -343,9 +348,7 @@ fn foreign_bytes_are_harmless() {
                 channel.leave(handle, none);
             }
             _ = (channel.handles(end), channel.is_abandoned(end, none));
-            if let Some(foreign) = Entered::of(owner_of(711), end, 5) {
-                channel.leave(foreign, none);
-            }
+            channel.leave(Entered::of(owner_of(711), end, 5), none);
         }
         _ = channel.put(b"one", until(), none);
         _ = get(&channel, until());

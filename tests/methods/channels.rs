@@ -451,6 +451,14 @@ pub fn what_does_not_fit_is_told_at_both_ends(method: Method) {
         let mut items = receiver.iter();
         assert!(items.next().is_none() && items.error().is_some());
         assert_eq!(receiver.recv(), Ok(FIT));
+        // Also where the iterator has the receiver; others get what comes after.
+        sender.send_many([FIT, LOST, FIT]).unwrap();
+        let mut items = receiver.clone().into_iter();
+        assert_eq!((items.next(), items.error()), (Some(FIT), None));
+        assert!(items.next().is_none() && items.error().is_some());
+        assert_eq!(items.next(), None);
+        assert!(!sender.is_disconnected());
+        assert_eq!(receiver.recv(), Ok(FIT));
     }
     let (sender, receiver) = channel(1024).unwrap();
     let (texts, none) = channel(SMALL).unwrap();

@@ -200,23 +200,37 @@ impl<T, F: Format<T>> IntoIterator for Receiver<T, F> {
     type IntoIter = IntoIter<T, F>;
 
     fn into_iter(self) -> IntoIter<T, F> {
-        IntoIter(Some(self))
+        IntoIter {
+            receiver: self,
+            end: None,
+        }
     }
 }
 
-/// The items of a channel, until no sender is left; it has the receiver.
+/// The items of a channel, until no sender is left; it has the receiver. It ends at an [error](Self::error), too.
 #[derive(Debug)]
-pub struct IntoIter<T, F: Format<T>>(Option<Receiver<T, F>>);
+pub struct IntoIter<T, F: Format<T>> {
+    receiver: Receiver<T, F>,
+    end: Option<RecvError>,
+}
+
+impl<T, F: Format<T>> IntoIter<T, F> {
+    /// What ended it, unless that was the end of the items.
+    #[must_use]
+    pub fn error(&self) -> Option<&RecvError> {
+        self.end.as_ref().filter(|why| !why.is_disconnected())
+    }
+}
 
 impl<T, F: Format<T>> Iterator for IntoIter<T, F> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let item = self.0.as_ref()?.recv().ok();
-        if item.is_none() {
-            self.0 = None;
+        if self.end.is_some() {
+            return None;
         }
-        item
+        let item = self.receiver.recv();
+        item.map_err(|why| self.end = Some(why)).ok()
     }
 }
 
