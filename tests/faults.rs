@@ -161,7 +161,9 @@ fn main() -> ExitCode {
             two_who_have_taken_every_row_do_not_wait_for_each_other_for_ever,
             more_deaths_than_poison_entries_merge_and_hide_nothing,
             the_dead_take_no_room_from_one_who_holds_claims,
-            a_claim_of_nothing_is_never_poisoned;
+            a_claim_of_nothing_is_never_poisoned,
+            who_finds_no_room_at_an_end_of_a_channel_is_told_and_the_dead_make_room,
+            who_finds_no_room_for_what_it_has_in_hand_is_told_and_the_dead_make_room;
         forged:
             an_end_of_which_there_is_one_arrives_once_whatever_is_decoded,
             an_end_does_not_arrive_as_the_other_one,

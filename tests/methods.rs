@@ -126,8 +126,12 @@ fn main() -> ExitCode {
             a_close_is_told_to_all_who_wait_and_all_who_come,
             what_cannot_be_encoded_is_given_back_at_once,
             what_is_too_large_is_given_back_with_the_capacity_that_does,
+            what_no_queue_can_hold_is_refused_with_what_one_can,
             what_cannot_be_decoded_is_told_and_the_next_one_comes,
-            what_the_dead_have_put_is_there,
+            room_is_told_for_items_of_each_length,
+            a_capacity_for_elements_holds_as_many,
+            a_close_that_waits_no_longer_than_it_said_closes,
+            what_those_who_have_ended_put_is_there,
             queues_are_found_by_name_and_in_files_and_other_elements_are_refused,
             slices_go_and_come_as_they_are,
             a_descriptor_is_readable_while_there_is_something_to_get,
@@ -144,7 +148,9 @@ fn main() -> ExitCode {
             who_waits_gives_up_in_time_and_what_was_not_put_comes_back,
             a_closed_one_is_emptied_and_joined,
             what_cannot_be_decoded_counts_as_done,
-            joinable_queues_are_found_by_name_and_in_files;
+            joinable_queues_are_found_by_name_and_in_files,
+            batches_are_put_as_far_as_there_is_room,
+            a_descriptor_is_readable_while_there_is_something_to_take;
         channels:
             of_many_senders_and_receivers_each_item_is_received_once_until_the_last_sender_is_gone,
             what_is_left_is_received_before_the_end_is_told,
@@ -176,7 +182,8 @@ fn main() -> ExitCode {
             an_end_is_held_while_a_child_has_not_decoded_it,
             an_end_that_was_handed_over_is_of_no_use_and_not_handed_over_twice,
             a_descriptor_is_readable_while_there_is_something_to_receive_or_nobody_to_send,
-            records_of_ones_own_are_sent_as_they_are;
+            records_of_ones_own_are_sent_as_they_are,
+            slices_go_and_come_as_they_are;
         reentrant:
             a_lock_is_taken_again_by_whoever_holds_it_and_excludes_others,
             guards_are_dropped_in_any_order_and_the_last_one_unlocks,
@@ -233,6 +240,7 @@ fn main() -> ExitCode {
             each_message_goes_to_exactly_one_of_many_receivers,
             both_ends_of_a_pipe_ask_and_answer,
             items_and_bytes_of_any_length_come_out_as_they_went_in,
+            who_sends_or_receives_bytes_gives_up_in_time,
             shared_objects_travel_through_a_pipe_and_stay_shared,
             ends_of_channels_travel_in_messages_and_stay_when_they_are_not_sent,
             descriptors_travel_in_arguments_messages_and_return_values,
@@ -249,7 +257,8 @@ fn main() -> ExitCode {
             who_waits_for_room_is_woken,
             waits_with_a_timeout_end_in_time,
             a_wait_tells_which_of_several_are_ready,
-            a_closed_descriptor_is_named_and_not_waited_for;
+            a_closed_descriptor_is_named_and_not_waited_for,
+            who_is_told_of_edges_alone_misses_nothing;
         travel:
             objects_are_found_by_name_and_in_files,
             what_is_waited_for_is_found_by_name_and_in_files,

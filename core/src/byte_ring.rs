@@ -51,7 +51,7 @@ impl<'m, T: Element, O: Os> ByteRing<'m, T, O> {
     ///
     /// # Errors
     ///
-    /// [`LayoutError::TooLarge`] for more than 4 GiB.
+    /// [`LayoutError::RingTooLarge`] for more than 4 GiB.
     pub fn required_len(capacity: usize) -> Result<usize, LayoutError> {
         Ok(RingPlace::<Plain>::spec::<T>(capacity)?.total())
     }

@@ -190,7 +190,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ///
     /// # Errors
     ///
-    /// [`LayoutError::TooLarge`] for more than 4 GiB.
+    /// [`LayoutError::RingTooLarge`] for more than 4 GiB.
     pub fn required_len(capacity: usize) -> Result<usize, LayoutError> {
         Ok(RingPlace::<Ends<H>>::spec::<T>(capacity)?.total())
     }

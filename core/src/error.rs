@@ -45,6 +45,8 @@ pub enum LayoutError {
     TooManyDimensions { limit: usize, found: usize },
     /// The elements asked for are more bytes than there are addresses.
     TooLarge { elements: u64, element_size: usize },
+    /// A ring of so many bytes was asked for, at most `limit` can be.
+    RingTooLarge { bytes: u64, limit: u64 },
     /// It was made in another PID namespace, where process ids mean other processes.
     ForeignPidNamespace { expected: u32, found: u32 },
     /// It was made in another time namespace, where times of birth are shifted.
@@ -163,6 +165,10 @@ impl fmt::Display for LayoutError {
             } => write!(
                 f,
                 "{elements} elements of {element_size} bytes do not fit in memory"
+            ),
+            E::RingTooLarge { bytes, limit } => write!(
+                f,
+                "a queue of {bytes} bytes was asked for, at most {limit} can be"
             ),
             E::ForeignPidNamespace { expected, found } => write!(
                 f,

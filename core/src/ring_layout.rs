@@ -55,9 +55,9 @@ impl<'m, W: KindWords> RingPlace<'m, W> {
 
     /// The layout of a ring for at least `capacity` bytes: records take 8 more than their own, rounded up to 8.
     pub fn spec<T: Element>(capacity: usize) -> Result<Spec, LayoutError> {
-        let too_large = LayoutError::TooLarge {
-            elements: capacity as u64,
-            element_size: 1,
+        let too_large = LayoutError::RingTooLarge {
+            bytes: capacity as u64,
+            limit: u64::from(MAX_UNITS) * size_of::<AtomicU64>() as u64,
         };
         let units = capacity
             .div_ceil(8)

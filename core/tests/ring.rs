@@ -131,7 +131,7 @@ fn a_record_that_cannot_be_is_damage_and_another_layout_no_ring() {
     assert_eq!(found, Kind::ByteRing as u32);
     assert!(matches!(
         Ring::required_len(1 << 40),
-        Err(LayoutError::TooLarge { .. })
+        Err(LayoutError::RingTooLarge { .. })
     ));
 }
 

@@ -2,12 +2,12 @@
 
 use std::{
     fs::File,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::handle;
+use crate::{error::Error, handle};
 
 /// A descriptor of anything (a file, a socket, a terminal) that travels to other processes like shared objects do: inside
 /// the arguments and the return value of a task, and in messages of pipes.
@@ -32,6 +32,32 @@ use crate::handle;
 /// ```
 #[derive(Debug)]
 pub struct Descriptor(OwnedFd);
+
+impl Descriptor {
+    /// The descriptor of a file, a socket, a listener, whatever has one.
+    ///
+    /// ```
+    /// use multiproc::Descriptor;
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    /// let descriptor = Descriptor::new(listener); // to be sent to a child that accepts
+    /// # drop(descriptor);
+    /// ```
+    pub fn new(owner: impl Into<OwnedFd>) -> Descriptor {
+        Descriptor(owner.into())
+    }
+
+    /// Another descriptor of the same open file.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the system refuses: most likely this process has as many descriptors as it may.
+    pub fn try_clone(&self) -> Result<Descriptor, Error> {
+        let copy = self.0.try_clone();
+        copy.map(Descriptor)
+            .map_err(|why| Error::io("copy", "a descriptor", why))
+    }
+}
 
 /// A descriptor that is only lent to be encoded.
 pub(crate) struct Lent<'a>(pub(crate) BorrowedFd<'a>);
@@ -63,6 +89,12 @@ impl From<Descriptor> for File {
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
     }
 }
 

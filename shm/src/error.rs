@@ -14,11 +14,12 @@ use crate::{
 
 use crate::pipe::PipeError;
 
-/// Why shared memory could not be made, opened, sent or used.
+/// Why shared memory, queues, pipes or processes could not be made or used.
 ///
-/// Every variant says what was expected and what was found; its text says all, causes are not told again as sources. The errors of locks, claims and processes, which are types
-/// of their own, turn into this one by `?`; a guard inside is dropped then. Where a function returns `Box<dyn Error>` or
-/// anyhow's error, write `.map_err(multiproc::Error::from)?`.
+/// Every variant says what was expected and what was found; its text says all, causes are not told again as sources. The
+/// errors of locks, claims, queues, pipes and processes, which are types of their own, turn into this one by `?`; a guard or
+/// an item inside is dropped then. Where a function returns `Box<dyn Error>` or anyhow's error, write
+/// `.map_err(multiproc::Error::from)?` where there is a guard inside, or an item that is not `Send + Sync + 'static`.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 #[allow(
@@ -142,8 +143,8 @@ pub enum Error {
     #[error(transparent)]
     Recv(#[from] RecvError),
 
-    /// A queue could not be closed, or a channel not entered.
-    #[error(transparent)]
+    /// A queue could not be closed.
+    #[error("the queue could not be closed: {}", why_open(.0))]
     Ring(#[from] RingError),
 
     /// The only handle of an end of a channel was claimed by one to whom it was not sent, or another has it already.
@@ -226,12 +227,50 @@ impl Error {
         }
     }
 
+    /// Whether a deadline passed before it could be done, of whatever was waited for.
+    #[must_use]
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Error::Lock(why) => why.is_timeout(),
+            Error::Claim(why) => why.is_timeout(),
+            Error::Refused(why) => why.is_timeout(),
+            Error::Barrier(why) => why.is_timeout(),
+            Error::Send(why) => why.is_timeout(),
+            Error::Recv(why) => why.is_timeout(),
+            Error::Ring(why) => *why == RingError::TimedOut,
+            Error::JoinQueue(why) => why.is_timeout(),
+            Error::Pipe(why) => why.is_timeout(),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing more can be sent, or will come: a queue was closed, or nobody is left at the other end of a channel or
+    /// a pipe.
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        match self {
+            Error::Send(why) => why.is_disconnected(),
+            Error::Recv(why) => why.is_disconnected(),
+            Error::Pipe(why) => why.is_disconnected(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(doing: &'static str, name: impl Into<String>, why: io::Error) -> Error {
         Error::Io {
             doing,
             name: name.into(),
             why,
         }
+    }
+}
+
+fn why_open(why: &RingError) -> String {
+    match why {
+        RingError::TimedOut | RingError::WouldBlock => {
+            "its lock could not be had before the deadline".to_owned()
+        }
+        why => why.to_string(),
     }
 }
 

@@ -101,14 +101,13 @@ mod wait;
 pub use array::{Array, ReadGuard, WriteGuard};
 pub use atomic_array::AtomicArray;
 pub use channel::{
-    Consumer, IntoIter, Producer, Receiver, RecvSlot, SendSlot, Sender, channel, channel_raw, spsc,
-    spsc_raw,
+    Consumer, Producer, Receiver, RecvSlot, SendSlot, Sender, channel, channel_raw, spsc, spsc_raw,
 };
 pub use counter::{Counter, ShardedCounter};
 pub use descriptor::Descriptor;
 pub use dimensions::Dimensions;
 pub use error::Error;
-pub use message::{Format, Raw, RecvError, Rest, SendError, SendManyError, Serde};
+pub use message::{Format, Raw, RecvError, Rest, SendError, SendManyError, Serde, capacity_for};
 pub use multiproc_core::{
     AtomicElement, AtomicF32, AtomicF64, BarrierError, BarrierWaitResult, BreakCause, Cause,
     ClaimError, Element, Excerpt, InitError, Kind, LayoutError, LockError, Poisoned, PoisonedClaim,

@@ -5,7 +5,7 @@
 
 use std::{
     fmt, mem,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -38,9 +38,12 @@ pub(crate) trait Source: Send + Sync + 'static {
 /// A descriptor that is readable while a queue or channel has something to receive, or never will have again.
 ///
 /// For [`wait`](crate::wait), `poll` and the event loops of async runtimes. Nobody else pays for it: a thread of this
-/// process does the waiting, for as long as this exists. (A process with other threads does not fork.)
+/// process does the waiting, for as long as this exists. While it exists, [`Process::fork`](crate::Process::fork) is refused
+/// in this process, since it has other threads. There is no such descriptor for sending: who waits for room blocks.
 ///
-/// Whoever has taken all that was there calls [`rearm`](Self::rearm): until then the descriptor stays readable.
+/// Whoever is told takes what is there, by `try_get` or `try_recv` until [`RecvError::Empty`](crate::RecvError::Empty), and
+/// then calls [`rearm`](Self::rearm). Without that the descriptor stays readable, and a loop spins; one that is told of
+/// edges alone (`EPOLLET`) is never told again.
 ///
 /// ```
 /// # multiproc::init();
@@ -55,6 +58,9 @@ pub(crate) trait Source: Send + Sync + 'static {
 /// assert!(wait(&[&ready], Some(std::time::Duration::ZERO))?.is_empty());
 /// # Ok::<(), multiproc::Error>(())
 /// ```
+/// With tokio it goes into an `AsyncFd`. A task awaits `readable`, takes until `Empty`, calls `clear_ready` on the guard that
+/// it was given, then `rearm` on this, and awaits again: what comes in between makes the descriptor readable anew.
+#[must_use = "dropping it ends the thread that watches"]
 pub struct Readiness {
     shared: Arc<Shared>,
     /// `None` once it has been joined.
@@ -142,6 +148,12 @@ impl Shared {
 impl AsFd for Readiness {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.shared.event.as_fd()
+    }
+}
+
+impl AsRawFd for Readiness {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
-/// Of nothing nothing is ready: then it returns at once.
+/// Of nothing nothing is ever ready: then it waits out the timeout, and returns at once where there is none.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ use crate::{
 /// sources than a process may have descriptors.
 pub fn wait<F: AsFd>(sources: &[F], timeout: Option<Duration>) -> Result<Vec<usize>, Error> {
     let descriptors: Vec<_> = sources.iter().map(AsFd::as_fd).collect();
-    if descriptors.is_empty() {
+    if descriptors.is_empty() && timeout.is_none() {
         return Ok(Vec::new());
     }
     // A moment that the clock cannot name never comes.

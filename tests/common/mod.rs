@@ -156,6 +156,20 @@ pub fn wait_until(condition: impl Fn() -> bool) {
     }
 }
 
+/// How much later than said a wait may end, on a machine that is busy with other things. What is wrong ends later still, or
+/// not at all.
+const LATE: Duration = Duration::from_secs(3);
+
+/// What `wait` gives. Panics unless that takes as long as it was told to, and not much longer.
+pub fn in_time<R>(timeout: Duration, wait: impl FnOnce() -> R) -> R {
+    let begun = Instant::now();
+    let told = wait();
+    let waited = begun.elapsed();
+    assert!(waited >= timeout, "{waited:?} instead of {timeout:?}");
+    assert!(waited < timeout + LATE, "{waited:?} instead of {timeout:?}");
+    told
+}
+
 /// Whether the process is asleep on a futex.
 pub fn asleep(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/wchan")).is_ok_and(|place| place.contains("futex"))

@@ -1,6 +1,9 @@
 //! More claims, and more deaths, than there is room for.
 
-use multiproc::{Array, Child, ClaimError};
+use multiproc::{
+    Array, Child, ClaimError, JoinableQueue, Process, Receiver, RecvError, SendError, Sender,
+    channel,
+};
 
 use crate::{
     common::{STUCK, asleep, forked, kill_self, named, wait_until},
@@ -26,6 +29,11 @@ where
         assert_eq!(ended, Some(T::default()), "stuck");
     }
 }
+
+/// How many processes can be at an end of a channel.
+const AT_END: usize = 94;
+/// How many processes can have items of a joinable queue in hand.
+const TAKERS: usize = 189;
 
 /// Fault 42.
 pub fn more_claimants_than_rows_all_get_through() {
@@ -224,4 +232,74 @@ pub fn a_claim_of_nothing_is_never_poisoned() {
     assert!(array.write(5..5).is_ok());
     assert!(array.read(5..5).is_ok());
     assert!(array.write(7..).is_ok());
+}
+
+/// Fault 42.
+pub fn who_finds_no_room_at_an_end_of_a_channel_is_told_and_the_dead_make_room() {
+    const LIMIT: &str = "94 processes are at this end of the channel, which is the limit";
+    fn use_both((sender, receiver): (Sender<u64>, Receiver<u64>)) {
+        sender.send(1).unwrap();
+        assert!(receiver.recv_timeout(SOON).is_ok());
+    }
+    let (sender, receiver) = channel::<u64>(4096).unwrap();
+    let entered = Flag::new();
+    // This process is one of them.
+    let others: Vec<Child<()>> = (1..AT_END)
+        .map(|_| {
+            forked(|| {
+                sender.send(1).unwrap();
+                assert_eq!(receiver.recv(), Ok(1));
+                entered.raise();
+                idle();
+            })
+        })
+        .collect();
+    wait_until(|| entered.count() == AT_END as u64 - 1);
+    let one_more = forked(|| {
+        let refused = sender.send(7).unwrap_err();
+        assert_eq!(refused.to_string(), LIMIT);
+        let limit = AT_END;
+        assert_eq!(refused, SendError::TooManyProcesses { item: 7, limit });
+        let refused = receiver.recv().unwrap_err();
+        assert_eq!(refused.to_string(), LIMIT);
+        assert_eq!(refused, RecvError::TooManyProcesses { limit });
+    });
+    one_more.join().unwrap();
+    // Whoever is given an end is told so when it is to be his.
+    let refused = Process::spawn(use_both, (sender.clone(), receiver.clone()));
+    let told = refused
+        .and_then(|child| Ok(child.join()))
+        .unwrap()
+        .unwrap_err();
+    assert!(told.to_string().contains(LIMIT), "{told}");
+    kill(&others[0]);
+    Process::spawn(use_both, (sender, receiver))
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
+/// Fault 42.
+pub fn who_finds_no_room_for_what_it_has_in_hand_is_told_and_the_dead_make_room() {
+    let queue = JoinableQueue::new(1 << 14).unwrap();
+    queue.put_many(0..TAKERS as u64 + 2).unwrap();
+    let taken = Flag::new();
+    let take = || {
+        forked(|| {
+            let _item = queue.get().unwrap();
+            taken.raise();
+            idle();
+        })
+    };
+    let takers: Vec<Child<()>> = (0..TAKERS).map(|_| take()).collect();
+    wait_until(|| taken.count() == TAKERS as u64);
+    let refused = queue.get().unwrap_err();
+    assert_eq!(refused, RecvError::TooManyTakers { limit: TAKERS });
+    assert_eq!(
+        refused.to_string(),
+        "189 processes have items of the queue in hand, which is the limit"
+    );
+    assert_eq!(queue.len(), 2, "it stays where it was");
+    kill(&takers[0]);
+    assert_eq!(*queue.get().unwrap(), TAKERS as u64);
 }

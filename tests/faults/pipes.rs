@@ -10,7 +10,8 @@ use multiproc::{
 };
 
 use crate::{
-    common::{forked, raw, raw::must, wait_until},
+    common::{forked, kill_self, raw, raw::must, wait_until},
+    copies::inherited,
     flag::Flag,
     observe::{idle, kill},
     subject::SOON,
@@ -70,7 +71,7 @@ pub fn sending_to_the_dead_is_an_error_and_no_signal() {
         for len in [0, 10, 100_000] {
             let error = ours.send(vec![7; len]).unwrap_err();
             assert!(error.is_disconnected(), "{error}");
-            assert_eq!(error.into_item(), vec![7; len]);
+            assert_eq!(error.into_inner(), vec![7; len]);
             assert!(
                 ours.send_bytes(&vec![7; len])
                     .unwrap_err()
@@ -95,7 +96,7 @@ pub fn who_waits_for_one_who_is_killed_is_told() {
         ("send", |end| {
             let error = (0..).find_map(|_| end.send(vec![7; 100]).err()).unwrap();
             assert!(error.is_disconnected());
-            assert_eq!(error.into_item(), [7; 100]);
+            assert_eq!(error.into_inner(), [7; 100]);
         }),
         ("a long send", |end| {
             let error = (0..).find_map(|_| end.send_timeout(vec![7; 50_000], SOON).err());
@@ -160,13 +161,36 @@ pub fn a_stopped_peer_is_waited_for_and_not_taken_for_dead() {
 /// Fault 43.
 pub fn a_fork_child_drops_its_copies_of_an_end_and_nothing_changes() {
     let (ours, theirs) = pipe::<u32, u32>().unwrap();
+    let nothing_has_changed = || {
+        for (end, other) in [(&ours, &theirs), (&theirs, &ours)] {
+            let nothing = end.try_recv().unwrap_err();
+            assert!(nothing.is_would_block(), "no end of file: {nothing}");
+            other.send(1).unwrap();
+            assert_eq!(end.recv_timeout(SOON).unwrap(), Some(1));
+        }
+    };
+    nothing_has_changed();
+    // Handles that it has cloned, and, one after the other, those that it has inherited.
     let child = forked(|| drop((ours.clone(), theirs.clone())));
     child.join().unwrap();
-    let ended = forked(|| {
-        drop(ours);
-        drop(theirs);
+    nothing_has_changed();
+    let child = forked(|| {
+        // SAFETY: in a copy of the process that made it, here and below.
+        drop(unsafe { inherited(&ours) });
     });
-    ended.join().unwrap();
+    child.join().unwrap();
+    nothing_has_changed();
+    let child = forked(|| {
+        // SAFETY: as above.
+        drop(unsafe { inherited(&ours) });
+        // SAFETY: as above.
+        drop(unsafe { inherited(&theirs) });
+    });
+    child.join().unwrap();
+    nothing_has_changed();
+    let killed = forked(kill_self);
+    assert!(killed.join().unwrap_err().is_killed());
+    nothing_has_changed();
 }
 
 /// The numbers of the descriptors of this process.
@@ -267,11 +291,11 @@ pub fn who_may_open_no_descriptor_gets_the_item_back() {
         let error = sender.send((Some(counter), Vec::new())).unwrap_err();
         assert!(error.to_string().contains("open files"), "{error}");
         // Kept: it is a descriptor, too.
-        let counter = error.into_item().0.unwrap();
+        let counter = error.into_inner().0.unwrap();
         assert_eq!(counter.get(), 5);
         let error = sender.send((None, vec![1; 50_000])).unwrap_err();
         assert!(error.to_string().contains("open files"), "{error}");
-        assert_eq!(error.into_item().1.len(), 50_000);
+        assert_eq!(error.into_inner().1.len(), 50_000);
         sender.send((None, vec![1])).unwrap();
         assert_eq!(receiver.recv().unwrap().unwrap().1, [1]);
         assert!(one_way::<u64>().is_err());

@@ -1,6 +1,7 @@
 //! Queues and channels whose users die, stop, fork or starve.
 
 use std::{
+    cell::Cell,
     fs, panic,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
@@ -14,7 +15,7 @@ use multiproc::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    common::{STUCK, asleep, forked, kill_self, named, raw::new_name, wait_until},
+    common::{STUCK, asleep, forked, in_time, kill_self, named, raw::new_name, wait_until},
     copies::inherited,
     flag::Flag,
     identity::open_no_file,
@@ -160,8 +161,11 @@ pub fn who_is_stopped_at_an_end_is_not_taken_for_dead() {
     assert!(producer.send(7).unwrap_err().is_disconnected());
 }
 
-/// Stops one at each step of his `act` in turn, and does something `beside` him, for which there is time; it is told whether
-/// he is stopped. Once he has gone on and ended, `after` has a look.
+/// What is done beside one who is stopped takes no longer than this: waits of a few times 10 ms, and not until he goes on.
+const BESIDE: Duration = Duration::from_millis(500);
+
+/// Stops one at each step of his `act` in turn, and does something `beside` him, which he does not hold up. Once he has gone
+/// on and ended, `after` has a look.
 fn stopped_at_each_step<Q>(
     what: &str,
     new: impl Fn() -> Q,
@@ -169,7 +173,8 @@ fn stopped_at_each_step<Q>(
     beside: impl Fn(&Q),
     after: impl Fn(&Q),
 ) {
-    let stopped_at = |step: u64| {
+    let is_there = Cell::new(false);
+    let passed_beside = |step: u64| {
         let shared = new();
         let mut victim = forked(|| {
             stop_at("", step);
@@ -177,18 +182,23 @@ fn stopped_at_each_step<Q>(
             multiproc::__set_step_hook(None);
         });
         wait_until(|| is_stopped(victim.pid()) || !victim.is_alive());
-        let is_there = victim.is_alive();
+        is_there.set(victim.is_alive());
         let begun = Instant::now();
         beside(&shared);
-        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
-        if is_there {
+        let passed = begun.elapsed();
+        if is_there.get() {
             go_on(victim.pid());
         }
         assert_eq!(victim.join_timeout(STUCK).unwrap(), Some(()));
         after(&shared);
-        is_there
+        passed
     };
-    let steps = (0..).find(|step| !named(&format!("{what}, step {step}"), || stopped_at(*step)));
+    let stopped_at = |step: u64| {
+        let what = format!("{what}, beside one at step {step}");
+        named(&what, || promptly(&what, BESIDE, || passed_beside(step)));
+        is_there.get()
+    };
+    let steps = (0..).find(|step| !stopped_at(*step));
     assert!(steps.is_some_and(|steps| steps > 3), "{steps:?} steps");
 }
 
@@ -307,6 +317,9 @@ pub fn a_close_waits_for_one_stopped_while_putting_and_for_none_while_getting() 
         putting.put(1u64).unwrap();
     });
     wait_until(|| is_stopped(stopped.pid()));
+    let late = in_time(MOMENT, || putting.close_timeout(MOMENT)).unwrap_err();
+    assert!(late.is_timeout(), "{late}");
+    assert!(late.to_string().contains("before the deadline"), "{late}");
     let mut closer = forked(|| putting.close().unwrap());
     wait_until(|| asleep(closer.pid()));
     assert!(!putting.is_closed());

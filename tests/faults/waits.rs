@@ -13,7 +13,7 @@ use multiproc::{
 
 use crate::{
     common::{
-        asleep, forked, kill_self, named,
+        asleep, forked, in_time, kill_self, named,
         raw::{self, new_name},
         wait_until,
     },
@@ -106,13 +106,8 @@ pub const TIMED_WAITS: [(&str, TimedWait); 16] = [
 
 /// Panics unless a wait takes as long as it was told to.
 pub fn ends_in_time(what: &str, wait: TimedWait, timeout: Duration) {
-    let begun = Instant::now();
-    assert!(wait(timeout), "{what} came");
-    let waited = begun.elapsed();
-    assert!(
-        waited >= timeout && waited < timeout + SOON,
-        "{what} was waited for during {waited:?}"
-    );
+    let late = named(what, || in_time(timeout, || wait(timeout)));
+    assert!(late, "{what} came");
 }
 
 /// One who is stopped at `step` of his `act`, when he has yet to wake others, holds up nobody who does `wait`.

@@ -4,16 +4,18 @@ use std::{
     fs,
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use multiproc::{Counter, Create, Item, JoinQueueError, JoinableQueue, Raw, RecvError, SendError};
+use multiproc::{
+    Counter, Create, Event, Item, JoinQueueError, JoinableQueue, Raw, RecvError, SendError,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::raw::new_name,
+    common::{in_time, raw::new_name},
     parties::{Method, PARTIES, Sleepers, die, meet, run, run_to_death, start},
-    queues::{FIT, LONG, LOST, STAYS, Unfit},
+    queues::{FIT, LONG, LOST, STAYS, Unfit, is_readable},
 };
 
 const ITEMS: u64 = 2_000;
@@ -206,15 +208,14 @@ pub fn an_item_that_panics_when_it_is_dropped_is_lost(method: Method) {
 pub fn who_waits_gives_up_in_time_and_what_was_not_put_comes_back(method: Method) {
     fn wait((empty, full): (JoinableQueue<u64>, JoinableQueue<u64>)) {
         assert_eq!(empty.try_get().unwrap_err(), RecvError::Empty);
-        let begun = Instant::now();
-        assert!(empty.get_timeout(SHORT).unwrap_err().is_timeout());
-        assert!(begun.elapsed() >= SHORT);
-        let late = full.put_timeout(7, SHORT).unwrap_err();
-        assert!(late.is_timeout() && begun.elapsed() >= 2 * SHORT);
+        let late = in_time(SHORT, || empty.get_timeout(SHORT).map(drop));
+        assert_eq!(late, Err(RecvError::Timeout));
+        let late = in_time(SHORT, || full.put_timeout(7, SHORT)).unwrap_err();
+        assert!(late.is_timeout());
         assert_eq!(late.into_inner(), 7);
         assert!(matches!(full.try_put(8), Err(SendError::Full(8))));
-        assert_eq!(full.join_timeout(SHORT), Err(JoinQueueError::Timeout));
-        assert!(begun.elapsed() >= 3 * SHORT);
+        let late = in_time(SHORT, || full.join_timeout(SHORT));
+        assert_eq!(late, Err(JoinQueueError::Timeout));
         assert_eq!(
             full.join_timeout(Duration::ZERO),
             Err(JoinQueueError::Timeout)
@@ -299,4 +300,44 @@ pub fn joinable_queues_are_found_by_name_and_in_files(method: Method) {
     let raw = JoinableQueue::<f64, Raw>::raw(SMALL).unwrap();
     raw.put(0.5).unwrap();
     assert_eq!(raw.get().unwrap().into_inner(), 0.5);
+}
+
+pub fn batches_are_put_as_far_as_there_is_room(method: Method) {
+    fn put(queue: JoinableQueue<u64>) {
+        assert_eq!(queue.max_len(), 24);
+        assert!(queue.has_room_for(24) && !queue.has_room_for(25));
+        let error = queue.try_put_many(0..6).unwrap_err();
+        assert!(error.why.is_full() && error.rest.eq(4..6));
+        assert!(queue.is_full() && !queue.has_room_for(0));
+        let late = in_time(SHORT, || queue.put_many_timeout(4..6, SHORT)).unwrap_err();
+        assert!(late.why.is_timeout() && late.rest.eq(4..6));
+    }
+    let queue = JoinableQueue::new(SMALL).unwrap();
+    run(method, put, [queue.clone()]);
+    assert!(queue.try_iter().map(Item::into_inner).eq(0..4));
+    assert_eq!(queue.put_many_timeout(4..6, LONG).unwrap(), 2);
+    assert!(queue.try_iter().map(Item::into_inner).eq(4..6));
+    assert_eq!(queue.join(), Ok(()));
+}
+
+pub fn a_descriptor_is_readable_while_there_is_something_to_take(method: Method) {
+    fn put((queue, go): (JoinableQueue<u64>, Event)) {
+        go.wait();
+        queue.put(1).unwrap();
+    }
+    let (queue, go) = (JoinableQueue::new(SMALL).unwrap(), Event::new().unwrap());
+    let putting = start(method, put, [(queue.clone(), go.clone())]);
+    let ready = queue.readiness().unwrap();
+    assert!(!is_readable(&ready, SHORT));
+    go.set();
+    assert!(is_readable(&ready, LONG));
+    let item = queue.try_get().unwrap();
+    ready.rearm();
+    assert!(!is_readable(&ready, SHORT), "it is in hand");
+    item.give_up();
+    ready.rearm();
+    assert!(!is_readable(&ready, SHORT), "it does not come back");
+    queue.close().unwrap();
+    assert!(is_readable(&ready, LONG));
+    putting.join();
 }

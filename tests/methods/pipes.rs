@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     fs::File,
     io::{Read, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     time::Duration,
 };
 
@@ -14,7 +14,10 @@ use multiproc::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::parties::{Method, PARTIES, die, run, run_to_death, start};
+use crate::{
+    common::in_time,
+    parties::{Method, PARTIES, die, run, run_to_death, start},
+};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -162,6 +165,43 @@ pub fn items_and_bytes_of_any_length_come_out_as_they_went_in(method: Method) {
     assert_eq!(ours.recv_bytes_into(&mut buffer).unwrap(), None);
 }
 
+pub fn who_sends_or_receives_bytes_gives_up_in_time(method: Method) {
+    const MOMENT: Duration = Duration::from_millis(20);
+    fn give_up((empty, full): (PipeReceiver<()>, PipeSender<()>)) {
+        assert!(empty.try_recv_bytes().unwrap_err().is_would_block());
+        let mut buffer = [7; 4];
+        let none = empty.try_recv_bytes_into(&mut buffer);
+        assert!(none.unwrap_err().is_would_block());
+        let late = in_time(MOMENT, || empty.recv_bytes_timeout(MOMENT));
+        assert!(late.unwrap_err().is_timeout());
+        let late = in_time(MOMENT, || {
+            empty.recv_bytes_into_timeout(&mut buffer, MOMENT)
+        });
+        assert!(late.unwrap_err().is_timeout());
+        assert_eq!(buffer, [7; 4]);
+        while full.try_send_bytes(&[1; 1000]).is_ok() {}
+        let error = full.try_send_bytes(&[1; 1000]).unwrap_err();
+        assert!(error.is_would_block(), "{error}");
+        let late = in_time(MOMENT, || full.send_bytes_timeout(&[1; 1000], MOMENT));
+        assert!(late.unwrap_err().is_timeout());
+    }
+    let (sender, empty) = one_way().unwrap();
+    let (full, receiver) = one_way().unwrap();
+    run(method, give_up, [(empty.clone(), full)]);
+    assert_eq!(
+        receiver.recv_bytes_timeout(SOON).unwrap().unwrap(),
+        [1; 1000]
+    );
+    sender.send_bytes_timeout(b"one", SOON).unwrap();
+    sender.try_send_bytes(b"two").unwrap();
+    let mut buffer = [0; 3];
+    let got = empty.recv_bytes_into_timeout(&mut buffer, SOON);
+    assert_eq!((got.unwrap(), &buffer), (Some(3), b"one"));
+    assert_eq!(empty.try_recv_bytes().unwrap().unwrap(), b"two");
+    drop(sender);
+    assert_eq!(empty.try_recv_bytes_into(&mut buffer).unwrap(), None);
+}
+
 pub fn shared_objects_travel_through_a_pipe_and_stay_shared(method: Method) {
     type Objects = (Array<f64>, Vec<Option<Value<u64>>>, Event);
     fn change(end: Pipe<Array<u64>, Objects>) {
@@ -214,7 +254,10 @@ pub fn descriptors_travel_in_arguments_messages_and_return_values(method: Method
     }
     let (mut reader, writer) = std::io::pipe().unwrap();
     let (ours, theirs) = pipe::<Descriptor, Descriptor>().unwrap();
-    let argument = Descriptor::from(OwnedFd::from(writer.try_clone().unwrap()));
+    let first = Descriptor::new(writer.try_clone().unwrap());
+    let argument = first.try_clone().unwrap();
+    assert_ne!(argument.as_raw_fd(), first.as_raw_fd());
+    drop(first);
     let party = start(method, write, [(argument, theirs)]);
     ours.send(OwnedFd::from(writer).into()).unwrap();
     let (returned, text) = party.join().pop().unwrap();
@@ -297,8 +340,9 @@ pub fn who_sends_to_nobody_gets_the_item_back(method: Method) {
     for send in sends {
         let error = send(&sender).unwrap_err();
         assert!(error.is_disconnected() && error.why().is_disconnected());
-        assert!(error.to_string().contains("nobody can receive"), "{error}");
-        assert_eq!(error.into_item(), "back");
+        let text = error.to_string();
+        assert!(text.contains("nobody has the other"), "{text}");
+        assert_eq!(error.into_inner(), "back");
     }
     assert!(sender.send_bytes(b"lost").unwrap_err().is_disconnected());
 }
@@ -406,7 +450,7 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_of_that_message(method: Met
             matches!(error.why(), PipeError::NotEncoded { .. }),
             "{error}"
         );
-        assert_eq!(error.into_item(), Odd::NotEncoded);
+        assert_eq!(error.into_inner(), Odd::NotEncoded);
         sender.send(Odd::Fine).unwrap();
         sender.send_bytes(b"bytes").unwrap();
         sender.send(Odd::Fine).unwrap();
@@ -452,7 +496,7 @@ pub fn as_many_descriptors_travel_as_a_packet_takes_and_no_more(method: Method) 
             ),
             "{error}"
         );
-        assert_eq!(error.into_item().0.len(), objects);
+        assert_eq!(error.into_inner().0.len(), objects);
     }
     let all = counters(250);
     ours.send((all.clone(), Vec::new())).unwrap();
@@ -473,7 +517,7 @@ pub fn ends_of_channels_travel_in_messages_and_stay_when_they_are_not_sent(metho
     let (nowhere, gone) = one_way::<Ends>().unwrap();
     drop(gone);
     let error = nowhere.send((sender, producer)).unwrap_err();
-    let (sender, mut producer) = error.into_item();
+    let (sender, mut producer) = error.into_inner();
     sender.send(0).unwrap();
     producer.send(0).unwrap();
     assert_eq!((receiver.recv(), consumer.recv()), (Ok(0), Ok(0)));

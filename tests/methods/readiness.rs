@@ -3,14 +3,16 @@
 use std::{
     fs,
     io::Write,
-    os::fd::{AsFd, BorrowedFd},
-    time::{Duration, Instant},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    time::Duration,
 };
 
-use multiproc::{Event, PipeError, PipeReceiver, PipeSender, Process, one_way, wait};
+use multiproc::{
+    Event, PipeError, PipeReceiver, PipeSender, Process, Queue, RecvError, one_way, wait,
+};
 
 use crate::{
-    common::wait_until,
+    common::{in_time, named, wait_until},
     parties::{Method, PARTIES, Sleepers, run, start},
 };
 
@@ -62,7 +64,7 @@ fn fill(sender: &PipeSender<Vec<u8>>) -> usize {
         Ok(()) => true,
         Err(error) => {
             assert!(error.is_would_block(), "{error}");
-            assert_eq!(error.into_item(), [1; 1000]);
+            assert_eq!(error.into_inner(), [1; 1000]);
             false
         }
     });
@@ -104,10 +106,7 @@ pub fn waits_with_a_timeout_end_in_time(method: Method) {
     type Both = (PipeReceiver<u32>, PipeSender<Vec<u8>>);
     fn give_up((empty, full): Both) {
         let in_time = |what: &str, wait: &dyn Fn() -> bool| {
-            let begun = Instant::now();
-            assert!(wait(), "{what}");
-            let waited = begun.elapsed();
-            assert!(waited >= MOMENT && waited < SOON, "{what}: {waited:?}");
+            named(what, || assert!(in_time(MOMENT, wait), "it came"));
         };
         in_time("recv", &|| {
             empty.recv_timeout(MOMENT).unwrap_err().is_timeout()
@@ -116,9 +115,13 @@ pub fn waits_with_a_timeout_end_in_time(method: Method) {
         in_time("wait", &|| {
             wait(&[&empty, &empty], Some(MOMENT)).unwrap().is_empty()
         });
+        in_time("wait for nothing", &|| {
+            let none: [&dyn AsFd; 0] = [];
+            wait(&none, Some(MOMENT)).unwrap().is_empty()
+        });
         in_time("send", &|| {
             let error = full.send_timeout(vec![7], MOMENT).unwrap_err();
-            error.is_timeout() && error.into_item() == [7]
+            error.is_timeout() && error.into_inner() == [7]
         });
         in_time("a long send", &|| {
             full.send_timeout(vec![7; 100_000], MOMENT)
@@ -174,7 +177,12 @@ pub fn a_wait_tells_which_of_several_are_ready(method: Method) {
         let (go, child_waits) = one_way::<()>().unwrap();
         let child = start(|waits: PipeReceiver<()>| drop(waits.recv()), child_waits).unwrap();
         assert!(wait(&[&child], Some(MOMENT)).unwrap().is_empty());
+        assert_eq!(child.as_raw_fd(), child.as_fd().as_raw_fd());
+        assert_eq!(go.as_raw_fd(), go.as_fd().as_raw_fd());
+        let ended = Edges::of(&child);
+        assert!(!ended.come_within(MOMENT));
         go.send(()).unwrap();
+        assert!(ended.come_within(SOON));
         assert_eq!(wait(&[&child], Some(SOON)).unwrap(), [0]);
         child.join().unwrap();
     }
@@ -191,4 +199,76 @@ pub fn a_closed_descriptor_is_named_and_not_waited_for(method: Method) {
     let (_sender, receiver) = one_way().unwrap();
     let told = run(method, wait_for_it, [receiver]);
     assert_eq!(told, ["source 1 is no open descriptor"]);
+}
+
+/// Waits for edges of a descriptor, given by its number, as event loops do.
+struct Edges(OwnedFd);
+
+impl Edges {
+    fn of(descriptor: &impl AsRawFd) -> Edges {
+        // SAFETY: makes a descriptor.
+        let epoll = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+        assert!(epoll >= 0);
+        let mut event = libc::epoll_event {
+            events: (libc::EPOLLIN | libc::EPOLLET) as u32,
+            u64: 0,
+        };
+        let (add, number) = (libc::EPOLL_CTL_ADD, descriptor.as_raw_fd());
+        // SAFETY: two descriptors that are open, and an event.
+        assert_eq!(
+            unsafe { libc::epoll_ctl(epoll, add, number, &raw mut event) },
+            0
+        );
+        // SAFETY: made here, and nobody else's.
+        Edges(unsafe { OwnedFd::from_raw_fd(epoll) })
+    }
+
+    fn come_within(&self, timeout: Duration) -> bool {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        let millis = timeout.as_millis() as i32;
+        // SAFETY: room for one event.
+        let ready = unsafe { libc::epoll_wait(self.0.as_raw_fd(), &raw mut event, 1, millis) };
+        ready == 1
+    }
+}
+
+pub fn who_is_told_of_edges_alone_misses_nothing(method: Method) {
+    const ITEMS: u64 = 3000;
+    fn put(queue: Queue<u64>) {
+        for item in 0..ITEMS {
+            queue.put(item).unwrap();
+            // Now and then there is nothing for a while.
+            (0..item % 64 * 50).for_each(|_| std::hint::spin_loop());
+        }
+    }
+    let queue = Queue::new(1 << 10).unwrap();
+    let putting = start(method, put, [queue.clone()]);
+    let ready = queue.readiness().unwrap();
+    let edges = Edges::of(&ready);
+    let mut expected = 0;
+    while expected < ITEMS {
+        assert!(edges.come_within(SOON), "missed at {expected}");
+        loop {
+            match queue.try_get() {
+                Ok(item) => assert_eq!(item, expected),
+                Err(why) => {
+                    assert_eq!(why, RecvError::Empty);
+                    break;
+                }
+            }
+            expected += 1;
+        }
+        ready.rearm();
+    }
+    putting.join();
+    // Without a rearm no edge comes; with one it comes even for what was there before.
+    while edges.come_within(MOMENT) {
+        ready.rearm();
+    }
+    queue.put(1).unwrap();
+    assert!(edges.come_within(SOON));
+    queue.put(2).unwrap();
+    assert!(!edges.come_within(MOMENT));
+    ready.rearm();
+    assert!(edges.come_within(SOON));
 }

@@ -30,7 +30,9 @@ use crate::{
     error::Error,
     handle::{self, Undo},
     mapped::{Mapped, View},
-    message::{GetRecords, PutRecords, RecvError, SendErrorKind, Side, recv_error, send_error},
+    message::{
+        GetRecords, PutRecords, RecvError, SendError, SendErrorKind, Side, recv_error, send_error,
+    },
     readiness::Source,
     segment::{Create, Segment},
     sys::{Linux, file},
@@ -78,6 +80,15 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// The row of a handle that is in none yet.
 const NO_ROW: usize = usize::MAX;
 
+/// Why there is no handle: what whoever sends or receives is told who has one that is not entered.
+#[cold]
+fn not_entered(end: End, why: RingError) -> Error {
+    match end {
+        End::Sender => send_error(why, Side::Channel, 0, 0).around(()).into(),
+        End::Receiver => recv_error(why, Side::Channel).into(),
+    }
+}
+
 /// A handle of one end.
 pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
     channel: Mapped<Inner<R, H>>,
@@ -95,8 +106,10 @@ pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
 impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     /// A new handle of this process.
     fn enter(channel: Mapped<Inner<R, H>>, end: End) -> Result<Endpoint<R, H>, Error> {
-        let entered = channel.view().enter(end, FOREVER)?;
-        Ok(Endpoint::of(channel, end, entered.owner(), entered.row()))
+        match channel.view().enter(end, FOREVER) {
+            Ok(entered) => Ok(Endpoint::of(channel, end, entered.owner(), entered.row())),
+            Err(why) => Err(not_entered(end, why)),
+        }
     }
 
     fn of(channel: Mapped<Inner<R, H>>, end: End, owner: Owner, row: usize) -> Endpoint<R, H> {
@@ -118,8 +131,10 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         if !H::IS_SHARED && !handle.view().take_over(end) {
             return Err(Error::NotHandedOver);
         }
-        handle.arrive(Some(transit))?;
-        Ok(handle)
+        match handle.arrive(Some(transit)) {
+            Ok(()) => Ok(handle),
+            Err(why) => Err(not_entered(end, why)),
+        }
     }
 
     /// Enters a handle that was handed over; or keeps what stands for it for later, if a process is stopped with the table.
@@ -286,11 +301,12 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
 
     fn transit(&self) -> io::Result<OwnedFd> {
         if self.is_gone() {
-            return Err(io::Error::other("it was handed to another process"));
+            return Err(io::Error::other(SendError::Moved(())));
         }
         // Who sends an end has one.
         if !self.is_entered() {
-            self.become_mine(FOREVER).map_err(io::Error::other)?;
+            let refused = |why| io::Error::other(not_entered(self.end, why));
+            self.become_mine(FOREVER).map_err(refused)?;
         }
         self.stand_in()
     }
@@ -326,7 +342,8 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
         }
         // Of its own, because that of the parent is closed after this.
         let transit = self.stand_in().map_err(|why| why.to_string())?;
-        self.arrive(Some(transit)).map_err(|why| why.to_string())
+        self.arrive(Some(transit))
+            .map_err(|why| not_entered(self.end, why).to_string())
     }
 }
 

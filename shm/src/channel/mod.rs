@@ -10,7 +10,7 @@ use multiproc_core::{Element, Locked};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use endpoint::has_ends;
-pub use receiver::{IntoIter, Receiver};
+pub use receiver::Receiver;
 pub use sender::Sender;
 pub use slot::{RecvSlot, SendSlot};
 pub use spsc::{Consumer, Producer, spsc, spsc_raw};
@@ -70,7 +70,9 @@ pub fn channel<T: Serialize + DeserializeOwned>(
 ///
 /// ```
 /// # multiproc::init();
-/// let (sender, receiver) = multiproc::channel_raw(4096)?;
+/// use multiproc::{capacity_for, channel_raw};
+///
+/// let (sender, receiver) = channel_raw(capacity_for::<[f64; 2]>(1000))?;
 /// sender.send([1.5, 2.5])?;
 /// assert_eq!(receiver.recv()?, [1.5, 2.5]);
 /// # Ok::<(), multiproc::Error>(())

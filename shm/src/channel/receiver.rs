@@ -1,6 +1,6 @@
 //! The end of a channel where items are taken.
 
-use std::{fmt, iter::FusedIterator, time::Duration};
+use std::{fmt, time::Duration};
 
 use multiproc_core::{Element, End, FOREVER, Locked, NOW};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -95,14 +95,14 @@ impl<T, F: Format<T>> Receiver<T, F> {
         message::get_many::<T, F, _>(&self.0.to_receive(until)?, items, until, most)
     }
 
-    /// Takes items, waiting for each, until no sender is left and all were taken. An item that cannot be decoded ends it,
-    /// too: see [`Iter::error`].
-    pub fn iter(&self) -> Iter<'_, Self> {
+    /// Takes items, waiting for each, until no sender is left and all were taken. An item that cannot be decoded ends it: see
+    /// [`Iter::error`].
+    pub fn iter(&self) -> Iter<&Self> {
         Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&self) -> Iter<'_, Self> {
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&self) -> Iter<&Self> {
         Iter::not_waiting(self)
     }
 
@@ -129,6 +129,12 @@ impl<T, F: Format<T>> Receiver<T, F> {
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.0.view().capacity()
+    }
+
+    /// How many bytes the longest item may take.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.0.view().max_len()
     }
 
     /// A descriptor that is readable while there is something to receive, or nobody is left to send: for
@@ -178,63 +184,42 @@ impl<T: Element> Receiver<T, Raw> {
     }
 }
 
-impl<T, F: Format<T>> Gets<'_> for Receiver<T, F> {
+impl<T, F: Format<T>> Gets for &Receiver<T, F> {
     type Item = T;
 
-    fn next(&self, wait: bool) -> Result<T, RecvError> {
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
         self.recv_until(if wait { FOREVER } else { NOW })
+    }
+}
+
+impl<T, F: Format<T>> Gets for Receiver<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        (&mut &*self).next(wait)
     }
 }
 
 impl<'a, T, F: Format<T>> IntoIterator for &'a Receiver<T, F> {
     type Item = T;
-    type IntoIter = Iter<'a, Receiver<T, F>>;
+    type IntoIter = Iter<&'a Receiver<T, F>>;
 
-    fn into_iter(self) -> Iter<'a, Receiver<T, F>> {
+    fn into_iter(self) -> Iter<&'a Receiver<T, F>> {
         self.iter()
     }
 }
 
 impl<T, F: Format<T>> IntoIterator for Receiver<T, F> {
     type Item = T;
-    type IntoIter = IntoIter<T, F>;
+    type IntoIter = Iter<Receiver<T, F>>;
 
-    fn into_iter(self) -> IntoIter<T, F> {
-        IntoIter {
-            receiver: self,
-            end: None,
-        }
+    /// As [`iter`](Receiver::iter), with the receiver inside.
+    fn into_iter(self) -> Iter<Receiver<T, F>> {
+        Iter::waiting(self)
     }
 }
-
-/// The items of a channel, until no sender is left; it has the receiver. It ends at an [error](Self::error), too.
-#[derive(Debug)]
-pub struct IntoIter<T, F: Format<T>> {
-    receiver: Receiver<T, F>,
-    end: Option<RecvError>,
-}
-
-impl<T, F: Format<T>> IntoIter<T, F> {
-    /// What ended it, unless that was the end of the items.
-    #[must_use]
-    pub fn error(&self) -> Option<&RecvError> {
-        self.end.as_ref().filter(|why| !why.is_disconnected())
-    }
-}
-
-impl<T, F: Format<T>> Iterator for IntoIter<T, F> {
-    type Item = T;
-
-    fn next(&mut self) -> Option<T> {
-        if self.end.is_some() {
-            return None;
-        }
-        let item = self.receiver.recv();
-        item.map_err(|why| self.end = Some(why)).ok()
-    }
-}
-
-impl<T, F: Format<T>> FusedIterator for IntoIter<T, F> {}
 
 impl<T, F: Format<T>> Clone for Receiver<T, F> {
     /// Another handle of this end.

@@ -124,10 +124,17 @@ impl<T, F: Format<T>> Sender<T, F> {
         self.0.view().is_empty()
     }
 
-    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
+    /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.view().is_full_for(8)
+    }
+
+    /// Whether an item of `len` bytes would find room at this moment.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        !self.0.view().is_full_for(len)
     }
 
     /// How many bytes of items the channel holds, with 8 more for each.

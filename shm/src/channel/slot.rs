@@ -75,6 +75,7 @@ impl<T: Element + fmt::Debug> fmt::Debug for SendSlot<'_, T> {
 
 /// An item that is still in its place in the ring; made by [`Consumer::recv_ref`](crate::Consumer::recv_ref). Dropping it
 /// takes the item.
+#[must_use = "dropping it takes the item"]
 pub struct RecvSlot<'a, T> {
     slot: core_::RecvSlot<'a, 'static, Linux>,
     _elements: PhantomData<&'a [T]>,

@@ -16,6 +16,7 @@ use crate::{
     message::{
         self, Format, Raw, RecvError, SendError, SendManyError, Serde, Side, recv_error, send_error,
     },
+    queue::{Gets, Iter},
     readiness::Readiness,
 };
 
@@ -188,10 +189,17 @@ impl<T, F: Format<T>> Producer<T, F> {
         self.0.view().is_empty()
     }
 
-    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
+    /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.view().is_full_for(8)
+    }
+
+    /// Whether an item of `len` bytes would find room at this moment.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        !self.0.view().is_full_for(len)
     }
 
     /// How many bytes of items the channel holds, with 8 more for each.
@@ -215,7 +223,8 @@ impl<T: Element> Producer<T, Raw> {
         }
     }
 
-    /// Sends several elements as one item, which is received as a [slice](crate::Consumer::recv_ref).
+    /// Sends several elements as one item, which is received as a [slice](Consumer::recv_slice), or [in its
+    /// place](Consumer::recv_ref).
     ///
     /// # Errors
     ///
@@ -235,10 +244,24 @@ impl<T: Element> Producer<T, Raw> {
         self.send_slice_until(elements, NOW)
     }
 
+    /// Sends several elements as one item, waiting for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_timeout`](Self::send_timeout).
+    pub fn send_slice_timeout(
+        &mut self,
+        elements: &[T],
+        timeout: Duration,
+    ) -> Result<(), SendError<()>> {
+        self.send_slice_until(elements, deadline::after(timeout))
+    }
+
     fn reserve_until(&mut self, len: usize, until: u64) -> Result<SendSlot<'_, T>, SendError<()>> {
         let using = self.0.to_send(until).map_err(|why| why.around(()))?;
         let bytes = len.saturating_mul(size_of::<T>());
-        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else (`Endpoint::usable`).
+        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else: `Endpoint::usable` gives it
+        // to no process but the one whose it is.
         let slot = unsafe { using.view().reserve(bytes, until, using.in_transit()) };
         match slot {
             Ok(slot) => Ok(SendSlot::new(slot)),
@@ -356,14 +379,15 @@ impl<T, F: Format<T>> Consumer<T, F> {
         message::get_many::<T, F, _>(&self.0.to_receive(until)?, items, until, most)
     }
 
-    /// Takes items, waiting for each, until the sender is gone and all were taken; or until one cannot be decoded.
-    pub fn iter(&mut self) -> impl Iterator<Item = T> + use<'_, T, F> {
-        std::iter::from_fn(|| self.recv().ok())
+    /// Takes items, waiting for each, until the sender is gone and all were taken. An item that cannot be decoded ends it:
+    /// see [`Iter::error`].
+    pub fn iter(&mut self) -> Iter<&mut Self> {
+        Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&mut self) -> impl Iterator<Item = T> + use<'_, T, F> {
-        std::iter::from_fn(|| self.try_recv().ok())
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&mut self) -> Iter<&mut Self> {
+        Iter::not_waiting(self)
     }
 
     /// Whether the sender is gone; there may still be items. It asks at most ten times a second whether it lives.
@@ -390,6 +414,12 @@ impl<T, F: Format<T>> Consumer<T, F> {
         self.0.view().capacity()
     }
 
+    /// How many bytes the longest item may take.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.0.view().max_len()
+    }
+
     /// A descriptor that is readable while there is something to receive, or the sender is gone: for
     /// [`wait`](crate::wait) and for the event loops of async runtimes.
     ///
@@ -402,9 +432,48 @@ impl<T, F: Format<T>> Consumer<T, F> {
 }
 
 impl<T: Element> Consumer<T, Raw> {
+    /// Takes the next item, of however many elements, and appends them to `elements`; how many there were.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    #[inline]
+    pub fn recv_slice(&mut self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
+        self.recv_slice_until(elements, FOREVER)
+    }
+
+    /// As [`recv_slice`](Self::recv_slice), if there is an item now.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    #[inline]
+    pub fn try_recv_slice(&mut self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
+        self.recv_slice_until(elements, NOW)
+    }
+
+    /// As [`recv_slice`](Self::recv_slice), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_timeout`](Self::recv_timeout).
+    pub fn recv_slice_timeout(
+        &mut self,
+        elements: &mut Vec<T>,
+        timeout: Duration,
+    ) -> Result<usize, RecvError> {
+        self.recv_slice_until(elements, deadline::after(timeout))
+    }
+
+    #[inline]
+    fn recv_slice_until(&mut self, elements: &mut Vec<T>, until: u64) -> Result<usize, RecvError> {
+        message::get_slice(&self.0.to_receive(until)?, elements, until)
+    }
+
     fn recv_ref_until(&mut self, until: u64) -> Result<RecvSlot<'_, T>, RecvError> {
         let using = self.0.to_receive(until)?;
-        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else (`Endpoint::usable`).
+        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else: `Endpoint::usable` gives it
+        // to no process but the one whose it is.
         let slot = unsafe { using.view().next(until, using.in_transit()) };
         RecvSlot::new(slot.map_err(|why| recv_error(why, Side::Channel))?)
     }
@@ -436,6 +505,43 @@ impl<T: Element> Consumer<T, Raw> {
     /// As [`recv_timeout`](Self::recv_timeout).
     pub fn recv_ref_timeout(&mut self, timeout: Duration) -> Result<RecvSlot<'_, T>, RecvError> {
         self.recv_ref_until(deadline::after(timeout))
+    }
+}
+
+impl<T, F: Format<T>> Gets for Consumer<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        self.recv_until(if wait { FOREVER } else { NOW })
+    }
+}
+
+impl<T, F: Format<T>> Gets for &mut Consumer<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        (**self).next(wait)
+    }
+}
+
+impl<'a, T, F: Format<T>> IntoIterator for &'a mut Consumer<T, F> {
+    type Item = T;
+    type IntoIter = Iter<&'a mut Consumer<T, F>>;
+
+    fn into_iter(self) -> Iter<&'a mut Consumer<T, F>> {
+        self.iter()
+    }
+}
+
+impl<T, F: Format<T>> IntoIterator for Consumer<T, F> {
+    type Item = T;
+    type IntoIter = Iter<Consumer<T, F>>;
+
+    /// As [`iter`](Consumer::iter), with the consumer inside.
+    fn into_iter(self) -> Iter<Consumer<T, F>> {
+        Iter::waiting(self)
     }
 }
 

@@ -4,7 +4,17 @@ use std::{error, fmt, vec};
 
 use multiproc_core::Refused;
 
+const MOVED: &str = "this handle is another process's: it was handed over, or a fork has copied it";
+
+fn too_many_processes(limit: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(
+        f,
+        "{limit} processes are at this end of the channel, which is the limit"
+    )
+}
+
 /// Why a message was not sent. It is inside.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(
     missing_docs,
@@ -28,16 +38,19 @@ pub enum SendError<T> {
     },
     /// It cannot be encoded.
     Encode { item: T, why: String },
-    /// This handle was handed to another process, and with it the only right to send.
+    /// This handle is another process's, and so is the only right to send: it was handed over, or a fork has copied it.
     Moved(T),
     /// Something else has written to the memory of the queue.
     Damaged(T),
+    /// `limit` processes send through the channel already: there is no row for this one.
+    TooManyProcesses { item: T, limit: usize },
     /// The queue's lock could not be had: the calling thread has it, or the system cannot tell who it is.
     Refused { item: T, why: Refused },
 }
 
 impl<T> SendError<T> {
     /// The message.
+    #[must_use]
     pub fn into_inner(self) -> T {
         self.map(|item| item).1
     }
@@ -66,35 +79,59 @@ impl<T> SendError<T> {
             SendError::Encode { item, why } => (Kind::Encode { why }, item),
             SendError::Moved(item) => (Kind::Moved, item),
             SendError::Damaged(item) => (Kind::Damaged, item),
+            SendError::TooManyProcesses { item, limit } => (Kind::TooManyProcesses { limit }, item),
             SendError::Refused { item, why } => (Kind::Refused { why }, item),
         };
         (kind, change(item))
     }
 
     /// The same error without the message, which is dropped: an error that can be passed on.
+    #[must_use]
     pub fn without_item(self) -> SendError<()> {
         let (kind, ()) = self.map(drop);
         kind.around(())
     }
 
     /// Whether there was no room, and the call was not to wait.
+    #[must_use]
     pub fn is_full(&self) -> bool {
         matches!(self, SendError::Full(_))
     }
 
     /// Whether the deadline passed.
+    #[must_use]
     pub fn is_timeout(&self) -> bool {
         matches!(self, SendError::Timeout(_))
     }
 
     /// Whether nothing will ever be sent here again: it was closed, or nobody is left to receive.
+    #[must_use]
     pub fn is_disconnected(&self) -> bool {
         matches!(self, SendError::Closed(_) | SendError::Disconnected(_))
     }
 
     /// Whether the message is too long for the queue.
+    #[must_use]
     pub fn is_too_large(&self) -> bool {
         matches!(self, SendError::TooLarge { .. })
+    }
+
+    /// Whether the queue was closed.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, SendError::Closed(_))
+    }
+
+    /// Whether the message cannot be encoded.
+    #[must_use]
+    pub fn is_encode(&self) -> bool {
+        matches!(self, SendError::Encode { .. })
+    }
+
+    /// Whether this handle is another process's.
+    #[must_use]
+    pub fn is_moved(&self) -> bool {
+        matches!(self, SendError::Moved(_))
     }
 }
 
@@ -115,6 +152,9 @@ pub(crate) enum SendErrorKind {
     },
     Moved,
     Damaged,
+    TooManyProcesses {
+        limit: usize,
+    },
     Refused {
         why: Refused,
     },
@@ -141,6 +181,9 @@ impl SendErrorKind {
             SendErrorKind::Encode { why } => SendError::Encode { item, why },
             SendErrorKind::Moved => SendError::Moved(item),
             SendErrorKind::Damaged => SendError::Damaged(item),
+            SendErrorKind::TooManyProcesses { limit } => {
+                SendError::TooManyProcesses { item, limit }
+            }
             SendErrorKind::Refused { why } => SendError::Refused { item, why },
         }
     }
@@ -171,10 +214,11 @@ impl<T> fmt::Display for SendError<T> {
                 }
             }
             SendError::Encode { why, .. } => write!(f, "the message cannot be encoded: {why}"),
-            SendError::Moved(_) => f.write_str("this handle was handed to another process"),
+            SendError::Moved(_) => f.write_str(MOVED),
             SendError::Damaged(_) => {
                 f.write_str("the queue is damaged: something else has written to its memory")
             }
+            SendError::TooManyProcesses { limit, .. } => too_many_processes(*limit, f),
             SendError::Refused { why, .. } => write!(f, "cannot send: {why}"),
         }
     }
@@ -207,12 +251,14 @@ pub enum RecvError {
     Disconnected,
     /// A message of `len` bytes does not make an item. It has been taken.
     Decode { len: usize, why: String },
-    /// This handle was handed to another process, and with it the only right to receive.
+    /// This handle is another process's, and so is the only right to receive: it was handed over, or a fork has copied it.
     Moved,
     /// Something else has written to the memory of the queue.
     Damaged,
-    /// `limit` processes have items in hand: there is no row for this one.
+    /// `limit` processes receive from the channel already: there is no row for this one.
     TooManyProcesses { limit: usize },
+    /// `limit` processes have items of the [`JoinableQueue`](crate::JoinableQueue) in hand: there is no row for this one.
+    TooManyTakers { limit: usize },
     /// The queue's lock could not be had: the calling thread has it, or the system cannot tell who it is.
     Refused(Refused),
 }
@@ -235,6 +281,24 @@ impl RecvError {
     pub fn is_disconnected(&self) -> bool {
         matches!(self, RecvError::Closed | RecvError::Disconnected)
     }
+
+    /// Whether the queue was closed, and is empty.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self == RecvError::Closed
+    }
+
+    /// Whether a message came that is no item.
+    #[must_use]
+    pub fn is_decode(&self) -> bool {
+        matches!(self, RecvError::Decode { .. })
+    }
+
+    /// Whether this handle is another process's.
+    #[must_use]
+    pub fn is_moved(&self) -> bool {
+        *self == RecvError::Moved
+    }
 }
 
 impl fmt::Display for RecvError {
@@ -247,13 +311,14 @@ impl fmt::Display for RecvError {
             RecvError::Decode { len, why } => {
                 write!(f, "a message of {len} bytes cannot be decoded: {why}")
             }
-            RecvError::Moved => f.write_str("this handle was handed to another process"),
+            RecvError::Moved => f.write_str(MOVED),
             RecvError::Damaged => {
                 f.write_str("the queue is damaged: something else has written to its memory")
             }
-            RecvError::TooManyProcesses { limit } => write!(
+            RecvError::TooManyProcesses { limit } => too_many_processes(*limit, f),
+            RecvError::TooManyTakers { limit } => write!(
                 f,
-                "{limit} processes have items in hand already, there is no row for another"
+                "{limit} processes have items of the queue in hand, which is the limit"
             ),
             RecvError::Refused(why) => write!(f, "cannot receive: {why}"),
         }

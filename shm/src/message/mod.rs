@@ -1,11 +1,13 @@
 //! Messages as they lie in queues and channels: encoded, or as the very bytes of elements.
 
+mod capacity;
 mod error;
 mod format;
 mod passing;
 mod scratch;
 mod slices;
 
+pub use capacity::capacity_for;
 pub(crate) use error::SendErrorKind;
 pub use error::{RecvError, Rest, SendError, SendManyError};
 pub use format::{Format, Raw, Serde};

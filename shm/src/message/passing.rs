@@ -1,6 +1,6 @@
 //! Messages put into a ring and taken from it, whatever kind of ring that is.
 
-use multiproc_core::{RingError, capacity_for};
+use multiproc_core::{MAX_PROCESSES_AT_END, MAX_TAKERS, Refused, RingError, capacity_for};
 
 use super::{
     error::{RecvError, SendError, SendErrorKind, SendManyError},
@@ -75,6 +75,7 @@ pub(crate) fn put<T, F: Format<T>, R: PutRecords>(
 
 #[cold]
 pub(crate) fn send_error(why: RingError, side: Side, len: usize, most: usize) -> SendErrorKind {
+    let refused = |why| SendErrorKind::Refused { why };
     match why {
         RingError::WouldBlock => SendErrorKind::Full,
         RingError::TimedOut => SendErrorKind::Timeout,
@@ -88,12 +89,14 @@ pub(crate) fn send_error(why: RingError, side: Side, len: usize, most: usize) ->
             capacity: capacity_for(len),
         },
         RingError::Damaged => SendErrorKind::Damaged,
-        RingError::NoIdentity => SendErrorKind::Refused {
-            why: multiproc_core::Refused::NoIdentity,
+        // Only who enters an end is refused so: who puts something has nothing in hand.
+        RingError::TooManyProcesses => SendErrorKind::TooManyProcesses {
+            limit: MAX_PROCESSES_AT_END,
         },
-        _ => SendErrorKind::Refused {
-            why: multiproc_core::Refused::WouldDeadlock,
-        },
+        RingError::NoIdentity => refused(Refused::NoIdentity),
+        RingError::WouldDeadlock => refused(Refused::WouldDeadlock),
+        // There are no others; the core may say more one day.
+        _ => SendErrorKind::Damaged,
     }
 }
 
@@ -170,11 +173,17 @@ pub(crate) fn recv_error(why: RingError, side: Side) -> RecvError {
             Side::Queue => RecvError::Closed,
             Side::Channel => RecvError::Disconnected,
         },
-        RingError::TooManyProcesses => RecvError::TooManyProcesses {
-            limit: multiproc_core::MAX_TAKERS,
+        RingError::TooManyProcesses => match side {
+            Side::Queue => RecvError::TooManyTakers { limit: MAX_TAKERS },
+            Side::Channel => RecvError::TooManyProcesses {
+                limit: MAX_PROCESSES_AT_END,
+            },
         },
-        RingError::NoIdentity => RecvError::Refused(multiproc_core::Refused::NoIdentity),
-        RingError::WouldDeadlock => RecvError::Refused(multiproc_core::Refused::WouldDeadlock),
+        RingError::NoIdentity => RecvError::Refused(Refused::NoIdentity),
+        RingError::WouldDeadlock => RecvError::Refused(Refused::WouldDeadlock),
+        // What is taken is never too long.
+        RingError::Damaged | RingError::TooLarge => RecvError::Damaged,
+        // There are no others; the core may say more one day.
         _ => RecvError::Damaged,
     }
 }

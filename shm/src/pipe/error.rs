@@ -22,7 +22,7 @@ pub enum PipeError {
     #[error("the pipe was not ready before the deadline")]
     TimedOut,
     /// All handles to the other end are gone, or this end has [finished](crate::Pipe::finish_sending).
-    #[error("the pipe is disconnected: nobody can receive what is sent")]
+    #[error("the pipe is disconnected: this end has finished sending, or nobody has the other one")]
     Disconnected,
     /// The item could not be encoded.
     #[error("the item could not be encoded: {message}")]
@@ -153,7 +153,7 @@ impl fmt::Debug for PipeError {
 /// drop(receiver);
 /// let error = sender.send("hello".to_owned()).unwrap_err();
 /// assert!(error.is_disconnected());
-/// assert_eq!(error.into_item(), "hello");
+/// assert_eq!(error.into_inner(), "hello");
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 pub struct PipeSendError<T> {
@@ -164,7 +164,7 @@ pub struct PipeSendError<T> {
 impl<T> PipeSendError<T> {
     /// The item that was to be sent.
     #[must_use]
-    pub fn into_item(self) -> T {
+    pub fn into_inner(self) -> T {
         self.item
     }
 

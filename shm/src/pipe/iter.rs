@@ -10,6 +10,7 @@ use super::{Pipe, PipeError};
 ///
 /// After an error of one message the next one follows; an error of the system is the last.
 #[derive(Debug)]
+#[must_use = "it receives when it is asked for items"]
 pub struct PipeIter<'a, Tx, Rx> {
     pipe: &'a Pipe<Tx, Rx>,
     ended: bool,
@@ -26,6 +27,7 @@ pub struct PipeIter<'a, Tx, Rx> {
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "it receives when it is asked for items"]
 pub struct PipeIntoIter<Tx, Rx> {
     pipe: Pipe<Tx, Rx>,
     ended: bool,

@@ -8,7 +8,7 @@ use std::{
     convert::Infallible,
     fmt,
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -221,6 +221,13 @@ impl<Tx, Rx> AsFd for Pipe<Tx, Rx> {
     /// not for reading from it or writing to it.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+impl<Tx, Rx> AsRawFd for Pipe<Tx, Rx> {
+    /// As [`as_fd`](AsFd::as_fd): for those that wait by number.
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

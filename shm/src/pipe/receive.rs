@@ -93,7 +93,29 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
     ///
     /// [`PipeError`]: of that one message. [`PipeError::Item`] when it was not sent as bytes.
     pub fn recv_bytes(&self) -> Result<Option<Vec<u8>>, PipeError> {
-        let Some(message) = self.next_bytes()? else {
+        self.recv_bytes_with(Patience::FOREVER)
+    }
+
+    /// As [`recv_bytes`](Pipe::recv_bytes), if there is a message now.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_bytes`](Pipe::recv_bytes), and [`PipeError::Empty`].
+    pub fn try_recv_bytes(&self) -> Result<Option<Vec<u8>>, PipeError> {
+        self.recv_bytes_with(Patience::None)
+    }
+
+    /// As [`recv_bytes`](Pipe::recv_bytes), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_bytes`](Pipe::recv_bytes), and [`PipeError::TimedOut`].
+    pub fn recv_bytes_timeout(&self, timeout: Duration) -> Result<Option<Vec<u8>>, PipeError> {
+        self.recv_bytes_with(Patience::timeout(timeout))
+    }
+
+    fn recv_bytes_with(&self, patience: Patience) -> Result<Option<Vec<u8>>, PipeError> {
+        let Some(message) = self.next_bytes(patience)? else {
             return Ok(None);
         };
         let (payload, _) = message.open()?;
@@ -123,8 +145,38 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
     /// As [`recv_bytes`](Pipe::recv_bytes), and [`PipeError::BufferTooShort`], which has the message inside; the buffer is
     /// then as it was.
     pub fn recv_bytes_into(&self, buffer: &mut [u8]) -> Result<Option<usize>, PipeError> {
+        self.recv_bytes_into_with(buffer, Patience::FOREVER)
+    }
+
+    /// As [`recv_bytes_into`](Pipe::recv_bytes_into), if there is a message now.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_bytes_into`](Pipe::recv_bytes_into), and [`PipeError::Empty`].
+    pub fn try_recv_bytes_into(&self, buffer: &mut [u8]) -> Result<Option<usize>, PipeError> {
+        self.recv_bytes_into_with(buffer, Patience::None)
+    }
+
+    /// As [`recv_bytes_into`](Pipe::recv_bytes_into), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_bytes_into`](Pipe::recv_bytes_into), and [`PipeError::TimedOut`].
+    pub fn recv_bytes_into_timeout(
+        &self,
+        buffer: &mut [u8],
+        timeout: Duration,
+    ) -> Result<Option<usize>, PipeError> {
+        self.recv_bytes_into_with(buffer, Patience::timeout(timeout))
+    }
+
+    fn recv_bytes_into_with(
+        &self,
+        buffer: &mut [u8],
+        patience: Patience,
+    ) -> Result<Option<usize>, PipeError> {
         let room = buffer.len();
-        let Some(message) = self.next_bytes()? else {
+        let Some(message) = self.next_bytes(patience)? else {
             return Ok(None);
         };
         let len = usize::try_from(message.header.payload).unwrap_or(usize::MAX);
@@ -159,8 +211,8 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
     }
 
     /// The next message, which is bytes.
-    fn next_bytes(&self) -> Result<Option<Incoming>, PipeError> {
-        let message = self.next(Patience::FOREVER)?;
+    fn next_bytes(&self, patience: Patience) -> Result<Option<Incoming>, PipeError> {
+        let message = self.next(patience)?;
         match message.as_ref().map(|message| message.header.kind) {
             None | Some(BYTES) => Ok(message),
             Some(ITEM) => Err(PipeError::Item),

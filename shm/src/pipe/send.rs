@@ -82,6 +82,24 @@ impl<Tx: Serialize, Rx> Pipe<Tx, Rx> {
         self.transmit(BYTES, bytes, &[], Patience::FOREVER)
     }
 
+    /// As [`send_bytes`](Pipe::send_bytes), if the pipe has room now.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_bytes`](Pipe::send_bytes), and [`PipeError::Full`].
+    pub fn try_send_bytes(&self, bytes: &[u8]) -> Result<(), PipeError> {
+        self.transmit(BYTES, bytes, &[], Patience::None)
+    }
+
+    /// As [`send_bytes`](Pipe::send_bytes), but waits for room no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_bytes`](Pipe::send_bytes), and [`PipeError::TimedOut`].
+    pub fn send_bytes_timeout(&self, bytes: &[u8], timeout: Duration) -> Result<(), PipeError> {
+        self.transmit(BYTES, bytes, &[], Patience::timeout(timeout))
+    }
+
     fn send_item(&self, item: Tx, patience: Patience) -> Result<(), PipeSendError<Tx>> {
         let encoded = match codec::encode(&item) {
             Ok(encoded) => encoded,

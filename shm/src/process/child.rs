@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -156,6 +156,12 @@ impl<R> Child<R> {
     /// Once it has ended, it stays a zombie until this process starts another child.
     pub fn detach(mut self) {
         self.running.on_drop = OnDrop::Detach;
+    }
+}
+
+impl<R> AsRawFd for Child<R> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -160,7 +160,9 @@ impl<T: Element> Queue<T, Raw> {
     ///
     /// ```
     /// # multiproc::init();
-    /// let samples = multiproc::Queue::raw(4096)?;
+    /// use multiproc::{Queue, capacity_for};
+    ///
+    /// let samples = Queue::raw(capacity_for::<[f32; 2]>(1000))?;
     /// samples.put([0.5f32, 1.5])?;
     /// assert_eq!(samples.get()?, [0.5, 1.5]);
     /// # Ok::<(), multiproc::Error>(())
@@ -403,24 +405,38 @@ impl<T, F: Format<T>> Queue<T, F> {
         message::get_many::<T, F, _>(self.0.view(), items, deadline::after(timeout), most)
     }
 
-    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it, too: see
+    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it: see
     /// [`Iter::error`].
-    pub fn iter(&self) -> Iter<'_, Self> {
+    pub fn iter(&self) -> Iter<&Self> {
         Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&self) -> Iter<'_, Self> {
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&self) -> Iter<&Self> {
         Iter::not_waiting(self)
     }
 
-    /// Lets nothing more be put, by anybody. What is in the queue can still be taken.
+    /// Lets nothing more be put, by anybody. What is in the queue can still be taken. Waits for a process that is stopped in
+    /// the middle of putting.
     ///
     /// # Errors
     ///
     /// [`Error`] when the system cannot tell who this process is.
     pub fn close(&self) -> Result<(), Error> {
-        self.0.view().close(FOREVER).map_err(Error::from)
+        self.close_until(FOREVER)
+    }
+
+    /// As [`close`](Self::close), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close), and one that [is a timeout](Error::is_timeout): then the queue is open.
+    pub fn close_timeout(&self, timeout: Duration) -> Result<(), Error> {
+        self.close_until(deadline::after(timeout))
+    }
+
+    fn close_until(&self, until: u64) -> Result<(), Error> {
+        self.0.view().close(until).map_err(Error::from)
     }
 
     /// Whether it is closed.
@@ -441,10 +457,17 @@ impl<T, F: Format<T>> Queue<T, F> {
         self.0.view().is_empty()
     }
 
-    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
+    /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.0.view().ring().is_full_for(8)
+    }
+
+    /// Whether an item of `len` bytes would find room at this moment.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        !self.0.view().ring().is_full_for(len)
     }
 
     /// How many bytes of items it holds, with 8 more for each.
@@ -485,20 +508,40 @@ impl<R: Element> Source for Mapped<Inner<R>> {
     }
 }
 
-impl<T, F: Format<T>> Gets<'_> for Queue<T, F> {
+impl<T, F: Format<T>> Gets for &Queue<T, F> {
     type Item = T;
 
-    fn next(&self, wait: bool) -> Result<T, RecvError> {
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
         if wait { self.get() } else { self.try_get() }
+    }
+}
+
+impl<T, F: Format<T>> Gets for Queue<T, F> {
+    type Item = T;
+
+    #[inline]
+    fn next(&mut self, wait: bool) -> Result<T, RecvError> {
+        (&mut &*self).next(wait)
     }
 }
 
 impl<'a, T, F: Format<T>> IntoIterator for &'a Queue<T, F> {
     type Item = T;
-    type IntoIter = Iter<'a, Queue<T, F>>;
+    type IntoIter = Iter<&'a Queue<T, F>>;
 
-    fn into_iter(self) -> Iter<'a, Queue<T, F>> {
+    fn into_iter(self) -> Iter<&'a Queue<T, F>> {
         self.iter()
+    }
+}
+
+impl<T, F: Format<T>> IntoIterator for Queue<T, F> {
+    type Item = T;
+    type IntoIter = Iter<Queue<T, F>>;
+
+    /// As [`iter`](Queue::iter), with the queue inside.
+    fn into_iter(self) -> Iter<Queue<T, F>> {
+        Iter::waiting(self)
     }
 }
 

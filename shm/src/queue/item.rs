@@ -10,13 +10,14 @@ use std::{
 use multiproc_core::InHand;
 
 use super::joinable::JoinableQueue;
-use crate::message::Format;
+use crate::message::{Format, Serde};
 
 /// An item that was taken from a [`JoinableQueue`]. Dropping it says that it is done.
 ///
 /// An item whose process is killed, or that is dropped by a panic, is not done but lost, and whoever joins the queue is told.
 /// It belongs to the process that took it: a copy in a fork child says nothing.
-pub struct Item<'a, T, F: Format<T>> {
+#[must_use = "dropping it says that the item is done"]
+pub struct Item<'a, T, F: Format<T> = Serde> {
     item: ManuallyDrop<T>,
     in_hand: ManuallyDrop<InHand>,
     queue: &'a JoinableQueue<T, F>,

@@ -18,6 +18,7 @@ use crate::{
     message::{
         self, Format, PutRecords, Raw, RecvError, SendError, SendManyError, Serde, Side, recv_error,
     },
+    readiness::{Readiness, Source},
     segment::{Access, Create, Open},
     sys::Linux,
 };
@@ -229,6 +230,32 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
         message::put_many::<T, F, _, _>(self.view(), items.into_iter(), FOREVER)
     }
 
+    /// Puts as many items as there is room for now.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_many`](Self::put_many).
+    pub fn try_put_many<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        message::put_many::<T, F, _, _>(self.view(), items.into_iter(), NOW)
+    }
+
+    /// As [`put_many`](Self::put_many), but waits no longer than `timeout` in all.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_many`](Self::put_many).
+    pub fn put_many_timeout<I: IntoIterator<Item = T>>(
+        &self,
+        items: I,
+        timeout: Duration,
+    ) -> Result<usize, SendManyError<T, I::IntoIter>> {
+        let until = deadline::after(timeout);
+        message::put_many::<T, F, _, _>(self.view(), items.into_iter(), until)
+    }
+
     /// Takes an item, waiting for one.
     ///
     /// # Errors
@@ -273,14 +300,14 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
         }
     }
 
-    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it, too: see
+    /// Takes items, waiting for each, until the queue is closed and empty. An item that cannot be decoded ends it: see
     /// [`Iter::error`].
-    pub fn iter(&self) -> Iter<'_, Self> {
+    pub fn iter(&self) -> Iter<&Self> {
         Iter::waiting(self)
     }
 
-    /// Takes the items that are there, without waiting.
-    pub fn try_iter(&self) -> Iter<'_, Self> {
+    /// Takes the items that are there, without waiting. An item that cannot be decoded ends it: see [`Iter::error`].
+    pub fn try_iter(&self) -> Iter<&Self> {
         Iter::not_waiting(self)
     }
 
@@ -324,13 +351,27 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
         self.view().lost()
     }
 
-    /// Lets nothing more be put, by anybody. What is in the queue can still be taken.
+    /// Lets nothing more be put, by anybody. What is in the queue can still be taken. Waits for a process that is stopped in
+    /// the middle of putting.
     ///
     /// # Errors
     ///
     /// [`Error`] when the system cannot tell who this process is.
     pub fn close(&self) -> Result<(), Error> {
-        self.view().close(FOREVER).map_err(Error::from)
+        self.close_until(FOREVER)
+    }
+
+    /// As [`close`](Self::close), but waits no longer than `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`close`](Self::close), and one that [is a timeout](Error::is_timeout): then the queue is open.
+    pub fn close_timeout(&self, timeout: Duration) -> Result<(), Error> {
+        self.close_until(deadline::after(timeout))
+    }
+
+    fn close_until(&self, until: u64) -> Result<(), Error> {
+        self.view().close(until).map_err(Error::from)
     }
 
     /// Whether it is closed.
@@ -351,16 +392,55 @@ impl<T, F: Format<T>> JoinableQueue<T, F> {
         self.view().ring().is_empty()
     }
 
-    /// Whether there is no room at this moment for an item of eight bytes, the least that an item takes.
+    /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
+    /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.view().ring().is_full_for(8)
+    }
+
+    /// Whether an item of `len` bytes would find room at this moment.
+    #[must_use]
+    pub fn has_room_for(&self, len: usize) -> bool {
+        !self.view().ring().is_full_for(len)
     }
 
     /// How many bytes of items it holds, with 8 more for each.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.view().ring().capacity()
+    }
+
+    /// How many bytes the longest item may take.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.view().ring().max_len()
+    }
+
+    /// A descriptor that is readable while there is something to get: for [`wait`](crate::wait) and for the event loops of
+    /// async runtimes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`] when the system refuses.
+    pub fn readiness(&self) -> Result<Readiness, Error> {
+        Readiness::of(self.0.clone())
+    }
+}
+
+impl<R: Element> Source for Mapped<Inner<R>> {
+    fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool {
+        let ring = self.view().ring();
+        ring.wait_until_some(&Linux, FOREVER, |_| stop()).is_ok()
+    }
+
+    fn has_some(&self) -> bool {
+        let ring = self.view().ring();
+        !ring.is_empty() || ring.is_closed()
+    }
+
+    fn wake(&self) {
+        self.view().ring().wake_consumers(&Linux);
     }
 }
 
@@ -385,19 +465,20 @@ impl<R: Element> PutRecords for Inner<R> {
 }
 
 /// Items with their guards.
-impl<'a, T: 'a, F: Format<T> + 'a> Gets<'a> for JoinableQueue<T, F> {
+impl<'a, T, F: Format<T>> Gets for &'a JoinableQueue<T, F> {
     type Item = Item<'a, T, F>;
 
-    fn next(&'a self, wait: bool) -> Result<Item<'a, T, F>, RecvError> {
-        if wait { self.get() } else { self.try_get() }
+    fn next(&mut self, wait: bool) -> Result<Item<'a, T, F>, RecvError> {
+        let queue: &'a JoinableQueue<T, F> = self;
+        if wait { queue.get() } else { queue.try_get() }
     }
 }
 
 impl<'a, T, F: Format<T>> IntoIterator for &'a JoinableQueue<T, F> {
     type Item = Item<'a, T, F>;
-    type IntoIter = Iter<'a, JoinableQueue<T, F>>;
+    type IntoIter = Iter<&'a JoinableQueue<T, F>>;
 
-    fn into_iter(self) -> Iter<'a, JoinableQueue<T, F>> {
+    fn into_iter(self) -> Iter<&'a JoinableQueue<T, F>> {
         self.iter()
     }
 }
