@@ -15,6 +15,8 @@ mod copies;
 mod crowds;
 #[path = "faults/deadlocks.rs"]
 mod deadlocks;
+#[path = "faults/forged.rs"]
+mod forged;
 #[path = "faults/identity.rs"]
 mod identity;
 #[path = "faults/namespaces.rs"]
@@ -162,6 +164,17 @@ fn main() -> ExitCode {
             a_claim_of_nothing_is_never_poisoned,
             who_finds_no_room_at_an_end_of_a_channel_is_told_and_the_dead_make_room,
             who_finds_no_room_for_what_it_has_in_hand_is_told_and_the_dead_make_room;
+        forged:
+            an_end_of_which_there_is_one_arrives_once_whatever_is_decoded,
+            an_end_does_not_arrive_as_the_other_one,
+            a_fork_child_does_not_take_over_an_end_that_was_not_given_to_it,
+            a_fork_child_does_not_go_on_with_a_message_that_its_parent_reads,
+            what_a_child_has_returned_in_vain_is_on_its_way_no_longer_than_its_handle_lives,
+            a_fork_child_keeps_nothing_on_its_way_that_its_parent_was_about_to_send,
+            what_is_put_into_a_queue_while_a_message_is_made_is_no_part_of_that,
+            a_fork_child_that_drops_a_readiness_has_its_own_threads,
+            a_fork_beside_threads_that_make_pipes_makes_pipes_itself,
+            an_end_arrives_though_a_process_is_stopped_with_its_table;
         survivors:
             who_waits_is_through_soon_after_a_death,
             who_waits_behind_a_row_of_deaths_is_through_soon_after_the_last,

@@ -11,11 +11,13 @@
 //! 2. That an end is abandoned is judged under the lock of its table: no row, and then nothing on its way. While the lock is
 //!    held nobody enters, and who is on the way has not entered: so neither was missed.
 //! 3. An end that was once abandoned stays so: who could send or enter a handle has one, or is on the way.
+//! 4. Where there is one handle at an end, a word says whether it is with somebody or on its way. It is handed over by one
+//!    exchange and taken over by one: so of several who claim to have received it one has, whatever they were told.
 
 use core::{fmt, marker::PhantomData};
 
 use crate::{
-    atomic::{Ordering, fence},
+    atomic::{AtomicU64, Ordering, fence},
     element::Element,
     error::LayoutError,
     header::Kind,
@@ -34,7 +36,7 @@ use crate::{
 };
 
 /// How many processes can be at an end at a time.
-pub const MAX_PROCESSES_AT_END: usize = if cfg!(loom) { 4 } else { 94 };
+pub const MAX_PROCESSES_AT_END: usize = if cfg!(loom) { 4 } else { 93 };
 
 /// One of the two ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +74,6 @@ impl Entered {
     /// # Panics
     ///
     /// When no table has such a row.
-    #[must_use]
     pub fn of(me: Owner, end: End, row: usize) -> Entered {
         assert!(row < MAX_PROCESSES_AT_END, "there is no row {row}");
         Entered { me, end, row }
@@ -104,8 +105,15 @@ impl Entered {
 pub struct Ends<H = Locked> {
     senders: Tally<MAX_PROCESSES_AT_END>,
     receivers: Tally<MAX_PROCESSES_AT_END>,
+    /// Whether the only handle of an end, first that of the sender, is [`AWAY`].
+    away: [AtomicU64; 2],
     _hold: PhantomData<H>,
 }
+
+/// The only handle of an end is with somebody.
+const HERE: u64 = 0;
+/// The only handle of an end is on its way to another process.
+const AWAY: u64 = 1;
 
 impl<H> Ends<H> {
     /// Nobody at either end.
@@ -114,6 +122,7 @@ impl<H> Ends<H> {
         Ends {
             senders: Tally::new(),
             receivers: Tally::new(),
+            away: [AtomicU64::new(HERE), AtomicU64::new(HERE)],
             _hold: PhantomData,
         }
     }
@@ -123,6 +132,10 @@ impl<H> Ends<H> {
             End::Sender => &self.senders,
             End::Receiver => &self.receivers,
         }
+    }
+
+    fn away(&self, end: End) -> &AtomicU64 {
+        &self.away[end as usize]
     }
 }
 
@@ -143,6 +156,9 @@ unsafe impl<H: Hold> KindWords for Ends<H> {
     fn reset(&self) {
         self.senders.reset();
         self.receivers.reset();
+        for away in &self.away {
+            away.store(HERE, Ordering::Relaxed);
+        }
     }
 
     fn bury(&self) {
@@ -225,11 +241,16 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     }
 
     fn view(place: &RingPlace<'m, Ends<H>>, os: O) -> Self {
-        Channel::over(Ring::new(place.words, place.data), place.kind, os)
+        // SAFETY: of one layout.
+        unsafe { Channel::over(Ring::new(place.words, place.data), place.kind, os) }
     }
 
     /// The channel of a ring and the tables of its ends, wherever they are: for models.
-    pub fn over(ring: Ring<'m, H>, ends: &'m Ends<H>, os: O) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// Whoever reaches the data of this ring does so through channels over these same words and tables.
+    pub unsafe fn over(ring: Ring<'m, H>, ends: &'m Ends<H>, os: O) -> Self {
         Channel {
             ring,
             ends,
@@ -274,6 +295,26 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         self.ends.of(handle.end).increase(handle.row);
         self.os.step("channel: entered another");
         *handle
+    }
+
+    /// The only handle of an end is about to be sent to another process; `false` when it is on its way already. The caller
+    /// does not use it any more.
+    pub fn hand_over(&self, end: End) -> bool {
+        // Release: pairs with the Acquire of `take_over`: what was done with it is seen by whoever gets it.
+        self.ends
+            .away(end)
+            .compare_exchange(HERE, AWAY, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// The only handle of an end has arrived, or was not sent after all; `false` when it was not on its way, or another has
+    /// it. Only after `true` the caller uses it.
+    pub fn take_over(&self, end: End) -> bool {
+        // Acquire: pairs with the Release of `hand_over`.
+        self.ends
+            .away(end)
+            .compare_exchange(AWAY, HERE, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Whether a handle was entered by the calling process, which is not so in a fork child of it.
@@ -351,8 +392,12 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     /// # Errors
     ///
     /// [`RingError`]; then nothing was put. [`RingError::Closed`] when nobody is left to take it.
+    ///
+    /// # Safety
+    ///
+    /// With [`Sole`], nothing else is put meanwhile, by whomever. With [`Locked`] nothing is asked.
     #[inline]
-    pub fn put(
+    pub unsafe fn put_alone(
         &self,
         record: &[u8],
         until: u64,
@@ -381,8 +426,12 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     }
 
     /// Puts records, as many at once as there is room for; returns how many were put, and why not all.
+    ///
+    /// # Safety
+    ///
+    /// As [`put_alone`](Self::put_alone).
     #[inline]
-    pub fn put_many<R: AsRef<[u8]>>(
+    pub unsafe fn put_many_alone<R: AsRef<[u8]>>(
         &self,
         records: impl IntoIterator<Item = R>,
         until: u64,
@@ -402,8 +451,12 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     /// # Errors
     ///
     /// [`RingError`]; then nothing was taken. [`RingError::Closed`] when the ring is empty and nobody is left to put.
+    ///
+    /// # Safety
+    ///
+    /// As [`put_alone`](Self::put_alone), of what is taken.
     #[inline]
-    pub fn get<R>(
+    pub unsafe fn get_alone<R>(
         &self,
         until: u64,
         in_transit: impl Fn() -> bool,
@@ -433,9 +486,13 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get_alone`](Self::get_alone).
+    ///
+    /// # Safety
+    ///
+    /// As [`put_alone`](Self::put_alone), of what is taken.
     #[inline]
-    pub fn get_many(
+    pub unsafe fn get_many_alone(
         &self,
         until: u64,
         most: usize,
@@ -459,7 +516,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get_alone`](Self::get_alone).
     pub fn wait_until_some(
         &self,
         until: u64,
@@ -482,7 +539,7 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put).
+    /// As [`put_alone`](Self::put_alone).
     ///
     /// # Safety
     ///
@@ -502,7 +559,7 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get_alone`](Self::get_alone).
     ///
     /// # Safety
     ///
@@ -523,10 +580,115 @@ impl<'m, T: Element, O: Os> Channel<'m, T, O, Sole> {
     }
 }
 
-impl<'m, T, O, H> Channel<'m, T, O, H> {
+impl<'m, T: Element, O: Os> Channel<'m, T, O> {
     /// The ring between the ends.
-    pub fn ring(&self) -> &Ring<'m, H> {
+    pub fn ring(&self) -> &Ring<'m> {
         &self.ring
+    }
+
+    /// Puts a record, waiting for room until `until` on the clock of [`Os::now`].
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`]; then nothing was put. [`RingError::Closed`] when nobody is left to take it.
+    pub fn put(
+        &self,
+        record: &[u8],
+        until: u64,
+        in_transit: impl Fn() -> bool,
+    ) -> Result<(), RingError> {
+        // SAFETY: the sides have locks.
+        unsafe { self.put_alone(record, until, in_transit) }
+    }
+
+    /// Puts records, as many at once as there is room for; returns how many were put, and why not all.
+    pub fn put_many<R: AsRef<[u8]>>(
+        &self,
+        records: impl IntoIterator<Item = R>,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+    ) -> (usize, Result<(), RingError>) {
+        // SAFETY: the sides have locks.
+        unsafe { self.put_many_alone(records, until, in_transit) }
+    }
+
+    /// Takes a record, waiting for one until `until` on the clock of [`Os::now`].
+    ///
+    /// `take` runs while others cannot take anything: it should copy and return. If it panics, the record stays.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`]; then nothing was taken. [`RingError::Closed`] when the ring is empty and nobody is left to put.
+    pub fn get<R>(
+        &self,
+        until: u64,
+        in_transit: impl Fn() -> bool,
+        take: impl FnMut(&[u8]) -> R,
+    ) -> Result<R, RingError> {
+        // SAFETY: the sides have locks.
+        unsafe { self.get_alone(until, in_transit, take) }
+    }
+
+    /// Takes up to `most` records at once, waiting for one until `until`; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_many(
+        &self,
+        until: u64,
+        most: usize,
+        in_transit: impl Fn() -> bool,
+        take: impl FnMut(&[u8]),
+    ) -> Result<usize, RingError> {
+        // SAFETY: the sides have locks.
+        unsafe { self.get_many_alone(until, most, in_transit, take) }
+    }
+}
+
+impl<T, O, H: Hold> Channel<'_, T, O, H> {
+    /// How many records are in it at this moment.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Whether no record is in it at this moment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// Whether nobody is left at one of its ends, as far as somebody has found out.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.ring.is_closed()
+    }
+
+    /// Whether there is no room at this moment for a record of `len` bytes.
+    #[must_use]
+    pub fn is_full_for(&self, len: usize) -> bool {
+        self.ring.is_full_for(len)
+    }
+
+    /// How many bytes of records and their lengths it holds.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.ring.capacity()
+    }
+
+    /// How many bytes the longest record may have.
+    #[must_use]
+    pub fn max_len(&self) -> usize {
+        self.ring.max_len()
+    }
+
+    /// Wakes all who wait for a record, so that they look again.
+    pub fn wake_receivers(&self)
+    where
+        O: Os,
+    {
+        self.ring.wake_consumers(&self.os);
     }
 
     /// How many handles are at an end, those of the dead that nobody has found yet among them; roughly, while others come

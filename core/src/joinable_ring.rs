@@ -45,7 +45,7 @@ pub const MAX_TAKERS: usize = if cfg!(loom) { 4 } else { 189 };
 /// └──────────────────────────┴──────────────────────────┴────────┴─────────┘
 /// ```
 ///
-/// What was lost counts as done, too. The half that a futex compares changes when the mark goes.
+/// What was lost counts as done, too; after 2^32 losses, one more record would. The half that a futex compares changes when the mark goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Done(u64);
 
@@ -194,11 +194,16 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
     }
 
     fn view(place: &RingPlace<'m, Unfinished>, os: O) -> Self {
-        JoinableRing::over(Ring::new(place.words, place.data), place.kind, os)
+        // SAFETY: of one layout.
+        unsafe { JoinableRing::over(Ring::new(place.words, place.data), place.kind, os) }
     }
 
     /// The joinable ring of these parts, wherever they are: for models.
-    pub fn over(ring: Ring<'m>, unfinished: &'m Unfinished, os: O) -> Self {
+    ///
+    /// # Safety
+    ///
+    /// Whoever reaches the data of this ring does so through joinable rings over these same words.
+    pub unsafe fn over(ring: Ring<'m>, unfinished: &'m Unfinished, os: O) -> Self {
         JoinableRing {
             ring,
             unfinished,
@@ -425,8 +430,8 @@ impl<'m, T, O> JoinableRing<'m, T, O> {
     /// How many records were put and are neither done nor told to be lost, at this moment.
     #[must_use]
     pub fn unfinished(&self) -> u32 {
-        // Relaxed: only told.
-        let done = Done(self.unfinished.done.load(Ordering::Relaxed));
+        // Acquire: pairs with the Release of `count`: what is done was put before.
+        let done = Done(self.unfinished.done.load(Ordering::Acquire));
         let tail = Position::load(&self.ring.words.tail.0, Ordering::Relaxed);
         tail.records().wrapping_sub(done.done()) & RECORDS_MASK
     }

@@ -137,7 +137,8 @@ impl<'m, H: Hold> Ring<'m, H> {
     #[must_use]
     pub fn len(&self) -> usize {
         let (head, tail) = self.glance();
-        tail.records_since(head) as usize
+        // Foreign bytes may say anything.
+        (tail.records_since(head) as usize).min(self.data.len())
     }
 
     /// Whether no record is in the ring at this moment.

@@ -31,7 +31,8 @@ pub(crate) fn read(data: &[AtomicU64], at: usize, len: usize) -> &[u8] {
 pub(crate) struct Strings<'m, I: Iterator> {
     data: &'m [AtomicU64],
     rest: I,
-    next: Option<I::Item>,
+    /// The next one, and the length that it had when it was asked for that.
+    next: Option<(I::Item, usize)>,
     /// How many were written.
     pub put: usize,
 }
@@ -51,15 +52,20 @@ impl<I: Iterator<Item: AsRef<[u8]>>> Records for Strings<'_, I> {
     #[inline]
     fn next_len(&mut self) -> Option<usize> {
         if self.next.is_none() {
-            self.next = self.rest.next();
+            self.next = self.rest.next().map(|string| {
+                let len = string.as_ref().len();
+                (string, len)
+            });
         }
-        Some(self.next.as_ref()?.as_ref().len())
+        self.next.as_ref().map(|(_, len)| *len)
     }
 
     #[inline]
     fn fill(&mut self, at: usize) {
-        if let Some(record) = self.next.take() {
-            write(self.data, at, record.as_ref());
+        if let Some((string, len)) = self.next.take() {
+            let record = string.as_ref();
+            // No more than there was room made for, whatever it says now.
+            write(self.data, at, record.get(..len).unwrap_or(record));
             self.put += 1;
         }
     }

@@ -1,9 +1,11 @@
 //! Records in their place in a ring: written there before they are put, read there before they are taken.
 //!
-//! Only where there is one at each side: elsewhere whoever is slow would hold up all others.
+//! Only where there is one at each side: elsewhere whoever is slow would hold up all others. Each is a guard: it stays with
+//! its thread, a process that has one is not forked, and a copy in a fork child does nothing.
 
 use core::{
     fmt,
+    marker::PhantomData,
     ops::{Deref, DerefMut},
     slice,
 };
@@ -13,10 +15,42 @@ use crate::{
     ring_error::RingError, ring_hold::Sole, ring_wait::Sleeper,
 };
 
+/// Who has a place in a ring; counted as a guard until this is dropped.
+struct Tenant<'a, O: Os> {
+    os: &'a O,
+    me: Owner,
+    _one_thread: PhantomData<*mut ()>,
+}
+
+impl<'a, O: Os> Tenant<'a, O> {
+    fn new(os: &'a O) -> Tenant<'a, O> {
+        os.guard_made();
+        Tenant {
+            os,
+            me: os.me(),
+            _one_thread: PhantomData,
+        }
+    }
+
+    /// Whether the calling process is it, which is not so in a fork child.
+    fn is_me(&self) -> bool {
+        self.os.is_me(self.me)
+    }
+}
+
+impl<O: Os> Drop for Tenant<'_, O> {
+    fn drop(&mut self) {
+        if self.is_me() {
+            self.os.guard_dropped();
+        }
+    }
+}
+
 /// Room in a ring for a record that is not put yet. Dropped, it puts nothing.
 #[must_use = "a record is put by `send`"]
 pub struct SendSlot<'a, 'm, O: Os> {
     producer: Producer<'a, 'm, O, Sole>,
+    tenant: Tenant<'a, O>,
     ring: &'a Ring<'m, Sole>,
     at: usize,
     len: usize,
@@ -36,6 +70,7 @@ impl<'a, 'm, O: Os> SendSlot<'a, 'm, O> {
             if let Some(at) = producer.reserve(len)? {
                 return Ok(SendSlot {
                     producer,
+                    tenant: Tenant::new(os),
                     ring,
                     at,
                     len,
@@ -47,10 +82,12 @@ impl<'a, 'm, O: Os> SendSlot<'a, 'm, O> {
         }
     }
 
-    /// Puts the record, as its bytes are now.
+    /// Puts the record, as its bytes are now. In another process (a fork child) it does nothing.
     #[inline]
     pub fn send(self) {
-        self.producer.publish();
+        if self.tenant.is_me() {
+            self.producer.publish();
+        }
     }
 }
 
@@ -83,11 +120,11 @@ impl<O: Os> fmt::Debug for SendSlot<'_, '_, O> {
 }
 
 /// A record that is still in its place in a ring; dropping this takes it, unless in another process (a fork child).
+#[must_use = "dropping it takes the record"]
 pub struct RecvSlot<'a, 'm, O: Os> {
     /// `None` once it has consumed.
     consumer: Option<Consumer<'a, 'm, O, Sole>>,
-    os: &'a O,
-    me: Owner,
+    tenant: Tenant<'a, O>,
     ring: &'a Ring<'m, Sole>,
     at: usize,
     len: usize,
@@ -106,8 +143,7 @@ impl<'a, 'm, O: Os> RecvSlot<'a, 'm, O> {
             if let Some((at, len)) = consumer.next_record()? {
                 return Ok(RecvSlot {
                     consumer: Some(consumer),
-                    os,
-                    me: os.me(),
+                    tenant: Tenant::new(os),
                     ring,
                     at,
                     len,
@@ -138,7 +174,7 @@ impl<O: Os> Drop for RecvSlot<'_, '_, O> {
     #[inline]
     fn drop(&mut self) {
         if let Some(consumer) = self.consumer.take()
-            && self.os.is_me(self.me)
+            && self.tenant.is_me()
         {
             consumer.consume();
         }

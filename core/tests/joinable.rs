@@ -205,7 +205,8 @@ fn counts_go_on_when_they_begin_anew() {
     let data: Vec<AtomicU64> = (0..8).map(|_| AtomicU64::new(0)).collect();
     let unfinished = Box::leak(Box::new(Unfinished::new(RECORDS)));
     let ring = Ring::new(words, data.leak());
-    let ring = JoinableRing::<u8, Fake>::over(ring, unfinished, Fake::new(831));
+    // SAFETY: the only one over these.
+    let ring = unsafe { JoinableRing::<u8, Fake>::over(ring, unfinished, Fake::new(831)) };
     for round in 0..20u32 {
         ring.put(&[round as u8], NOW).unwrap();
         assert_eq!((ring.ring().len(), ring.unfinished()), (1, 1));

@@ -178,3 +178,30 @@ fn there_is_a_capacity_for_every_record_but_the_longest() {
         assert_eq!(capacity_for(none), None);
     }
 }
+
+/// Says of itself that it is empty, and then that it is long.
+struct Fickle(std::cell::Cell<bool>);
+
+impl AsRef<[u8]> for Fickle {
+    fn as_ref(&self) -> &[u8] {
+        if self.0.replace(true) {
+            &[0xee; 32]
+        } else {
+            &[]
+        }
+    }
+}
+
+#[test]
+fn a_record_that_grows_while_it_is_put_writes_over_no_other() {
+    let ring = open(place(256), Fake::new(561));
+    ring.put(b"whole", NOW).unwrap();
+    let (put, why) = ring.put_many(
+        [Fickle(Default::default()), Fickle(Default::default())],
+        NOW,
+    );
+    assert_eq!((put, why), (2, Ok(())));
+    ring.put(b"more", NOW).unwrap();
+    let got = [(); 4].map(|()| get(&ring).unwrap());
+    assert_eq!(got, [&b"whole"[..], b"", b"", b"more"]);
+}

@@ -147,6 +147,10 @@ pub enum Error {
     #[error("the queue could not be closed: {}", why_open(.0))]
     Ring(#[from] RingError),
 
+    /// The only handle of an end of a channel was claimed by one to whom it was not sent, or another has it already.
+    #[error("this end of a channel was not handed over, or another has it already")]
+    NotHandedOver,
+
     /// Not all that was put into a joinable queue was done.
     #[error(transparent)]
     JoinQueue(#[from] JoinQueueError),

@@ -14,10 +14,6 @@ use std::{
     fs::File,
     mem::{self, ManuallyDrop},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     thread::LocalKey,
 };
 
@@ -79,16 +75,20 @@ pub(crate) trait End {
     /// What keeps the end from being taken for abandoned while it is on its way.
     fn transit(&self) -> std::io::Result<OwnedFd>;
 
-    /// Makes it this process's, which was forked from that whose it was.
-    fn adopt(&self);
+    /// Notes that it is on its way, if there is only one of it: then this handle is of no use any more. Gives what undoes
+    /// that.
+    fn hand_over(&self) -> Result<Option<Undo>, String>;
 
-    /// Where it is noted that the end was handed over, for one that there is only one of.
-    fn moved(&self) -> Option<&Arc<AtomicBool>>;
+    /// Makes it this process's, which was forked from that whose it was, if it was handed over to that.
+    fn adopt(&self) -> Result<(), String>;
 }
+
+/// Takes back that an end was handed over.
+pub(crate) type Undo = Box<dyn FnOnce()>;
 
 /// Ends that are handed over by a message. Unless that is [sent](Self::are_made), they stay.
 #[derive(Default)]
-pub(crate) struct Moves(Vec<Arc<AtomicBool>>);
+pub(crate) struct Moves(Vec<Undo>);
 
 impl Moves {
     /// The message was sent.
@@ -99,9 +99,7 @@ impl Moves {
 
 impl Drop for Moves {
     fn drop(&mut self) {
-        for moved in &self.0 {
-            moved.store(false, Ordering::Relaxed);
-        }
+        self.0.drain(..).for_each(|undo| undo());
     }
 }
 
@@ -116,8 +114,6 @@ struct Identity {
 struct Receiving {
     /// Those that nobody has taken for himself.
     descriptors: Vec<Option<OwnedFd>>,
-    /// The numbers of ends that were taken out of the message.
-    ends: Vec<u32>,
     failure: Option<String>,
 }
 
@@ -175,9 +171,35 @@ pub(crate) fn collect_ends(value: &impl Serialize) -> Result<(Vec<OwnedFd>, Move
 }
 
 /// Makes the ends of channels in `value` this process's. Gives the descriptors of pipes in it.
-pub(crate) fn adopt_ends(value: &impl Serialize) -> Vec<RawFd> {
-    // That it can be walked was found by `collect_ends`.
-    encoding(Purpose::Adopt, || walk(value)).kept
+pub(crate) fn adopt_ends(value: &impl Serialize) -> Result<Vec<RawFd>, String> {
+    let walked = encoding(Purpose::Adopt, || walk(value));
+    match (walked.result, walked.failure) {
+        (_, Some(failure)) => Err(failure),
+        (Err(error), None) => Err(error.to_string()),
+        (Ok(_), None) => Ok(walked.kept),
+    }
+}
+
+/// In a child that has just been forked: closes the scopes that were open in its parent, and what is in them.
+pub(crate) fn forget_scopes() {
+    if let Some(scope) = SENDING.with(|current| current.take()) {
+        // What the parent hands over, or not, is its own affair.
+        scope.moves.are_made();
+    }
+    drop(RECEIVING.with(|current| current.take()));
+}
+
+/// Runs `body` with no scope open: what it encodes or decodes is no part of the message that is just being made or read.
+#[inline]
+pub(crate) fn outside<T>(body: impl FnOnce() -> T) -> T {
+    let is_open = SENDING.with(|current| current.borrow().is_some())
+        || RECEIVING.with(|current| current.borrow().is_some());
+    if !is_open {
+        return body();
+    }
+    let _sending = Open::none(&SENDING);
+    let _receiving = Open::none(&RECEIVING);
+    body()
 }
 
 /// Encodes, and keeps nothing of it.
@@ -211,6 +233,12 @@ struct Open<S: Default + 'static> {
 impl<S: Default> Open<S> {
     fn new(current: &'static LocalKey<Current<S>>, scope: S) -> Open<S> {
         let outer = current.with(|current| current.replace(Some(scope)));
+        Open { current, outer }
+    }
+
+    /// No scope, until this is dropped.
+    fn none(current: &'static LocalKey<Current<S>>) -> Open<S> {
+        let outer = current.with(|current| current.take());
         Open { current, outer }
     }
 
@@ -269,17 +297,17 @@ fn in_sending<T>(add: impl FnOnce(&mut Sending) -> Result<T, String>) -> Result<
 /// Decodes an end of a channel: makes it of its segment.
 pub(crate) fn deserialize_end<'de, E, D: Deserializer<'de>>(
     deserializer: D,
-    make: impl FnOnce(Segment) -> Result<E, Error>,
+    make: impl FnOnce(Segment, OwnedFd) -> Result<E, Error>,
 ) -> Result<E, D::Error> {
     let ((index, flavour), transit) = <((u32, Flavour), u32)>::deserialize(deserializer)?;
     let taken = RECEIVING.with(|current| match &mut *current.borrow_mut() {
         None => Err(OUTSIDE.to_owned()),
         Some(scope) => scope
-            .take_end(transit)
-            .and_then(|()| scope.take(index, flavour, Access::ReadWrite)),
+            .take(index, flavour, Access::ReadWrite)
+            .and_then(|segment| Ok((segment, scope.take_descriptor(transit)?))),
     });
-    // What stands for the end on its way is closed with the scope: then the end is entered.
-    make(taken.map_err(refused)?).map_err(refused)
+    let (segment, transit) = taken.map_err(refused)?;
+    make(segment, transit).map_err(refused)
 }
 
 /// Decodes a shared object whose segment is mapped for no more than `access`, and for no less.
@@ -359,18 +387,14 @@ impl Sending {
     fn add_end(&mut self, end: &impl End) -> Result<((u32, Flavour), u32), String> {
         let segment = self.add(end.segment())?;
         if self.purpose == Purpose::Adopt {
-            end.adopt();
+            let refused = |why| format!("cannot take over an end of a channel: {why}");
+            end.adopt().map_err(refused)?;
             return Ok((segment, 0));
         }
         let copy = end
             .transit()
             .map_err(|error| format!("cannot hand over an end of a channel: {error}"))?;
-        if let Some(moved) = end.moved() {
-            if moved.swap(true, Ordering::Relaxed) {
-                return Err("the only handle of an end was handed over already".to_owned());
-            }
-            self.moves.0.push(Arc::clone(moved));
-        }
+        self.moves.0.extend(end.hand_over()?);
         Ok((segment, self.push(copy, None)?))
     }
 }
@@ -380,17 +404,6 @@ fn number(index: usize) -> Result<u32, String> {
 }
 
 impl Receiving {
-    /// Takes the end that this number stands for, once.
-    fn take_end(&mut self, transit: u32) -> Result<(), String> {
-        if self.peek(transit).is_none() || self.ends.contains(&transit) {
-            return Err(format!(
-                "there is no end of a channel with the number {transit}"
-            ));
-        }
-        self.ends.push(transit);
-        Ok(())
-    }
-
     /// The segment with this number. It gets a copy of the descriptor, since the same one may be asked for again.
     fn take(&self, index: u32, flavour: Flavour, access: Access) -> Result<Segment, String> {
         let Some(descriptor) = self.peek(index) else {

@@ -4,19 +4,23 @@
 //! receiver does, without taking anything, and says so through an eventfd. Whoever sends knows nothing of that.
 
 use std::{
-    fmt,
+    fmt, mem,
     os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use crate::{
     error::Error,
     sys::{eventfd::EventFd, identity, signal},
 };
+
+/// How long a drop sleeps at most between two looks whether the thread has ended.
+const LONGEST_NAP: Duration = Duration::from_millis(1);
 
 /// What can be waited for without taking anything.
 pub(crate) trait Source: Send + Sync + 'static {
@@ -102,6 +106,10 @@ impl Readiness {
 
     /// Makes the descriptor readable no longer, until there is something again: also at once.
     pub fn rearm(&self) {
+        if identity::me() != self.owner {
+            // In a fork child nobody watches, and the descriptor is the parent's.
+            return;
+        }
         let mut armed = self.shared.lock();
         self.shared.event.clear();
         *armed = true;
@@ -155,7 +163,8 @@ impl Drop for Readiness {
             return;
         };
         if identity::me() != self.owner {
-            // A fork child has no such thread, and what that held may be held for ever.
+            // A fork child has no such thread: nothing is to be done with its handle, and what it held may be held for ever.
+            mem::forget(watcher);
             return;
         }
         {
@@ -163,10 +172,12 @@ impl Drop for Readiness {
             self.shared.stop.store(true, Ordering::Release);
         }
         self.shared.rearmed.notify_all();
+        let mut nap = Duration::from_micros(50);
         while !watcher.is_finished() {
             // Again and again: the thread may have been about to fall asleep.
             self.shared.source.wake();
-            thread::yield_now();
+            thread::sleep(nap);
+            nap = (nap * 2).min(LONGEST_NAP);
         }
         let _ = watcher.join();
     }

@@ -1,6 +1,7 @@
 //! Whoever kills producers and consumers, starts new ones, and settles the account.
 
 use std::{
+    cell::Cell,
     ops::Range,
     thread,
     time::{Duration, Instant},
@@ -56,23 +57,22 @@ impl History {
 
     fn rage<L: Line>(&self, ledger: &Ledger, putter: L::Putter, taker: &L::Taker) -> Dead {
         let mut random = Random::new(self.seed, 0);
-        let mut lives = 0;
-        let mut next = |place| {
-            lives += 1;
-            (place, Random::new(self.seed, lives))
+        let lives = Cell::new(0);
+        let who = |place| {
+            lives.set(lives.get() + 1);
+            (place, Random::new(self.seed, lives.get()))
         };
-        let mut start_producer = |place| {
-            let who = next(place);
-            Process::fork(produce, (putter.clone(), ledger.clone(), who)).unwrap()
+        let start_producer = |place| {
+            let arguments = (putter.clone(), ledger.clone(), who(place));
+            Process::fork(produce, arguments).unwrap()
         };
-        let mut producers: Vec<_> = (0..EACH).map(|place| Some(start_producer(place))).collect();
-        let mut lives = 1 << 32;
-        let mut start_consumer = |place| {
-            lives += 1;
-            let who = (place, Random::new(self.seed, lives));
-            Process::fork(consume, (taker.clone(), ledger.clone(), who)).unwrap()
+        let start_consumer = |place| {
+            let arguments = (taker.clone(), ledger.clone(), who(place));
+            Process::fork(consume, arguments).unwrap()
         };
-        let mut consumers: Vec<_> = (0..EACH).map(&mut start_consumer).collect();
+        let producers = (0..EACH).map(|place| Some(start_producer(place)));
+        let mut producers: Vec<_> = producers.collect();
+        let mut consumers: Vec<_> = (0..EACH).map(start_consumer).collect();
 
         let mut dead = Dead::default();
         let mut seen = (0, Instant::now());
@@ -110,7 +110,6 @@ impl History {
             }
             assert!(seen.1.elapsed() < STUCK, "nothing arrives any more");
         }
-        drop(start_producer);
         L::end(putter);
         for mut consumer in consumers {
             let ended = consumer.join_timeout(STUCK).unwrap();
@@ -161,6 +160,22 @@ fn settle<L: Line>(ledger: &Ledger, taker: &L::Taker, dead: &Dead, took: Duratio
         taken - arrived
     });
 
+    assert_eq!(ledger.twice(), 0, "some have arrived twice");
+    assert_eq!(ledger.out_of_order(), 0, "some have arrived out of order");
+    assert_eq!(arrived + lost + in_doubt, all);
+    assert!(
+        lost <= dead.in_hand,
+        "{lost} are lost, more than the dead had in hand"
+    );
+    if let Some(gone) = gone {
+        // What was put in doubt may have gone with the dead, too.
+        assert!((lost..=lost + in_doubt).contains(&gone), "{gone} are gone");
+        assert!(
+            gone <= dead.in_hand,
+            "{gone} are gone, more than the dead had in hand"
+        );
+    }
+
     let rate = HumanFloatCount((arrived as f64 / took.as_secs_f64()).round());
     println!(
         "  killed              {} producers, {} consumers",
@@ -183,20 +198,4 @@ fn settle<L: Line>(ledger: &Ledger, taker: &L::Taker, dead: &Dead, took: Duratio
         "  never put           {} that the dead were putting\n",
         gone.map_or(in_doubt, |gone| lost + in_doubt - gone)
     );
-
-    assert_eq!(ledger.twice(), 0, "some have arrived twice");
-    assert_eq!(ledger.out_of_order(), 0, "some have arrived out of order");
-    assert_eq!(arrived + lost + in_doubt, all);
-    assert!(
-        lost <= dead.in_hand,
-        "{lost} are lost, more than the dead had in hand"
-    );
-    if let Some(gone) = gone {
-        // What was put in doubt may have gone with the dead, too.
-        assert!((lost..=lost + in_doubt).contains(&gone), "{gone} are gone");
-        assert!(
-            gone <= dead.in_hand,
-            "{gone} are gone, more than the dead had in hand"
-        );
-    }
 }

@@ -3,7 +3,7 @@
 use multiproc::{Child, JoinQueueError, JoinableQueue, Raw};
 
 use crate::{
-    common::{forked, kill_self},
+    common::{STUCK, forked, kill_self},
     engine::{
         End,
         Order::{self, First, Last},
@@ -34,7 +34,7 @@ enum Told {
 }
 
 fn join(jobs: &Jobs) -> Told {
-    Told::Joined(match jobs.join() {
+    Told::Joined(match jobs.join_timeout(STUCK) {
         Ok(()) => 0,
         Err(JoinQueueError::Lost(count)) => count,
         Err(why) => panic!("{why}"),
@@ -42,7 +42,12 @@ fn join(jobs: &Jobs) -> Told {
 }
 
 fn do_all(jobs: &Jobs) -> Told {
-    Told::Did(jobs.iter().map(|job| number(*job)).count() as u64)
+    let mut count = 0;
+    for job in jobs {
+        number(*job);
+        count += 1;
+    }
+    Told::Did(count)
 }
 
 /// How many jobs those did who came to an end.

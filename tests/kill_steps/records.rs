@@ -28,7 +28,7 @@ pub fn all_of(whose: u64, count: u64) -> impl Iterator<Item = u64> {
 pub fn expect_in_order(taken: &[u64]) {
     for (at, later) in taken.iter().enumerate() {
         let same = |earlier: &&u64| **earlier >> 32 == *later >> 32;
-        let before = taken[..at].iter().filter(same).next_back();
+        let before = taken[..at].iter().rfind(same);
         assert!(before < Some(later), "not in order: {taken:x?}");
     }
 }

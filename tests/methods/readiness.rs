@@ -215,10 +215,8 @@ impl Edges {
         };
         let (add, number) = (libc::EPOLL_CTL_ADD, descriptor.as_raw_fd());
         // SAFETY: two descriptors that are open, and an event.
-        assert_eq!(
-            unsafe { libc::epoll_ctl(epoll, add, number, &raw mut event) },
-            0
-        );
+        let added = unsafe { libc::epoll_ctl(epoll, add, number, &raw mut event) };
+        assert_eq!(added, 0);
         // SAFETY: made here, and nobody else's.
         Edges(unsafe { OwnedFd::from_raw_fd(epoll) })
     }

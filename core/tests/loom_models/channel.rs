@@ -35,7 +35,8 @@ impl Shared {
     }
 
     fn of(&self, os: Process) -> Of<'_> {
-        Channel::over(Ring::new(&self.words, &self.data), &self.ends, os)
+        // SAFETY: all over these.
+        unsafe { Channel::over(Ring::new(&self.words, &self.data), &self.ends, os) }
     }
 
     fn in_transit(&self) -> bool {

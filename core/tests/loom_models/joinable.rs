@@ -26,7 +26,8 @@ impl Shared {
     }
 
     fn of(&self, os: Process) -> JoinableRing<'_, u8, Process> {
-        JoinableRing::over(Ring::new(&self.words, &self.data), &self.unfinished, os)
+        // SAFETY: all over these.
+        unsafe { JoinableRing::over(Ring::new(&self.words, &self.data), &self.unfinished, os) }
     }
 
     /// Takes a record, of no bytes since the data are loom's own, and is done with it.

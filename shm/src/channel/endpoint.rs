@@ -1,10 +1,12 @@
 //! A handle of one end of a channel, in this process: entered when it is made, gone when it is dropped.
 //!
-//! 1. A handle that another process entered (its copy in a fork child) does nothing, until it is adopted: because it was
-//!    among the arguments of a fork, or by its first use. There may be one of it at most where there is no lock: such a
-//!    handle is adopted only in the former case, since the parent's is gone then.
+//! 1. A handle that is another process's (its copy in a fork child) does nothing, until it is adopted: because it was among
+//!    the arguments of a fork, or by its first use.
 //! 2. What is on its way to another process has an open file description of the segment with a lock on a byte of it, which
 //!    the kernel keeps as long as the message is anywhere. It is closed after the other process has entered.
+//! 3. Where there is one handle at an end it is taken over by an exchange in the segment (`Channel::take_over`), also by a
+//!    fork child, and only what was handed over can be. So there is never a second one that can be used, whatever a
+//!    `Serialize`, a `Deserialize` or a fork makes of messages.
 
 use std::{
     fmt,
@@ -12,9 +14,10 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use multiproc_core::{
@@ -23,8 +26,9 @@ use multiproc_core::{
 };
 
 use crate::{
+    deadline,
     error::Error,
-    handle,
+    handle::{self, Undo},
     mapped::{Mapped, View},
     message::{
         GetRecords, PutRecords, RecvError, SendError, SendErrorKind, Side, recv_error, send_error,
@@ -69,6 +73,13 @@ pub(super) fn pair<R: Element, H: Hold + 'static>(
     Ok((sender, Endpoint::enter(mapped, End::Receiver)?))
 }
 
+/// How long decoding waits for the table of an end, at most: it takes longer only while a process is stopped that has it. Then
+/// the handle is entered by its first use.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The row of a handle that is in none yet.
+const NO_ROW: usize = usize::MAX;
+
 /// Why there is no handle: what whoever sends or receives is told who has one that is not entered.
 #[cold]
 fn not_entered(end: End, why: RingError) -> Error {
@@ -82,37 +93,59 @@ fn not_entered(end: End, why: RingError) -> Error {
 pub(super) struct Endpoint<R: Element, H: Hold + 'static> {
     channel: Mapped<Inner<R, H>>,
     end: End,
-    /// The bits of the process that entered it.
+    /// The bits of the process whose it is.
     owner: AtomicU64,
-    /// Its row there. Written before the owner.
+    /// The row in which that process has entered it, or [`NO_ROW`]. Written before the owner.
     row: AtomicUsize,
+    /// What stands for a handle that has arrived and is not entered yet.
+    arriving: Mutex<Option<OwnedFd>>,
     /// Whether the only handle was handed over.
     moved: Arc<AtomicBool>,
 }
 
 impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     /// A new handle of this process.
-    pub fn enter(channel: Mapped<Inner<R, H>>, end: End) -> Result<Endpoint<R, H>, Error> {
+    fn enter(channel: Mapped<Inner<R, H>>, end: End) -> Result<Endpoint<R, H>, Error> {
         match channel.view().enter(end, FOREVER) {
-            Ok(entered) => Ok(Endpoint::of(channel, entered)),
+            Ok(entered) => Ok(Endpoint::of(channel, end, entered.owner(), entered.row())),
             Err(why) => Err(not_entered(end, why)),
         }
     }
 
-    fn of(channel: Mapped<Inner<R, H>>, entered: Entered) -> Endpoint<R, H> {
+    fn of(channel: Mapped<Inner<R, H>>, end: End, owner: Owner, row: usize) -> Endpoint<R, H> {
         ENDS.fetch_add(1, Ordering::Relaxed);
         Endpoint {
             channel,
-            end: entered.end(),
-            owner: AtomicU64::new(entered.owner().to_bits()),
-            row: AtomicUsize::new(entered.row()),
+            end,
+            owner: AtomicU64::new(owner.to_bits()),
+            row: AtomicUsize::new(row),
+            arriving: Mutex::new(None),
             moved: Arc::new(AtomicBool::new(false)),
         }
     }
 
-    /// The handle that came from another process.
-    pub fn received(segment: Segment, end: End) -> Result<Endpoint<R, H>, Error> {
-        Endpoint::enter(Mapped::received(segment)?, end)
+    /// The handle that came from another process, and what stood for it on its way.
+    pub fn received(segment: Segment, transit: OwnedFd, end: End) -> Result<Endpoint<R, H>, Error> {
+        let channel: Mapped<Inner<R, H>> = Mapped::received(segment)?;
+        let handle = Endpoint::of(channel, end, Linux.me(), NO_ROW);
+        if !H::IS_SHARED && !handle.view().take_over(end) {
+            return Err(Error::NotHandedOver);
+        }
+        match handle.arrive(Some(transit)) {
+            Ok(()) => Ok(handle),
+            Err(why) => Err(not_entered(end, why)),
+        }
+    }
+
+    /// Enters a handle that was handed over; or keeps what stands for it for later, if a process is stopped with the table.
+    fn arrive(&self, transit: Option<OwnedFd>) -> Result<(), RingError> {
+        match self.become_mine(deadline::after(PATIENCE)) {
+            Err(RingError::TimedOut) => {
+                self.note_arriving(transit);
+                Ok(())
+            }
+            entered => entered,
+        }
     }
 
     pub fn view(&self) -> &Inner<R, H> {
@@ -123,7 +156,7 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         &self.channel
     }
 
-    /// Whether it is this process's to use.
+    /// Whether it is this process's.
     #[inline]
     fn is_mine(&self) -> bool {
         // Relaxed: a process finds its own identity only after it has written it; what it entered is in shared memory.
@@ -131,29 +164,51 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         Linux.is_surely_me(owner) || Linux.is_me(owner)
     }
 
-    /// Enters a handle that a fork has copied.
+    /// Whether it is this process's, and entered.
+    #[inline]
+    fn is_entered(&self) -> bool {
+        self.is_mine() && self.row.load(Ordering::Relaxed) != NO_ROW
+    }
+
+    /// Enters a handle that has arrived, or that a fork has copied.
     #[cold]
     fn become_mine(&self, until: u64) -> Result<(), RingError> {
         let before = self.owner.load(Ordering::Relaxed);
         let entered = self.view().enter(self.end, until)?;
-        // A process has one row at an end: of several threads that do this each finds the same.
-        self.row.store(entered.row(), Ordering::Relaxed);
-        let me = entered.owner().to_bits();
-        // Release: pairs with the Acquire of `entered`.
-        let done = self
-            .owner
-            .compare_exchange(before, me, Ordering::Release, Ordering::Relaxed);
-        if done.is_err() || before == me {
-            // Another thread was faster.
+        let (me, row) = (entered.owner().to_bits(), entered.row());
+        // Of several threads that do this one has done it, and the others leave again. Relaxed: each finds the same row, since
+        // a process has one at an end. Release: pairs with the Acquire of `entered`.
+        let done = if before == me {
+            self.row
+                .compare_exchange(NO_ROW, row, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        } else {
+            self.row.store(row, Ordering::Relaxed);
+            self.owner
+                .compare_exchange(before, me, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+        };
+        if !done {
             self.view().leave(entered, || is_in_transit(self));
         }
+        self.note_arriving(None);
         Ok(())
     }
 
-    fn entered(&self) -> Entered {
+    /// Keeps what stands for a handle that is not entered yet, or lets it go. Nobody waits for that: where another thread is
+    /// just doing it, or was when this process was forked, it is kept as long as the handle.
+    fn note_arriving(&self, transit: Option<OwnedFd>) {
+        if let Ok(mut arriving) = self.arriving.try_lock() {
+            *arriving = transit;
+        }
+    }
+
+    /// Where it is entered, by whichever process.
+    fn entered(&self) -> Option<Entered> {
         // Acquire: pairs with the Release of `become_mine`.
         let owner = Owner::from_bits(self.owner.load(Ordering::Acquire));
-        Entered::of(owner, self.end, self.row.load(Ordering::Relaxed))
+        let row = self.row.load(Ordering::Relaxed);
+        (row != NO_ROW).then(|| Entered::of(owner, self.end, row))
     }
 
     /// Whether it was handed over, or never came to this process.
@@ -169,7 +224,7 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         if self.is_gone() {
             return Ok(None);
         }
-        if !self.is_mine() {
+        if !self.is_entered() {
             self.become_mine(until)?;
         }
         Ok(Some(Using(self)))
@@ -201,13 +256,13 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
 
 impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
     pub fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ring = self.view().ring();
+        let channel = self.view();
         f.debug_struct(name)
-            .field("len", &ring.len())
-            .field("capacity", &ring.capacity())
+            .field("len", &channel.len())
+            .field("capacity", &channel.capacity())
             .field("senders", &self.view().handles(End::Sender))
             .field("receivers", &self.view().handles(End::Receiver))
-            .field("disconnected", &ring.is_closed())
+            .field("disconnected", &channel.is_closed())
             .finish()
     }
 }
@@ -215,22 +270,27 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
 impl<R: Element> Clone for Endpoint<R, Locked> {
     /// Another handle of this process; this one as well, if a fork has copied it.
     fn clone(&self) -> Endpoint<R, Locked> {
-        if !self.is_mine() {
+        if !self.is_entered() {
             // Refused where the system cannot tell who this process is: then both are copies, and do nothing.
             let _ = self.become_mine(FOREVER);
         }
-        let mut entered = self.entered();
-        if self.is_mine() {
-            entered = self.view().enter_another(&entered);
-        }
-        Endpoint::of(self.channel.clone(), entered)
+        let (owner, row) = match self.entered() {
+            Some(entered) if self.is_mine() => {
+                let another = self.view().enter_another(&entered);
+                (another.owner(), another.row())
+            }
+            _ => (Owner::NONE, NO_ROW),
+        };
+        Endpoint::of(self.channel.clone(), self.end, owner, row)
     }
 }
 
 impl<R: Element, H: Hold + 'static> Drop for Endpoint<R, H> {
     fn drop(&mut self) {
         ENDS.fetch_sub(1, Ordering::Relaxed);
-        self.view().leave(self.entered(), || is_in_transit(self));
+        if let Some(entered) = self.entered() {
+            self.view().leave(entered, || is_in_transit(self));
+        }
     }
 }
 
@@ -244,26 +304,55 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
             return Err(io::Error::other(SendError::Moved(())));
         }
         // Who sends an end has one.
-        if !self.is_mine() {
+        if !self.is_entered() {
             let refused = |why| io::Error::other(not_entered(self.end, why));
             self.become_mine(FOREVER).map_err(refused)?;
         }
-        let file: File = file::reopen(self.segment().as_fd(), false)?;
+        self.stand_in()
+    }
+
+    fn hand_over(&self) -> Result<Option<Undo>, String> {
+        if H::IS_SHARED {
+            return Ok(None);
+        }
+        if !self.view().hand_over(self.end) {
+            return Err("the only handle of an end was handed over already".to_owned());
+        }
+        self.moved.store(true, Ordering::Relaxed);
+        let (channel, end, moved) = (self.channel.clone(), self.end, Arc::clone(&self.moved));
+        Ok(Some(Box::new(move || {
+            if channel.view().take_over(end) {
+                moved.store(false, Ordering::Relaxed);
+            }
+        })))
+    }
+
+    fn adopt(&self) -> Result<(), String> {
+        if !H::IS_SHARED {
+            if !self.view().take_over(self.end) {
+                // It was not among what the parent has handed over, or another has it: this stays a copy.
+                return Ok(());
+            }
+            self.row.store(NO_ROW, Ordering::Relaxed);
+            self.owner.store(Linux.me().to_bits(), Ordering::Relaxed);
+            self.moved.store(false, Ordering::Relaxed);
+        }
+        if self.is_entered() {
+            return Ok(());
+        }
+        // Of its own, because that of the parent is closed after this.
+        let transit = self.stand_in().map_err(|why| why.to_string())?;
+        self.arrive(Some(transit))
+            .map_err(|why| not_entered(self.end, why).to_string())
+    }
+}
+
+impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
+    /// What keeps the end from being taken for abandoned as long as it exists.
+    fn stand_in(&self) -> io::Result<OwnedFd> {
+        let file: File = file::reopen(self.channel.segment().as_fd(), false)?;
         file::lock_byte(&file, byte_of(self.end))?;
         Ok(file.into())
-    }
-
-    fn adopt(&self) {
-        if !self.is_mine() {
-            // Refused where the system cannot tell who this process is: so is then whatever is done with the end.
-            let _ = self.become_mine(FOREVER);
-        }
-        // It was by the parent, to this process.
-        self.moved.store(false, Ordering::Relaxed);
-    }
-
-    fn moved(&self) -> Option<&Arc<AtomicBool>> {
-        (!H::IS_SHARED).then_some(&self.moved)
     }
 }
 
@@ -304,7 +393,8 @@ impl<R: Element, H: Hold + 'static> PutRecords for Using<'_, R, H> {
 
     #[inline]
     fn put(&self, record: &[u8], until: u64) -> Result<(), RingError> {
-        self.view().put(record, until, self.in_transit())
+        // SAFETY: a handle of a channel with locks, or the only one of its end, borrowed mutably by who puts.
+        unsafe { self.view().put_alone(record, until, self.in_transit()) }
     }
 
     #[inline]
@@ -313,11 +403,15 @@ impl<R: Element, H: Hold + 'static> PutRecords for Using<'_, R, H> {
         records: impl Iterator<Item = &'a [u8]>,
         until: u64,
     ) -> (usize, Result<(), RingError>) {
-        self.view().put_many(records, until, self.in_transit())
+        // SAFETY: as above.
+        unsafe {
+            self.view()
+                .put_many_alone(records, until, self.in_transit())
+        }
     }
 
     fn max_len(&self) -> usize {
-        self.view().ring().max_len()
+        self.view().max_len()
     }
 }
 
@@ -326,7 +420,8 @@ impl<R: Element, H: Hold + 'static> GetRecords for Using<'_, R, H> {
 
     #[inline]
     fn get<V>(&self, until: u64, take: impl FnMut(&[u8]) -> V) -> Result<V, RingError> {
-        self.view().get(until, self.in_transit(), take)
+        // SAFETY: as above, for who gets.
+        unsafe { self.view().get_alone(until, self.in_transit(), take) }
     }
 
     #[inline]
@@ -336,11 +431,15 @@ impl<R: Element, H: Hold + 'static> GetRecords for Using<'_, R, H> {
         most: usize,
         take: impl FnMut(&[u8]),
     ) -> Result<usize, RingError> {
-        self.view().get_many(until, most, self.in_transit(), take)
+        // SAFETY: as above.
+        unsafe {
+            self.view()
+                .get_many_alone(until, most, self.in_transit(), take)
+        }
     }
 
     fn len(&self) -> usize {
-        self.view().ring().len()
+        self.view().len()
     }
 }
 
@@ -354,11 +453,10 @@ impl<R: Element, H: Hold + 'static> Source for Mapped<Inner<R, H>> {
     }
 
     fn has_some(&self) -> bool {
-        let ring = self.view().ring();
-        !ring.is_empty() || ring.is_closed()
+        !self.view().is_empty() || self.view().is_closed()
     }
 
     fn wake(&self) {
-        self.view().ring().wake_consumers(&Linux);
+        self.view().wake_receivers();
     }
 }

@@ -46,7 +46,7 @@ use crate::{
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
-/// Form, capacity and cost are those of a [`Queue`](crate::Queue). Up to 94 processes can be at each end; a channel takes
+/// Form, capacity and cost are those of a [`Queue`](crate::Queue). Up to 93 processes can be at each end; a channel takes
 /// 4 KiB beside its capacity. It has no name: who is to use it is given an end.
 ///
 /// Items cannot contain shared objects, ends or descriptors: those travel through a [`Pipe`](crate::Pipe), in arguments and

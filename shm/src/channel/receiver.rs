@@ -36,7 +36,7 @@ impl<T, F: Format<T>> Receiver<T, F> {
     /// # Errors
     ///
     /// [`RecvError::Disconnected`] when there is none and no sender is left; [`RecvError::Decode`] when what was sent is no
-    /// `T`; [`RecvError::TooManyProcesses`] when 94 others are at this end.
+    /// `T`; [`RecvError::TooManyProcesses`] when 93 others are at this end.
     #[inline]
     pub fn recv(&self) -> Result<T, RecvError> {
         self.recv_until(FOREVER)
@@ -118,25 +118,25 @@ impl<T, F: Format<T>> Receiver<T, F> {
     /// How many items are in the channel, exactly, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.view().ring().len()
+        self.0.view().len()
     }
 
     /// Whether no item is in the channel at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.view().ring().is_empty()
+        self.0.view().is_empty()
     }
 
     /// How many bytes of items the channel holds, with 8 more for each.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.view().ring().capacity()
+        self.0.view().capacity()
     }
 
     /// How many bytes the longest item may take.
     #[must_use]
     pub fn max_len(&self) -> usize {
-        self.0.view().ring().max_len()
+        self.0.view().max_len()
     }
 
     /// A descriptor that is readable while there is something to receive, or nobody is left to send: for
@@ -240,7 +240,7 @@ impl<T, F: Format<T>> Serialize for Receiver<T, F> {
 impl<'de, T, F: Format<T>> Deserialize<'de> for Receiver<T, F> {
     /// From a handle: only within arguments, return values and messages of pipes.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let received = |segment| Endpoint::received(segment, End::Receiver);
+        let received = |segment, transit| Endpoint::received(segment, transit, End::Receiver);
         handle::deserialize_end(deserializer, received).map(Receiver)
     }
 }

@@ -32,7 +32,7 @@ impl<T, F: Format<T>> Sender<T, F> {
     ///
     /// # Errors
     ///
-    /// [`SendError`], with the item inside, when no receiver is left, or the item cannot be encoded or is too large, or 94
+    /// [`SendError`], with the item inside, when no receiver is left, or the item cannot be encoded or is too large, or 93
     /// other processes are at this end.
     #[inline]
     pub fn send(&self, item: T) -> Result<(), SendError<T>> {
@@ -117,38 +117,38 @@ impl<T, F: Format<T>> Sender<T, F> {
     /// How many items are in the channel, exactly, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.view().ring().len()
+        self.0.view().len()
     }
 
     /// Whether no item is in the channel at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.view().ring().is_empty()
+        self.0.view().is_empty()
     }
 
     /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
     /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.view().ring().is_full_for(8)
+        self.0.view().is_full_for(8)
     }
 
     /// Whether an item of `len` bytes would find room at this moment.
     #[must_use]
     pub fn has_room_for(&self, len: usize) -> bool {
-        !self.0.view().ring().is_full_for(len)
+        !self.0.view().is_full_for(len)
     }
 
     /// How many bytes of items the channel holds, with 8 more for each.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.view().ring().capacity()
+        self.0.view().capacity()
     }
 
     /// How many bytes the longest item may take.
     #[must_use]
     pub fn max_len(&self) -> usize {
-        self.0.view().ring().max_len()
+        self.0.view().max_len()
     }
 }
 
@@ -211,7 +211,7 @@ impl<T, F: Format<T>> Serialize for Sender<T, F> {
 impl<'de, T, F: Format<T>> Deserialize<'de> for Sender<T, F> {
     /// From a handle: only within arguments, return values and messages of pipes.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let received = |segment| Endpoint::received(segment, End::Sender);
+        let received = |segment, transit| Endpoint::received(segment, transit, End::Sender);
         handle::deserialize_end(deserializer, received).map(Sender)
     }
 }

@@ -181,38 +181,38 @@ impl<T, F: Format<T>> Producer<T, F> {
     /// How many items are in the channel, exactly, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.view().ring().len()
+        self.0.view().len()
     }
 
     /// Whether no item is in the channel at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.view().ring().is_empty()
+        self.0.view().is_empty()
     }
 
     /// Whether an item of one to eight bytes would find no room at this moment. A longer one may find none although this is
     /// false: see [`has_room_for`](Self::has_room_for).
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.0.view().ring().is_full_for(8)
+        self.0.view().is_full_for(8)
     }
 
     /// Whether an item of `len` bytes would find room at this moment.
     #[must_use]
     pub fn has_room_for(&self, len: usize) -> bool {
-        !self.0.view().ring().is_full_for(len)
+        !self.0.view().is_full_for(len)
     }
 
     /// How many bytes of items the channel holds, with 8 more for each.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.view().ring().capacity()
+        self.0.view().capacity()
     }
 
     /// How many bytes the longest item may take.
     #[must_use]
     pub fn max_len(&self) -> usize {
-        self.0.view().ring().max_len()
+        self.0.view().max_len()
     }
 }
 
@@ -261,13 +261,13 @@ impl<T: Element> Producer<T, Raw> {
     fn reserve_until(&mut self, len: usize, until: u64) -> Result<SendSlot<'_, T>, SendError<()>> {
         let using = self.0.to_send(until).map_err(|why| why.around(()))?;
         let bytes = len.saturating_mul(size_of::<T>());
-        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else: `Endpoint::usable` gives it
-        // to no process but the one whose it is.
+        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else: there is
+        // never a second one (invariant 3 of `endpoint`).
         let slot = unsafe { using.view().reserve(bytes, until, using.in_transit()) };
         match slot {
             Ok(slot) => Ok(SendSlot::new(slot)),
             Err(why) => {
-                let most = using.view().ring().max_len();
+                let most = using.view().max_len();
                 Err(send_error(why, Side::Channel, bytes, most).around(()))
             }
         }
@@ -401,25 +401,25 @@ impl<T, F: Format<T>> Consumer<T, F> {
     /// How many items are in the channel, exactly, at this moment.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.view().ring().len()
+        self.0.view().len()
     }
 
     /// Whether no item is in the channel at this moment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.view().ring().is_empty()
+        self.0.view().is_empty()
     }
 
     /// How many bytes of items the channel holds, with 8 more for each.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.0.view().ring().capacity()
+        self.0.view().capacity()
     }
 
     /// How many bytes the longest item may take.
     #[must_use]
     pub fn max_len(&self) -> usize {
-        self.0.view().ring().max_len()
+        self.0.view().max_len()
     }
 
     /// A descriptor that is readable while there is something to receive, or the sender is gone: for
@@ -474,8 +474,8 @@ impl<T: Element> Consumer<T, Raw> {
 
     fn recv_ref_until(&mut self, until: u64) -> Result<RecvSlot<'_, T>, RecvError> {
         let using = self.0.to_receive(until)?;
-        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else: `Endpoint::usable` gives it
-        // to no process but the one whose it is.
+        // SAFETY: this is the only handle, borrowed as long as the slot, and used by nobody else: there is
+        // never a second one (invariant 3 of `endpoint`).
         let slot = unsafe { using.view().next(until, using.in_transit()) };
         RecvSlot::new(slot.map_err(|why| recv_error(why, Side::Channel))?)
     }
@@ -559,7 +559,7 @@ macro_rules! travels {
         impl<'de, T, F: Format<T>> Deserialize<'de> for $type<T, F> {
             /// From a handle: only within arguments, return values and messages of pipes.
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let received = |segment| Endpoint::received(segment, $end);
+                let received = |segment, transit| Endpoint::received(segment, transit, $end);
                 handle::deserialize_end(deserializer, received).map($type)
             }
         }

@@ -157,7 +157,7 @@ impl<T: Serialize + DeserializeOwned> rules::Format<T> for Serde {
 fn encode<T: Serialize>(item: &T, scratch: &mut Scratch) -> Result<(), String> {
     let bytes = scratch.bytes();
     let before = bytes.len();
-    let encoded = postcard::serialize_with_flavor(item, Append(&mut *bytes));
+    let encoded = handle::outside(|| postcard::serialize_with_flavor(item, Append(&mut *bytes)));
     encoded.map_err(|error| {
         bytes.truncate(before);
         why_not(item, &error)
@@ -177,7 +177,7 @@ fn why_not<T: Serialize>(item: &T, error: &postcard::Error) -> String {
 #[inline]
 fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, Unfit> {
     let len = record.len();
-    match postcard::take_from_bytes(record) {
+    match handle::outside(|| postcard::take_from_bytes(record)) {
         Ok((item, [])) => Ok(item),
         Ok((_, rest)) => Err(Unfit {
             len,

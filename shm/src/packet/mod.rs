@@ -13,8 +13,11 @@ use std::{
 use thiserror::Error;
 
 pub(crate) mod codec;
+mod end;
 pub(crate) mod frame;
 mod parcel;
+
+pub(crate) use end::{Role, Socket, cut_off, has_pipes, open_sockets};
 
 use self::frame::{FrameError, HEADER, Header, INLINE};
 use crate::sys::socket::{self, BATCH};

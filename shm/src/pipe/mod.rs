@@ -13,7 +13,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-mod end;
 mod error;
 mod iter;
 mod receive;
@@ -22,12 +21,14 @@ mod send;
 mod tests;
 mod travel;
 
-pub(crate) use end::{cut_off_all_but, has_ends};
 pub use error::{PipeError, PipeSendError};
 pub use iter::{PipeIntoIter, PipeIter};
 
-use self::end::End;
-use crate::{Error, sys::socket};
+use crate::{
+    Error,
+    packet::{Role, Socket},
+    sys::socket,
+};
 
 /// One end of a pipe: it sends items of one type and receives items of another.
 ///
@@ -78,7 +79,7 @@ use crate::{Error, sys::socket};
 /// large and used by many is better an [`Array`](crate::Array), which is not copied; many bytes are better sent by
 /// [`send_bytes`](Pipe::send_bytes), which does not encode them one by one.
 pub struct Pipe<Tx, Rx> {
-    socket: Arc<End>,
+    socket: Arc<Socket>,
     max_message: u64,
     types: PhantomData<fn(Tx) -> Rx>,
 }
@@ -153,7 +154,7 @@ pub fn one_way<T>() -> Result<(PipeSender<T>, PipeReceiver<T>), Error> {
 impl<Tx, Rx> Pipe<Tx, Rx> {
     fn new(socket: OwnedFd, max_message: u64) -> Pipe<Tx, Rx> {
         Pipe {
-            socket: Arc::new(End::new(socket)),
+            socket: Arc::new(Socket::new(socket, Role::Pipe)),
             max_message,
             types: PhantomData,
         }

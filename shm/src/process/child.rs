@@ -18,6 +18,7 @@ use super::{
     wire::{self, Message},
 };
 use crate::{
+    packet::Socket,
     packet::codec,
     sys::{
         self,
@@ -41,7 +42,7 @@ pub struct Child<R> {
 pub(crate) struct Started {
     pub(crate) pid: u32,
     pub(crate) process: OwnedFd,
-    pub(crate) socket: OwnedFd,
+    pub(crate) socket: Socket,
     /// Whether it is known that the child knows that it is one.
     pub(crate) begun: bool,
 }

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     channel,
     handle::{self, Moves},
-    pipe,
+    packet::{self, Role, Socket},
     sys::{
         self,
         clone::{self, Side},
@@ -78,7 +78,7 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
 
 /// Whether this process has ends of channels or pipes. If not, nobody looks at the arguments of a fork.
 fn has_ends() -> bool {
-    channel::has_ends() || pipe::has_ends()
+    channel::has_ends() || packet::has_pipes()
 }
 
 /// What keeps the ends of channels in these arguments from being taken for abandoned until the copy has them, and which of
@@ -97,8 +97,9 @@ pub(crate) fn adopt_ends(
     on_their_way: Vec<OwnedFd>,
 ) -> Result<(), Message> {
     if has_ends() {
-        let pipes = handle::adopt_ends(arguments);
-        pipe::cut_off_all_but(&pipes).map_err(|error| {
+        let pipes =
+            handle::adopt_ends(arguments).map_err(|why| Message::text(Kind::NotBegun, why))?;
+        packet::cut_off(Role::Pipe, &pipes).map_err(|error| {
             let why = format_args!("it cannot let go of its parent's pipes: {error}");
             Message::text(Kind::NotBegun, why)
         })?;
@@ -124,9 +125,11 @@ pub(crate) unsafe fn start(
     let detached = child::detached();
     let (ours, theirs) =
         socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
+    let sockets = packet::open_sockets();
     // SAFETY: promised by the caller.
-    let side = unsafe { clone::fork() }.map_err(|error| start.io("fork", error))?;
-    let pid = match side {
+    let side = unsafe { clone::fork() };
+    drop(sockets);
+    let pid = match side.map_err(|error| start.io("fork", error))? {
         Side::Child => {
             drop(ours);
             drop(detached);
@@ -135,6 +138,7 @@ pub(crate) unsafe fn start(
         Side::Parent(pid) => pid,
     };
     drop(theirs);
+    let ours = Socket::new(ours, Role::Child);
     // The child waits for the next message, so it is there to be opened even where children are reaped by themselves.
     let process = match pidfd::open(pid) {
         Ok(process) => process,
@@ -166,6 +170,10 @@ impl Drop for NeverUnwind {
 fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
     let _bomb = NeverUnwind;
     sys::thread::forget_guards();
+    handle::forget_scopes();
+    // What was sent to the parent and never received would be on its way for as long as this process lives. If the system
+    // refuses, it is.
+    let _ = packet::cut_off(Role::Child, &[]);
     match socket::receive_waiting(socket.as_fd(), &mut [MaybeUninit::uninit()]) {
         Ok(go) if go.len == 1 => {}
         _ => clone::exit_now(panics::EXIT_CODE),

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     packet::WireError,
+    packet::{Role, Socket},
     sys::{
         clone::{self, Program},
         socket,
@@ -71,7 +72,7 @@ pub(crate) fn start(
     Ok(Started {
         pid,
         process,
-        socket: ours,
+        socket: Socket::new(ours, Role::Child),
         begun: false,
     })
 }
