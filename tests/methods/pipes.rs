@@ -391,7 +391,9 @@ pub fn who_has_finished_sending_still_receives(method: Method) {
     let party = start(method, sum_up, [theirs]);
     (1..=10).for_each(|i| ours.send(i).unwrap());
     ours.clone().finish_sending().unwrap();
-    assert!(ours.send(11).unwrap_err().is_disconnected());
+    let finished = ours.send(11).unwrap_err();
+    assert!(finished.is_disconnected() && finished.to_string().contains("has finished sending"));
+    assert!(multiproc::Error::from(finished).is_disconnected());
     assert_eq!(ours.recv().unwrap(), Some(55));
     party.join();
     assert_eq!(ours.recv().unwrap(), None);

@@ -432,7 +432,9 @@ pub fn an_end_that_was_handed_over_is_of_no_use_and_not_handed_over_twice(method
     let child = process(method, send, (shared.clone(), FIT)).unwrap();
     {
         let mut here = shared.0.lock().unwrap();
-        assert!(matches!(here.send(7), Err(SendError::Moved(7))));
+        let moved = here.send(7).unwrap_err();
+        assert!(moved.is_moved() && moved.to_string().contains("another process's"));
+        assert_eq!(moved, SendError::Moved(7));
         assert!(matches!(here.reserve(1), Err(SendError::Moved(()))));
         assert!(matches!(here.send_slice(&[7]), Err(SendError::Moved(()))));
         let error = here.send_many([7]).unwrap_err();

@@ -241,7 +241,8 @@ fn ends_and_errors_say_what_they_are() {
     drop(receiver);
     let error = send_to_nobody(&sender).unwrap_err();
     assert!(error.is_disconnected() && !error.is_timeout() && !error.is_would_block());
-    let text = "the pipe is disconnected: nobody can receive what is sent";
+    let text =
+        "the pipe is disconnected: this end has finished sending, or nobody has the other one";
     assert_eq!(error.to_string(), text);
     assert_eq!(format!("{:?}", pass_on(&sender).unwrap_err()), text);
     assert_eq!(format!("{:?}", sender.send(1).unwrap_err()), text);
