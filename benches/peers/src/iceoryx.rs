@@ -10,7 +10,7 @@ use std::{
 
 use iceoryx2::{
     node::NodeBuilder,
-    prelude::{BackpressureStrategy, SignalHandlingMode, ZeroCopySend, ipc},
+    prelude::{BackpressureStrategy, IceoryxSend, SignalHandlingMode, ZeroCopySend, ipc},
     service::builder::publish_subscribe::Builder,
 };
 
@@ -34,9 +34,9 @@ impl Topic {
     }
 
     /// The service of this name, which refuses what there is no room for.
-    fn service<T: Debug + ZeroCopySend + ?Sized>(&self) -> Try<Builder<T, (), ipc::Service>>
+    fn service<T>(&self) -> Try<Builder<T, (), ipc::Service>>
     where
-        T: iceoryx2::prelude::IceoryxSend,
+        T: Debug + IceoryxSend + ZeroCopySend + ?Sized,
     {
         let node = NodeBuilder::new()
             .signal_handling_mode(SignalHandlingMode::Disabled)

@@ -200,7 +200,7 @@ fn unbatched(mut get: impl FnMut(&mut Vec<u64>, usize) -> usize) -> impl FnMut(u
     })
 }
 
-/// The way by which the ends of a channel from one to one, which sending process makes, come to the receiving one.
+/// The way on which the receiving end of a channel from one to one comes to its process from the one that sends.
 struct Handed(
     Pipe<Consumer<u64, Raw>, Consumer<u64, Raw>>,
     Pipe<Consumer<u64, Raw>, Consumer<u64, Raw>>,
