@@ -77,6 +77,7 @@ mod ring_bytes;
 mod ring_error;
 mod ring_hold;
 mod ring_layout;
+mod ring_pace;
 mod ring_slot;
 mod ring_wait;
 mod ring_words;

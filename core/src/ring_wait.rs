@@ -1,12 +1,13 @@
 //! One wait for the other side of a ring to move.
 
 use crate::{
-    atomic::{Ordering, spin_loop},
+    atomic::Ordering,
     lock::{NOW, Slices, wake_all},
     os::Os,
     ring::Ring,
     ring_error::RingError,
     ring_hold::Hold,
+    ring_pace::look_for_a_moment,
     ring_words::{Alone, Position, Side},
 };
 
@@ -14,8 +15,10 @@ use crate::{
 pub(crate) struct Sleeper<'a, 'm, O: Os, H: Hold> {
     ring: &'a Ring<'m, H>,
     os: &'a O,
+    /// The side of the caller.
+    own: &'a Side,
     other: &'a Side,
-    /// Its position.
+    /// The position of the other side.
     word: &'a Alone,
     /// Whether one who sleeps may go on.
     is_more: fn(&Ring<'m, H>) -> bool,
@@ -32,6 +35,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         Sleeper {
             ring,
             os,
+            own: &ring.words.producers,
             other: &ring.words.consumers,
             word: &ring.words.head,
             is_more: |ring| ring.is_closed() || !ring.is_full_for(0),
@@ -46,6 +50,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         Sleeper {
             ring,
             os,
+            own: &ring.words.consumers,
             other: &ring.words.producers,
             word: &ring.words.tail,
             is_more: |ring| ring.is_closed() || !ring.is_empty(),
@@ -95,18 +100,14 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
     /// Looks for a moment whether the other side moves: falling asleep and being woken takes longer than most of its
     /// work.
     fn spin(&self, seen: Position) -> bool {
-        const ROUNDS: u32 = if cfg!(loom) { 0 } else { 50 };
-        if !self.os.runs_beside_others() {
+        if cfg!(loom) || !self.os.runs_beside_others() {
             return false;
         }
-        for _ in 0..ROUNDS {
+        look_for_a_moment(&self.own.pace, || {
             // Relaxed: it is looked at again, properly, by who goes on.
-            if Position::load(&self.word.0, Ordering::Relaxed) != seen {
-                return true;
-            }
-            spin_loop();
-        }
-        false
+            let now = Position::load(&self.word.0, Ordering::Relaxed);
+            (now != seen).then(|| now.records_since(seen))
+        })
     }
 
     /// Somebody was woken, who may be this one, and there is too little room for its record. There may be enough for

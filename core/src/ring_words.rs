@@ -91,6 +91,8 @@ pub(crate) struct Side {
     pub seen: AtomicU64,
     /// What those of the other side sleep on.
     pub turn: AtomicU64,
+    /// How those of this side wait for the other; see `ring_pace`.
+    pub pace: AtomicU64,
 }
 
 /// A word that is alone on its cache lines.
@@ -122,6 +124,7 @@ impl RingWords {
             lock: Lock::new(),
             seen: AtomicU64::new(start),
             turn: AtomicU64::new(0),
+            pace: AtomicU64::new(0),
         };
         RingWords {
             producers: side(),
@@ -137,6 +140,7 @@ impl RingWords {
             side.lock.reset();
             side.seen.store(0, Ordering::Relaxed);
             side.turn.store(0, Ordering::Relaxed);
+            side.pace.store(0, Ordering::Relaxed);
         }
         self.tail.0.store(0, Ordering::Relaxed);
         self.head.0.store(0, Ordering::Relaxed);

@@ -45,7 +45,7 @@ unsafe impl Os for Linux {
     }
 
     fn runs_beside_others(&self) -> bool {
-        processor::may_run_on_several()
+        processor::are_several()
     }
 
     #[inline]

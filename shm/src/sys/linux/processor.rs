@@ -1,6 +1,6 @@
 //! Where threads run.
 
-use std::{cell::Cell, mem};
+use std::{cell::Cell, sync::OnceLock};
 
 /// How often a thread takes its processor for granted before it asks again.
 const TRUST: u32 = 64;
@@ -37,25 +37,9 @@ pub fn processors() -> usize {
     usize::try_from(count).unwrap_or(1).max(1)
 }
 
-thread_local! {
-    /// Whether the thread may run on several processors, and how often it may still trust in that.
-    static SEVERAL: Cell<(bool, u32)> = const { Cell::new((true, 0)) };
-}
-
-/// Whether the calling thread may run on more than one processor, or might a moment ago. If the system does not say, it
-/// may.
-pub fn may_run_on_several() -> bool {
-    let (several, trust) = SEVERAL.get();
-    if trust > 0 {
-        SEVERAL.set((several, trust - 1));
-        return several;
-    }
-    // SAFETY: a cpu_set_t is an array of integers, for which zeros are valid.
-    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
-    // SAFETY: the set is as long as is said and outlives the call.
-    let asked = unsafe { libc::sched_getaffinity(0, size_of_val(&set), &mut set) };
-    // SAFETY: looks at the set.
-    let several = asked != 0 || unsafe { libc::CPU_COUNT(&set) } > 1;
-    SEVERAL.set((several, TRUST));
-    several
+/// Whether there is more than one processor at work.
+pub fn are_several() -> bool {
+    static SEVERAL: OnceLock<bool> = OnceLock::new();
+    // SAFETY: has no preconditions.
+    *SEVERAL.get_or_init(|| unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } != 1)
 }
