@@ -83,7 +83,9 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         self.slices.sleep(self.os, word, expected, now, until);
         self.slept = Some(expected);
         self.os.step("ring: awake");
-        Ok(self.slices.is_over(self.os.now()))
+        // Relaxed: it is looked at again, properly, by who goes on. Who was woken for something needs no clock.
+        let woken = Position::load(&self.word.0, Ordering::Relaxed) != seen;
+        Ok(!woken && self.slices.is_over(self.os.now()))
     }
 
     /// The other side has moved, so there is no need to sleep. Who finds that others were faster each time looks at the clock
