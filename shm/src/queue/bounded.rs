@@ -65,7 +65,7 @@ type Inner<R> = ByteRing<'static, R, Linux>;
 /// return values.
 ///
 /// To put or get takes a lock, of its own for each side; `cargo bench` prints how long that takes. Nobody is woken, and no system call made,
-/// unless somebody sleeps. Who waits looks for a microsecond, unless there is only one processor, and then sleeps.
+/// unless somebody sleeps. Who waits looks for some microseconds, where that has been of use, and then sleeps.
 pub struct Queue<T, F: Format<T> = Serde>(Mapped<Inner<F::Record>>);
 
 shared_object!(Queue<T, F: Format<T>>);
