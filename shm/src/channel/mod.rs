@@ -1,6 +1,8 @@
 //! Channels: queues whose two ends know when nobody is left at the other.
 
+mod consumer;
 mod endpoint;
+mod producer;
 mod receiver;
 mod sender;
 mod slot;
@@ -9,11 +11,13 @@ mod spsc;
 use multiproc_core::{Element, Locked};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub use consumer::Consumer;
 pub(crate) use endpoint::has_ends;
+pub use producer::Producer;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use slot::{RecvSlot, SendSlot};
-pub use spsc::{Consumer, Producer, spsc, spsc_raw};
+pub use spsc::{spsc, spsc_raw};
 
 use self::endpoint::{Endpoint, pair};
 use crate::{

@@ -2,23 +2,22 @@
 
 use std::{fmt, time::Duration};
 
-use multiproc_core::{ByteRing, Element, FOREVER, LayoutError, NOW, Origin, Region, RingError};
+use multiproc_core::{ByteRing, FOREVER, NOW};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::iter::{Gets, Iter};
+use super::{
+    iter::{Gets, Iter},
+    ring::Inner,
+};
 use crate::{
     deadline,
     error::Error,
-    mapped::{Mapped, View, shared_object},
-    message::{
-        self, Format, GetRecords, PutRecords, Raw, RecvError, SendError, SendManyError, Serde, Side,
-    },
-    readiness::{Readiness, Source},
+    mapped::{Mapped, shared_object},
+    message::{self, Format, RecvError, SendError, SendManyError, Serde},
+    readiness::Readiness,
     segment::{Access, Create, Open},
     sys::Linux,
 };
-
-type Inner<R> = ByteRing<'static, R, Linux>;
 
 /// A bounded queue between any number of processes and threads, first in, first out over all of them. Each handle can
 /// put and get.
@@ -66,65 +65,9 @@ type Inner<R> = ByteRing<'static, R, Linux>;
 ///
 /// To put or get takes a lock, of its own for each side; `cargo bench` prints how long that takes. Nobody is woken, and no system call made,
 /// unless somebody sleeps. Who waits looks for some microseconds, where that has been of use, and then sleeps.
-pub struct Queue<T, F: Format<T> = Serde>(Mapped<Inner<F::Record>>);
+pub struct Queue<T, F: Format<T> = Serde>(pub(super) Mapped<Inner<F::Record>>);
 
 shared_object!(Queue<T, F: Format<T>>);
-
-impl<R: Element> View for Inner<R> {
-    fn attach(region: Region<'static>, origin: Origin) -> Result<Self, LayoutError> {
-        ByteRing::attach(region, Linux, origin)
-    }
-
-    fn bury(region: Region<'_>, origin: Origin) -> Result<(), LayoutError> {
-        // SAFETY: `View::bury` is called while nobody else has the segment.
-        unsafe { ByteRing::<R, Linux>::bury(region, Linux, origin) }
-    }
-}
-
-impl<R: Element> PutRecords for Inner<R> {
-    const SIDE: Side = Side::Queue;
-
-    #[inline]
-    fn put(&self, record: &[u8], until: u64) -> Result<(), RingError> {
-        self.put(record, until)
-    }
-
-    #[inline]
-    fn put_many<'a>(
-        &self,
-        records: impl Iterator<Item = &'a [u8]>,
-        until: u64,
-    ) -> (usize, Result<(), RingError>) {
-        self.put_many(records, until)
-    }
-
-    fn max_len(&self) -> usize {
-        self.max_len()
-    }
-}
-
-impl<R: Element> GetRecords for Inner<R> {
-    const SIDE: Side = Side::Queue;
-
-    #[inline]
-    fn get<V>(&self, until: u64, take: impl FnMut(&[u8]) -> V) -> Result<V, RingError> {
-        self.get(until, take)
-    }
-
-    #[inline]
-    fn get_many(
-        &self,
-        until: u64,
-        most: usize,
-        take: impl FnMut(&[u8]),
-    ) -> Result<usize, RingError> {
-        self.get_many(until, most, take)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-}
 
 impl<T: Serialize + DeserializeOwned> Queue<T> {
     /// A queue of at least `capacity` bytes, in an anonymous segment.
@@ -160,118 +103,8 @@ impl<T: Serialize + DeserializeOwned> Queue<T> {
     }
 }
 
-impl<T: Element> Queue<T, Raw> {
-    /// A queue of at least `capacity` bytes, in an anonymous segment, that passes elements as they are.
-    ///
-    /// ```
-    /// # multiproc::init();
-    /// use multiproc::{Queue, capacity_for};
-    ///
-    /// let samples = Queue::raw(capacity_for::<[f32; 2]>(1000))?;
-    /// samples.put([0.5f32, 1.5])?;
-    /// assert_eq!(samples.get()?, [0.5, 1.5]);
-    /// # Ok::<(), multiproc::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when the segment cannot be made.
-    pub fn raw(capacity: usize) -> Result<Queue<T, Raw>, Error> {
-        Queue::create_raw(Create::anonymous(), capacity)
-    }
-
-    /// As [`raw`](Self::raw), where `create` says.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when the segment cannot be made.
-    pub fn create_raw(create: impl Into<Create>, capacity: usize) -> Result<Queue<T, Raw>, Error> {
-        Queue::place(create.into(), capacity)
-    }
-
-    /// The queue of such elements that somebody made there.
-    ///
-    /// # Errors
-    ///
-    /// [`Error`] when there is none, or one of something else.
-    pub fn open_raw(open: impl Into<Open>) -> Result<Queue<T, Raw>, Error> {
-        Mapped::open(open.into(), Access::ReadWrite).map(Queue)
-    }
-
-    /// Puts several elements as one item, which whoever gets it gets as a [slice](Self::get_slice).
-    ///
-    /// # Errors
-    ///
-    /// As [`put`](Self::put).
-    #[inline]
-    pub fn put_slice(&self, elements: &[T]) -> Result<(), SendError<()>> {
-        self.put_slice_until(elements, FOREVER)
-    }
-
-    /// Puts several elements as one item if there is room now.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_put`](Self::try_put).
-    #[inline]
-    pub fn try_put_slice(&self, elements: &[T]) -> Result<(), SendError<()>> {
-        self.put_slice_until(elements, NOW)
-    }
-
-    /// Puts several elements as one item, waiting for room no longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// As [`put_timeout`](Self::put_timeout).
-    pub fn put_slice_timeout(
-        &self,
-        elements: &[T],
-        timeout: Duration,
-    ) -> Result<(), SendError<()>> {
-        self.put_slice_until(elements, deadline::after(timeout))
-    }
-
-    #[inline]
-    fn put_slice_until(&self, elements: &[T], until: u64) -> Result<(), SendError<()>> {
-        message::put_slice(self.0.view(), elements, until)
-    }
-
-    /// Takes the next item, of however many elements, and appends them to `elements`; how many there were.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
-    #[inline]
-    pub fn get_slice(&self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
-        message::get_slice(self.0.view(), elements, FOREVER)
-    }
-
-    /// As [`get_slice`](Self::get_slice), if there is an item now.
-    ///
-    /// # Errors
-    ///
-    /// As [`try_get`](Self::try_get).
-    #[inline]
-    pub fn try_get_slice(&self, elements: &mut Vec<T>) -> Result<usize, RecvError> {
-        message::get_slice(self.0.view(), elements, NOW)
-    }
-
-    /// As [`get_slice`](Self::get_slice), but waits no longer than `timeout`.
-    ///
-    /// # Errors
-    ///
-    /// As [`get_timeout`](Self::get_timeout).
-    pub fn get_slice_timeout(
-        &self,
-        elements: &mut Vec<T>,
-        timeout: Duration,
-    ) -> Result<usize, RecvError> {
-        message::get_slice(self.0.view(), elements, deadline::after(timeout))
-    }
-}
-
 impl<T, F: Format<T>> Queue<T, F> {
-    fn place(create: Create, capacity: usize) -> Result<Queue<T, F>, Error> {
+    pub(super) fn place(create: Create, capacity: usize) -> Result<Queue<T, F>, Error> {
         let len = Inner::<F::Record>::required_len(capacity)?;
         Mapped::create(create, len, |region, origin| {
             // SAFETY: a new segment, which nobody else sees yet.
@@ -498,21 +331,6 @@ impl<T, F: Format<T>> Queue<T, F> {
     /// [`Error`] when the system refuses.
     pub fn readiness(&self) -> Result<Readiness, Error> {
         Readiness::of(self.0.clone())
-    }
-}
-
-impl<R: Element> Source for Mapped<Inner<R>> {
-    fn wait_until_some(&self, stop: &dyn Fn() -> bool) -> bool {
-        let ring = self.view().ring();
-        ring.wait_until_some(&Linux, FOREVER, |_| stop()).is_ok()
-    }
-
-    fn has_some(&self) -> bool {
-        !self.view().is_empty() || self.view().is_closed()
-    }
-
-    fn wake(&self) {
-        self.view().ring().wake_consumers(&Linux);
     }
 }
 

@@ -4,6 +4,8 @@ mod bounded;
 mod item;
 mod iter;
 mod joinable;
+mod raw;
+mod ring;
 
 pub use bounded::Queue;
 pub use item::Item;
