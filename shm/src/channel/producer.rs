@@ -152,8 +152,8 @@ impl<T: Element> Producer<T, Raw> {
         }
     }
 
-    /// Sends several elements as one item, which is received as a [slice](Consumer::recv_slice), or [in its
-    /// place](Consumer::recv_ref).
+    /// Sends several elements as one item, which is received as a [slice](crate::Consumer::recv_slice), or [in its
+    /// place](crate::Consumer::recv_ref).
     ///
     /// # Errors
     ///
