@@ -54,7 +54,7 @@ use crate::{
 /// # Form and cost
 ///
 /// Items are of any serde type, encoded by postcard. A queue made by [`raw`](Queue::raw), a `Queue<T, Raw>`, passes
-/// [`Element`]s as the bytes that they are, without encoding.
+/// [`Element`](crate::Element)s as the bytes that they are, without encoding.
 ///
 /// The capacity is in bytes, since items may be of any length: each takes its own bytes and 8 more, rounded up to 8. At
 /// most 4 GiB; an item at most half of the queue, and [`SendError::TooLarge`] says what capacity would do. For elements
