@@ -132,27 +132,9 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
     ///
     /// [`RingError::TooManyProcesses`] when there is no row, or what waiting for the table gives.
     pub fn enter(&self, end: End, until: u64) -> Result<Entered, RingError> {
-        match self.enter_row(end, until) {
-            // Nobody may have waited at the other end, and found the dead.
-            Err(RingError::TooManyProcesses)
-                if self.ends.of(end).sweep(&self.os, self.os.me(), until) =>
-            {
-                self.enter_row(end, until)
-            }
-            entered => entered,
-        }
-    }
-
-    fn enter_row(&self, end: End, until: u64) -> Result<Entered, RingError> {
         let table = self.ends.of(end);
-        let me = table.lock(&self.os, until)?;
-        let row = table.sum(me, 0).row;
-        if let Some(row) = row {
-            table.add(&self.os, row, me, 1);
-            self.os.step("channel: entered");
-        }
-        table.unlock(&self.os, me);
-        let row = row.ok_or(RingError::TooManyProcesses)?;
+        let entered = table.enter(&self.os, until, 1, "channel: entered")?;
+        let (me, row) = entered.ok_or(RingError::TooManyProcesses)?;
         Ok(Entered { me, end, row })
     }
 

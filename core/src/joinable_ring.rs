@@ -264,27 +264,10 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
 
     /// Enters what the consumer has been shown into the row of the calling process.
     fn enter(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
-        match self.enter_row(consumer, until) {
-            // Nobody may have joined, and found the dead.
-            Err(RingError::TooManyProcesses)
-                if (self.unfinished.in_hand).sweep(&self.os, self.os.me(), until) =>
-            {
-                self.enter_row(consumer, until)
-            }
-            entered => entered,
-        }
-    }
-
-    fn enter_row(&self, consumer: &Consumer<'_, 'm, O>, until: u64) -> Result<InHand, RingError> {
         let table = &self.unfinished.in_hand;
-        let me = table.lock(&self.os, until)?;
-        let row = table.sum(me, 0).row;
-        if let Some(row) = row {
-            table.add(&self.os, row, me, consumer.shown().into());
-            self.os.step("joinable: in hand");
-        }
-        table.unlock(&self.os, me);
-        let row = row.ok_or(RingError::TooManyProcesses)?;
+        let number = consumer.shown().into();
+        let entered = table.enter(&self.os, until, number, "joinable: in hand")?;
+        let (me, row) = entered.ok_or(RingError::TooManyProcesses)?;
         Ok(InHand { me, row })
     }
 

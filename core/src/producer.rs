@@ -61,8 +61,7 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         let need = ring.units_of(len)?;
         let (units, records) = self.reserved;
         let start = ring.index(self.tail.units().wrapping_add(units));
-        let to_end = ring.units() - start as u32;
-        let skipped = if need > to_end { to_end } else { 0 };
+        let skipped = ring.skipped(start, need);
         let needed = skipped + need;
         if needed > self.room && !self.finds_room(needed)? {
             return Ok(None);

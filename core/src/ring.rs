@@ -112,6 +112,13 @@ impl<'m, H: Hold> Ring<'m, H> {
         unit as usize & (self.data.len() - 1)
     }
 
+    /// How many units are skipped before a record that takes `need`: those up to the end, if it would not fit there.
+    #[inline]
+    pub(crate) fn skipped(&self, start: usize, need: u32) -> u32 {
+        let to_end = self.units() - start as u32;
+        if need > to_end { to_end } else { 0 }
+    }
+
     /// Where head and tail are at one moment.
     fn glance(&self) -> (Position, Position) {
         const LOOKS: u32 = 64;
@@ -154,8 +161,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         let Ok(need) = self.units_of(len) else {
             return true;
         };
-        let to_end = self.units() - self.index(tail.units()) as u32;
-        let skipped = if need > to_end { to_end } else { 0 };
+        let skipped = self.skipped(self.index(tail.units()), need);
         let room = self.units().saturating_sub(tail.units_since(head));
         room < skipped + need
     }

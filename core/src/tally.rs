@@ -210,6 +210,31 @@ impl<const ROWS: usize> Tally<ROWS> {
         row.count.fetch_add(number, Ordering::Relaxed);
     }
 
+    /// Enters `number` more for the calling process; who that is, and its row. `None` when every row is another living
+    /// process's: the dead, whom nobody may have looked for, make room. `step` is where it has entered.
+    pub fn enter<O: Os>(
+        &self,
+        os: &O,
+        until: u64,
+        number: u64,
+        step: &'static str,
+    ) -> Result<Option<(Owner, usize)>, Refused> {
+        let enter = || {
+            let me = self.lock(os, until)?;
+            let row = self.sum(me, 0).row;
+            if let Some(row) = row {
+                self.add(os, row, me, number);
+                os.step(step);
+            }
+            self.unlock(os, me);
+            Ok(row.map(|row| (me, row)))
+        };
+        match enter()? {
+            None if self.sweep(os, os.me(), until) => enter(),
+            entered => Ok(entered),
+        }
+    }
+
     /// Adds one to a row in which the caller has something already, without any lock.
     #[inline]
     pub fn increase(&self, at: usize) {

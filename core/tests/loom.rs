@@ -24,6 +24,8 @@ mod lock;
 mod once;
 #[path = "loom_models/permits.rs"]
 mod permits;
+#[path = "loom_models/records.rs"]
+mod records;
 #[path = "loom_models/reentrant.rs"]
 mod reentrant;
 #[path = "loom_models/ring.rs"]

@@ -162,22 +162,12 @@ fn encoding<T>(purpose: Purpose, body: impl FnOnce() -> T) -> Scope<T> {
 /// What keeps the ends in `value` from being taken for abandoned until a copy of this process has [adopted](adopt) them,
 /// and which of them are handed over if there will be a copy.
 pub(crate) fn collect_ends(value: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves), String> {
-    let walked = encoding(Purpose::Collect, || walk(value));
-    match (walked.result, walked.failure) {
-        (_, Some(failure)) => Err(failure),
-        (Err(error), None) => Err(error.to_string()),
-        (Ok(_), None) => Ok((walked.descriptors, walked.moves)),
-    }
+    walk(Purpose::Collect, value).map(|walked| (walked.descriptors, walked.moves))
 }
 
 /// Makes the ends of channels in `value` this process's. Gives the descriptors of pipes in it.
 pub(crate) fn adopt_ends(value: &impl Serialize) -> Result<Vec<RawFd>, String> {
-    let walked = encoding(Purpose::Adopt, || walk(value));
-    match (walked.result, walked.failure) {
-        (_, Some(failure)) => Err(failure),
-        (Err(error), None) => Err(error.to_string()),
-        (Ok(_), None) => Ok(walked.kept),
-    }
+    walk(Purpose::Adopt, value).map(|walked| walked.kept)
 }
 
 /// In a child that has just been forked: closes the scopes that were open in its parent, and what is in them.
@@ -202,9 +192,18 @@ pub(crate) fn outside<T>(body: impl FnOnce() -> T) -> T {
     body()
 }
 
-/// Encodes, and keeps nothing of it.
-fn walk(value: &impl Serialize) -> postcard::Result<usize> {
-    postcard::serialize_with_flavor(value, postcard::ser_flavors::Size::default())
+/// Encodes for a purpose other than to send, and keeps nothing of the encoding.
+fn walk(
+    purpose: Purpose,
+    value: &impl Serialize,
+) -> Result<Scope<postcard::Result<usize>>, String> {
+    let size = postcard::ser_flavors::Size::default;
+    let walked = encoding(purpose, || postcard::serialize_with_flavor(value, size()));
+    match (&walked.result, &walked.failure) {
+        (_, Some(failure)) => Err(failure.clone()),
+        (Err(error), None) => Err(error.to_string()),
+        (Ok(_), None) => Ok(walked),
+    }
 }
 
 /// Runs `body` with a scope in which shared objects can be decoded from these descriptors.

@@ -1,63 +1,14 @@
 //! The ring.
 
 use loom::{sync::Arc, thread};
-use multiproc_core::{
-    FOREVER, NOW, Ring, RingError, RingWords,
-    atomic::{AtomicU64, Ordering},
+use multiproc_core::{FOREVER, Locked, NOW, RingError};
+
+use crate::{
+    records,
+    world::{Process, model, processes},
 };
 
-use crate::world::{Plain, Process, model, processes};
-
-/// A ring of 8 units and, for each unit, memory whose unordered use loom reports.
-struct Shared {
-    words: RingWords,
-    data: Vec<AtomicU64>,
-    plain: Vec<Plain>,
-}
-
-const UNITS: usize = 8;
-
-impl Shared {
-    /// Almost at the wrap of both counts, and of the data.
-    fn new() -> Arc<Shared> {
-        Arc::new(Shared {
-            words: RingWords::new(u32::MAX - 2, (1 << 30) - 2),
-            data: (0..UNITS).map(|_| AtomicU64::new(0)).collect(),
-            plain: (0..UNITS).map(|_| Plain::new()).collect(),
-        })
-    }
-
-    fn ring(&self) -> Ring<'_> {
-        Ring::new(&self.words, &self.data)
-    }
-
-    /// Puts a record of one unit, a number.
-    fn put(&self, os: &Process, number: u64) -> Result<(), RingError> {
-        self.ring().put(
-            os,
-            FOREVER,
-            8,
-            || (),
-            |at| {
-                self.plain[at].add_one();
-                self.data[at].store(number, Ordering::Relaxed);
-            },
-        )
-    }
-
-    fn get(&self, os: &Process, until: u64) -> Result<u64, RingError> {
-        self.ring().get(
-            os,
-            until,
-            || (),
-            |at, len| {
-                assert_eq!(len, 8);
-                assert!(self.plain[at].get() > 0);
-                self.data[at].load(Ordering::Relaxed)
-            },
-        )
-    }
-}
+type Shared = records::Shared<Locked>;
 
 #[test]
 fn records_come_in_order_and_nobody_sleeps_for_ever() {

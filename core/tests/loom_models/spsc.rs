@@ -1,62 +1,14 @@
 //! The ring without locks.
 
 use loom::{sync::Arc, thread};
-use multiproc_core::{
-    FOREVER, NOW, Ring, RingError, RingWords, Sole,
-    atomic::{AtomicU64, Ordering},
+use multiproc_core::{FOREVER, NOW, RingError, Sole};
+
+use crate::{
+    records,
+    world::{Process, model, processes},
 };
 
-use crate::world::{Plain, Process, model, processes};
-
-/// A ring of 8 units and, for each unit, memory whose unordered use loom reports.
-struct Shared {
-    words: RingWords,
-    data: Vec<AtomicU64>,
-    plain: Vec<Plain>,
-}
-
-const UNITS: usize = 8;
-
-impl Shared {
-    /// Almost at the wrap of both counts, and of the data.
-    fn new() -> Arc<Shared> {
-        Arc::new(Shared {
-            words: RingWords::new(u32::MAX - 2, (1 << 30) - 2),
-            data: (0..UNITS).map(|_| AtomicU64::new(0)).collect(),
-            plain: (0..UNITS).map(|_| Plain::new()).collect(),
-        })
-    }
-
-    fn ring(&self) -> Ring<'_, Sole> {
-        Ring::new(&self.words, &self.data)
-    }
-
-    fn put(&self, os: &Process, until: u64, number: u64) -> Result<(), RingError> {
-        self.ring().put(
-            os,
-            until,
-            8,
-            || (),
-            |at| {
-                self.plain[at].add_one();
-                self.data[at].store(number, Ordering::Relaxed);
-            },
-        )
-    }
-
-    fn get(&self, os: &Process, until: u64) -> Result<u64, RingError> {
-        self.ring().get(
-            os,
-            until,
-            || (),
-            |at, len| {
-                assert_eq!(len, 8);
-                assert!(self.plain[at].get() > 0);
-                self.data[at].load(Ordering::Relaxed)
-            },
-        )
-    }
-}
+type Shared = records::Shared<Sole>;
 
 #[test]
 fn records_come_in_order_and_neither_side_sleeps_for_ever() {
@@ -67,7 +19,7 @@ fn records_come_in_order_and_neither_side_sleeps_for_ever() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 for number in 1..=5 {
-                    shared.put(&producer, FOREVER, number).unwrap();
+                    shared.put(&producer, number).unwrap();
                 }
             })
         };
@@ -91,7 +43,7 @@ fn a_producer_that_closes_is_told_to_who_waits_and_loses_nothing() {
                 (first, shared.get(&consumer, FOREVER))
             })
         };
-        shared.put(&producer, FOREVER, 7).unwrap();
+        shared.put(&producer, 7).unwrap();
         shared.ring().close(&producer, FOREVER).unwrap();
         let closed = Err(RingError::Closed);
         assert_eq!(waiting.join().unwrap(), (Ok(7), closed));
@@ -107,7 +59,7 @@ fn a_consumer_that_closes_is_told_to_who_puts_whatever_it_is_about() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 // More than there is room for: without the close this would never end.
-                let ended = (1..=9).find_map(|n| shared.put(&producer, FOREVER, n).err());
+                let ended = (1..=9).find_map(|n| shared.put(&producer, n).err());
                 assert_eq!(ended, Some(RingError::Closed));
                 assert!(shared.ring().is_closed(), "and it stays closed");
             })
@@ -127,7 +79,7 @@ fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
             let dying = {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    let put = |os: &Process| shared.put(os, FOREVER, 1).unwrap();
+                    let put = |os: &Process| shared.put(os, 1).unwrap();
                     assert!(victim.killed_at(at, put));
                 })
             };
@@ -149,7 +101,7 @@ fn who_waits_for_one_that_died_before_waking_it_finds_what_was_published() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || assert_eq!(shared.get(&consumer, FOREVER), Ok(1)))
         };
-        let put = |os: &Process| shared.put(os, FOREVER, 1).unwrap();
+        let put = |os: &Process| shared.put(os, 1).unwrap();
         assert!(victim.killed_at("ring: published", put));
         waiting.join().unwrap();
     });

@@ -131,17 +131,17 @@ impl<R: Element, H: Hold + 'static> Endpoint<R, H> {
         if !H::IS_SHARED && !handle.view().take_over(end) {
             return Err(Error::NotHandedOver);
         }
-        match handle.arrive(Some(transit)) {
+        match handle.arrive(transit) {
             Ok(()) => Ok(handle),
             Err(why) => Err(not_entered(end, why)),
         }
     }
 
     /// Enters a handle that was handed over; or keeps what stands for it for later, if a process is stopped with the table.
-    fn arrive(&self, transit: Option<OwnedFd>) -> Result<(), RingError> {
+    fn arrive(&self, transit: OwnedFd) -> Result<(), RingError> {
         match self.become_mine(deadline::after(PATIENCE)) {
             Err(RingError::TimedOut) => {
-                self.note_arriving(transit);
+                self.note_arriving(Some(transit));
                 Ok(())
             }
             entered => entered,
@@ -342,7 +342,7 @@ impl<R: Element, H: Hold + 'static> handle::End for Endpoint<R, H> {
         }
         // Of its own, because that of the parent is closed after this.
         let transit = self.stand_in().map_err(|why| why.to_string())?;
-        self.arrive(Some(transit))
+        self.arrive(transit)
             .map_err(|why| not_entered(self.end, why).to_string())
     }
 }
