@@ -123,6 +123,12 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         Position::load(&self.ring.words.consumers.seen, Ordering::Relaxed)
     }
 
+    /// Where the head is while nothing is consumed.
+    #[inline]
+    pub(crate) fn head(&self) -> Position {
+        self.head
+    }
+
     /// How many records were shown.
     pub(crate) fn shown(&self) -> u32 {
         self.shown.1

@@ -96,10 +96,12 @@ pub enum Kind {
     SpscChannel = 18,
     /// A [`JoinableRing`](crate::JoinableRing).
     JoinableRing = 19,
+    /// A [`TaskRing`](crate::TaskRing).
+    TaskRing = 20,
 }
 
 impl Kind {
-    const NAMES: [&'static str; 20] = [
+    const NAMES: [&'static str; 21] = [
         "nothing known",
         "a value",
         "an array",
@@ -120,6 +122,7 @@ impl Kind {
         "a channel",
         "a channel from one to one",
         "a queue that is joined",
+        "a queue of tasks",
     ];
 
     /// What the number of a kind means, whoever wrote it.

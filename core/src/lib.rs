@@ -24,6 +24,7 @@
 //! | passing records of bytes on, first in, first out | [`ByteRing`] |
 //! | the same, between ends that know whether anybody is at the other | [`Channel`] |
 //! | the same, waiting until all that was passed on is done | [`JoinableRing`] |
+//! | tasks for workers, and which of them one had in hand when it died | [`TaskRing`] |
 //! | counting | [`Counter`], [`ShardedCounter`] |
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
@@ -88,6 +89,7 @@ mod semaphore;
 mod set_error;
 mod slots;
 mod tally;
+mod task_ring;
 mod text;
 mod value;
 mod value_guard;
@@ -144,6 +146,7 @@ pub use rwlock_guard::{RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{BoundedSemaphore, Permit, Semaphore};
 pub use set_error::SetError;
 pub use slots::Slots;
+pub use task_ring::{Hands, Lost, MAX_WORKERS, Progress, TaskRing};
 pub use text::{Excerpt, TEXT_ROOM, Text};
 pub use value::Value;
 pub use value_guard::ValueGuard;

@@ -11,7 +11,7 @@
 //! Invariants:
 //!
 //! 1. Only who has the producers' side writes the tail, and the units from the tail to the head of the next lap.
-//! 2. Only who has the consumers' side writes the head; the units from head to tail do not change.
+//! 2. Only who has the consumers' side writes the head; the units from head to tail do not change, unless he changes them.
 //! 3. `seen` of a side is never ahead of the other side. It saves looking at the other's cache line each time.
 //! 4. Whoever waits for the other side leaves a mark in a word that is exchanged when that moves, so that to wake nobody
 //!    costs nothing. At a side with a lock one sleeper is woken for each record; since the mark is then gone, whoever has

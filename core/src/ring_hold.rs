@@ -104,7 +104,10 @@ impl rules::Hold for Locked {
 
     #[inline]
     fn let_go<O: Os>(self, os: &O, side: &Side) {
-        side.lock.unlock_watched(os, self.0.me, &side.turn, 1);
+        // A copy of this process, made while it was held, has nothing to give back.
+        if os.is_me(self.0.me) {
+            side.lock.unlock_watched(os, self.0.me, &side.turn, 1);
+        }
     }
 
     fn watch<'a>(side: &'a Side, word: &'a Alone, seen: Position) -> Option<Watch<'a>> {

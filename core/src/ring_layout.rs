@@ -3,7 +3,7 @@
 //! ```text
 //!    0  header                 512 bytes; its shape is the number of units of 8 bytes, its dtype what records are made of
 //!  512  words of the ring      512 bytes
-//! 1024  words of the kind      none, or up to 3072 bytes
+//! 1024  words of the kind      none, or up to 3072 bytes; those of a task ring more
 //!       data                   units of 8 bytes
 //! ```
 
@@ -21,8 +21,6 @@ use crate::{
 
 const WORDS_AT: usize = HEADER_LEN;
 const KIND_WORDS_AT: usize = WORDS_AT + size_of::<RingWords>();
-/// Data of every ring starts here at the latest.
-const DATA_AT_MOST: usize = 4096;
 
 /// The words that a kind of ring has beside those of the ring.
 ///
@@ -31,6 +29,9 @@ const DATA_AT_MOST: usize = 4096;
 /// The type is `#[repr(C)]` and consists of atomics alone, or of nothing: any bytes are valid for it.
 pub(crate) unsafe trait KindWords: Sized {
     const KIND: Kind;
+
+    /// How many bytes they take at most: with those before them, a page.
+    const ROOM: usize = 4096 - KIND_WORDS_AT;
 
     /// Makes them those of a new ring, in memory that nobody else sees yet.
     fn reset(&self);
@@ -49,7 +50,7 @@ pub(crate) struct RingPlace<'m, W> {
 impl<'m, W: KindWords> RingPlace<'m, W> {
     const DATA_AT: usize = {
         let at = (KIND_WORDS_AT + size_of::<W>()).next_multiple_of(128);
-        assert!(cfg!(loom) || at <= DATA_AT_MOST);
+        assert!(cfg!(loom) || size_of::<W>() <= W::ROOM);
         at
     };
 

@@ -46,6 +46,12 @@ impl Position {
         self.0
     }
 
+    /// The bits without marks: where it is, whether closed or not.
+    #[inline]
+    pub fn unmarked(self) -> u64 {
+        self.0 & !(CLOSED | WAITERS)
+    }
+
     /// How many units, modulo 2^32.
     pub fn units(self) -> u32 {
         (self.0 >> UNITS_SHIFT) as u32

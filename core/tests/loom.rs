@@ -34,6 +34,8 @@ mod ring;
 mod rwlock;
 #[path = "loom_models/spsc.rs"]
 mod spsc;
+#[path = "loom_models/tasks.rs"]
+mod tasks;
 #[path = "loom_models/value.rs"]
 mod value;
 #[path = "loom_models/watch.rs"]

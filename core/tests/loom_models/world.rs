@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     num::NonZeroU32,
     panic::{self, AssertUnwindSafe},
+    sync::atomic::AtomicBool,
 };
 
 use loom::{
@@ -42,6 +43,8 @@ pub struct Process {
     pub me: Owner,
     world: &'static World,
     dies_at: Option<&'static str>,
+    /// Whether it is dead. Read by itself only: what it has is dropped then, and must give nothing back.
+    is_dead: &'static AtomicBool,
 }
 
 /// `N` processes in a world of their own, which is never freed: a model is run many times, but it is small.
@@ -51,6 +54,7 @@ pub fn processes<const N: usize>() -> [Process; N] {
         me: Owner::new(NonZeroU32::new(i as u32 + 1).unwrap(), 7).unwrap(),
         world,
         dies_at: None,
+        is_dead: Box::leak(Box::new(AtomicBool::new(false))),
     })
 }
 
@@ -83,6 +87,14 @@ impl Process {
 unsafe impl Os for Process {
     fn me(&self) -> Owner {
         self.me
+    }
+
+    fn is_surely_me(&self, owner: Owner) -> bool {
+        self.me == owner && !self.is_dead.load(Ordering::Relaxed)
+    }
+
+    fn is_me(&self, owner: Owner) -> bool {
+        self.is_surely_me(owner)
     }
 
     fn thread(&self) -> u64 {
@@ -138,6 +150,7 @@ unsafe impl Os for Process {
 
     fn step(&self, at: &'static str) {
         if self.dies_at == Some(at) {
+            self.is_dead.store(true, Ordering::Relaxed);
             self.die();
             panic::resume_unwind(Box::new(Killed));
         }
