@@ -1,0 +1,340 @@
+//! What can go wrong with a pool and with its tasks.
+
+use std::{fmt, io, time::Duration};
+
+use thiserror::Error;
+
+use crate::{
+    Error,
+    process::{JoinError, StartError},
+    sys::signal,
+};
+
+/// Why a task has no return value.
+#[derive(Clone, Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The task panicked. Its worker goes on.
+    #[error("the task panicked{}: {message}", at(.location))]
+    Panicked {
+        /// What it panicked with, if that was a text.
+        message: String,
+        /// File, line and column of the panic.
+        location: Option<String>,
+        /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
+        backtrace: Option<String>,
+    },
+    /// The worker that had the task in hand was killed by a signal.
+    #[error(
+        "worker {pid}, which had the task in hand, was killed by {}{}",
+        signal::name(*.signal),
+        if *.core_dumped { " and dumped core" } else { "" }
+    )]
+    WorkerDied {
+        /// The process id that the worker had.
+        pid: u32,
+        /// The number of the signal.
+        signal: i32,
+        /// Whether it left a core dump.
+        core_dumped: bool,
+    },
+    /// The worker that had the task in hand ended itself.
+    #[error("worker {pid}, which had the task in hand, {what}")]
+    WorkerExited {
+        /// The process id that the worker had.
+        pid: u32,
+        /// Its exit code, where that is known.
+        code: Option<i32>,
+        /// How it ended.
+        what: String,
+    },
+    /// The task was at work for longer than it may be; its worker was killed.
+    #[error("the task was not done after {deadline:?}, and was killed with its worker")]
+    DeadlineExceeded {
+        /// How long a task of this pool may be at work.
+        deadline: Duration,
+    },
+    /// The worker that had the task in hand had more memory than it may have, and was killed.
+    #[error("the task's worker had {used} bytes of memory, {limit} are allowed, and was killed")]
+    MemoryExceeded {
+        /// How many bytes a worker of this pool may have.
+        limit: u64,
+        /// How many it had.
+        used: u64,
+    },
+    /// The task could not begin: its arguments could not be decoded by the worker.
+    #[error("the task could not begin: {message}")]
+    NotBegun {
+        /// Why not.
+        message: String,
+    },
+    /// The task returned, but its return value could not be encoded or sent.
+    #[error("the return value of the task could not be encoded: {message}")]
+    NotEncoded {
+        /// What the worker said.
+        message: String,
+    },
+    /// The return value arrived, but could not be decoded.
+    #[error("the return value of the task could not be decoded: {message}")]
+    Decode {
+        /// What was wrong with it.
+        message: String,
+    },
+    /// The task was cancelled before it began.
+    #[error("the task was cancelled")]
+    Cancelled,
+    /// The pool was terminated, or dropped, before the task was done.
+    #[error("the pool was terminated before the task was done")]
+    Terminated,
+    /// The pool broke before the task was done.
+    #[error("the pool broke before the task was done: {message}")]
+    Broken {
+        /// Why it broke.
+        message: String,
+    },
+    /// The task was never handed to the pool.
+    #[error("the task was not submitted: {message}")]
+    NotSubmitted {
+        /// Why not.
+        message: String,
+    },
+}
+
+fn at(location: &Option<String>) -> String {
+    match location {
+        Some(location) => format!(" at {location}"),
+        None => String::new(),
+    }
+}
+
+impl TaskError {
+    /// Whether the task itself panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self, TaskError::Panicked { .. })
+    }
+
+    /// Whether the task went with its worker, by a signal, an exit, its deadline or the limit on memory: it may have been
+    /// half done.
+    #[must_use]
+    pub fn is_worker_death(&self) -> bool {
+        matches!(
+            self,
+            TaskError::WorkerDied { .. }
+                | TaskError::WorkerExited { .. }
+                | TaskError::DeadlineExceeded { .. }
+                | TaskError::MemoryExceeded { .. }
+        )
+    }
+
+    /// Whether the deadline of the task passed.
+    #[must_use]
+    pub fn is_deadline(&self) -> bool {
+        matches!(self, TaskError::DeadlineExceeded { .. })
+    }
+
+    /// Whether the task never ran: it was cancelled, or the pool ended first.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, TaskError::Cancelled)
+    }
+
+    /// The number of the signal that ended the worker.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match self {
+            TaskError::WorkerDied { signal, .. } => Some(*signal),
+            _ => None,
+        }
+    }
+
+    /// What a task is told whose worker has ended so.
+    pub(super) fn of_worker(pid: u32, how: &Result<(), JoinError>) -> TaskError {
+        match how {
+            Err(JoinError::Killed {
+                signal,
+                core_dumped,
+                ..
+            }) => TaskError::WorkerDied {
+                pid,
+                signal: *signal,
+                core_dumped: *core_dumped,
+            },
+            Ok(()) => TaskError::WorkerExited {
+                pid,
+                code: Some(0),
+                what: "ended".to_owned(),
+            },
+            Err(error) => TaskError::WorkerExited {
+                pid,
+                code: error.exit_code(),
+                what: match error.exit_code() {
+                    Some(code) => format!("exited with code {code}"),
+                    None => format!("ended: {error}"),
+                },
+            },
+        }
+    }
+}
+
+/// Why a pool could not be made, or does not take a task.
+#[derive(Error)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// The pool was asked for no workers, or for more than it can have.
+    #[error("a pool has from 1 to {limit} workers, not {asked}")]
+    Workers {
+        /// How many were asked for.
+        asked: usize,
+        /// The most there can be.
+        limit: usize,
+    },
+    /// An option has a value that makes no sense.
+    #[error("{what} of a pool must be more than zero")]
+    Zero {
+        /// Which one.
+        what: &'static str,
+    },
+    /// A worker could not be started.
+    #[error("a worker of the pool could not be started: {0}")]
+    Start(#[source] StartError),
+    /// A worker ended before it was ready: the initializer failed, or it crashed.
+    #[error("a worker of the pool ended before it was ready: {0}")]
+    Initializer(String),
+    /// The shared memory of the pool could not be made.
+    #[error("the shared memory of the pool could not be made: {0}")]
+    Memory(#[source] Error),
+    /// The system refused something.
+    #[error("a pool cannot be made: {what} failed")]
+    Io {
+        /// What was refused.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// The task is not a function of the executable itself.
+    #[error("the task is not a function of the executable itself: functions of dynamic libraries cannot be run")]
+    NotInExecutable,
+    /// The pool was closed, or terminated: it takes no more tasks.
+    #[error("the pool is closed")]
+    Closed,
+    /// The pool is broken: it takes no more tasks.
+    #[error("the pool is broken: {message}")]
+    Broken {
+        /// Why.
+        message: String,
+    },
+    /// The arguments could not be encoded.
+    #[error("the arguments of the task could not be encoded: {message}")]
+    Encode {
+        /// Why not.
+        message: String,
+    },
+    /// This process is a copy of the one whose pool it is.
+    #[error("a pool is used by the process that made it only")]
+    NotTheOwner,
+}
+
+impl PoolError {
+    /// Whether the pool takes no more tasks because it was closed or terminated.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(self, PoolError::Closed)
+    }
+
+    /// Whether the pool broke.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        matches!(self, PoolError::Broken { .. })
+    }
+}
+
+/// A task that the pool did not take, and why.
+#[derive(Error)]
+#[error("{why}")]
+pub struct SubmitError<A> {
+    /// The arguments, given back.
+    pub arguments: A,
+    /// Why not.
+    pub why: PoolError,
+}
+
+/// Why [`map`](crate::Pool::map) has no results.
+#[derive(Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// Of the tasks that failed, the first.
+    #[error("item {index}: {error}")]
+    Task {
+        /// Which item's it was, counted from 0.
+        index: usize,
+        /// Why it failed.
+        error: TaskError,
+    },
+    /// The tasks were not submitted. Of those before it some may have run.
+    #[error("{0}")]
+    Pool(PoolError),
+}
+
+impl MapError {
+    /// The index of the item that failed.
+    #[must_use]
+    pub fn index(&self) -> Option<usize> {
+        match self {
+            MapError::Task { index, .. } => Some(*index),
+            MapError::Pool(_) => None,
+        }
+    }
+
+    /// Why that item failed.
+    #[must_use]
+    pub fn task_error(&self) -> Option<&TaskError> {
+        match self {
+            MapError::Task { error, .. } => Some(error),
+            MapError::Pool(_) => None,
+        }
+    }
+}
+
+impl From<PoolError> for MapError {
+    fn from(error: PoolError) -> MapError {
+        MapError::Pool(error)
+    }
+}
+
+/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
+macro_rules! debug_as_display {
+    ($($type:ident $(<$t:ident>)?),*) => { $(
+        impl $(<$t>)? fmt::Debug for $type $(<$t>)? {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )* };
+}
+
+debug_as_display!(TaskError, PoolError, MapError, SubmitError<A>);
+
+impl From<TaskError> for Error {
+    fn from(error: TaskError) -> Error {
+        Error::Process(error.into())
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Error {
+        Error::Process(error.into())
+    }
+}
+
+impl From<MapError> for Error {
+    fn from(error: MapError) -> Error {
+        Error::Process(error.into())
+    }
+}
+
+impl<A> From<SubmitError<A>> for Error {
+    fn from(error: SubmitError<A>) -> Error {
+        error.why.into()
+    }
+}

@@ -1,0 +1,177 @@
+//! Tasks and what is told of them, as they lie in the rings.
+//!
+//! A task's body says which code runs it, and holds the encoded arguments of its items, each behind its length:
+//!
+//! ```text
+//!  0      8      16      20      24        28
+//! ┌──────┬──────┬───────┬───────┬─────────┬───────────┬─────┐
+//! │ call │ task │ items │ flags │ length  │ arguments │ ... │
+//! └──────┴──────┴───────┴───────┴─────────┴───────────┴─────┘
+//! ```
+//!
+//! What a worker tells of a task begins with its name, which item the first one told of is, how many are, and how many of
+//! them failed; then come the [outcomes](super::outcome).
+//!
+//! With [`CARRIED`] there is a packet of descriptors in the pool's socket, in the order of the records; with [`PARCEL`] the
+//! arguments, or outcomes, are a file in memory, the first of these descriptors.
+
+/// Flag: descriptors come in a packet.
+pub(super) const CARRIED: u32 = 1;
+/// Flag: and what follows the head is the first of them.
+pub(super) const PARCEL: u32 = 2;
+
+/// The head of a task's body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskHead {
+    /// Where the code lies that calls the task for one item, counted from the anchor of tasks.
+    pub(super) call: u64,
+    /// Where the task lies, counted likewise.
+    pub(super) task: u64,
+    pub(super) items: u32,
+    pub(super) flags: u32,
+}
+
+impl TaskHead {
+    pub(super) const LEN: usize = 24;
+
+    pub(super) fn to_bytes(self) -> [u8; TaskHead::LEN] {
+        let mut bytes = [0; TaskHead::LEN];
+        bytes[..8].copy_from_slice(&self.call.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.task.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.items.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.flags.to_le_bytes());
+        bytes
+    }
+
+    /// The head of these bytes, and what follows it.
+    #[inline]
+    pub(super) fn parse(bytes: &[u8]) -> Option<(TaskHead, &[u8])> {
+        let (head, rest) = bytes.split_first_chunk::<{ TaskHead::LEN }>()?;
+        let [call, task, tail] = *words(head);
+        let head = TaskHead {
+            call: u64::from_le_bytes(call),
+            task: u64::from_le_bytes(task),
+            items: u64::from_le_bytes(tail) as u32,
+            flags: (u64::from_le_bytes(tail) >> 32) as u32,
+        };
+        Some((head, rest))
+    }
+}
+
+/// The head of what is told of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ToldHead {
+    /// The name of the task; 0 for none: then `first` is the row of a worker that is ready.
+    pub(super) task: u64,
+    /// The first item that is told of.
+    pub(super) first: u32,
+    pub(super) items: u32,
+    pub(super) failed: u32,
+    pub(super) flags: u32,
+}
+
+impl ToldHead {
+    pub(super) const LEN: usize = 24;
+
+    pub(super) fn to_bytes(self) -> [u8; ToldHead::LEN] {
+        let mut bytes = [0; ToldHead::LEN];
+        bytes[..8].copy_from_slice(&self.task.to_le_bytes());
+        bytes[8..12].copy_from_slice(&self.first.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.items.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.failed.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.flags.to_le_bytes());
+        bytes
+    }
+
+    #[inline]
+    pub(super) fn parse(bytes: &[u8]) -> Option<(ToldHead, &[u8])> {
+        let (head, rest) = bytes.split_first_chunk::<{ ToldHead::LEN }>()?;
+        let [task, what, how] = words(head).map(u64::from_le_bytes);
+        let head = ToldHead {
+            task,
+            first: what as u32,
+            items: (what >> 32) as u32,
+            failed: how as u32,
+            flags: (how >> 32) as u32,
+        };
+        Some((head, rest))
+    }
+}
+
+fn words(bytes: &[u8; 24]) -> &[[u8; 8]; 3] {
+    bytemuck::cast_ref(bytes)
+}
+
+/// The arguments of items, one after the other. Ends where the bytes are none.
+#[derive(Clone, Copy)]
+pub(super) struct Items<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Items<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let (arguments, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        self.0 = rest;
+        Some(arguments)
+    }
+}
+
+/// Begins the arguments of an item at the end of `bytes`; where.
+#[inline]
+pub(super) fn begin_item(bytes: &mut Vec<u8>) -> usize {
+    let at = bytes.len();
+    bytes.extend_from_slice(&[0; 4]);
+    at
+}
+
+/// Ends the item that was [begun](begin_item) there; `false`, and it is gone, when it is too long to be told.
+#[inline]
+pub(super) fn end_item(bytes: &mut Vec<u8>, at: usize) -> bool {
+    let Ok(len) = u32::try_from(bytes.len() - at - 4) else {
+        bytes.truncate(at);
+        return false;
+    };
+    bytes[at..at + 4].copy_from_slice(&len.to_le_bytes());
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_come_out_as_they_went_in() {
+        let head = TaskHead {
+            call: 1,
+            task: u64::MAX,
+            items: 3,
+            flags: CARRIED,
+        };
+        let bytes = [&head.to_bytes()[..], b"rest"].concat();
+        assert_eq!(TaskHead::parse(&bytes), Some((head, &b"rest"[..])));
+        let head = ToldHead {
+            task: 9,
+            first: 1,
+            items: 2,
+            failed: u32::MAX,
+            flags: PARCEL,
+        };
+        let bytes = [&head.to_bytes()[..], b"rest"].concat();
+        assert_eq!(ToldHead::parse(&bytes), Some((head, &b"rest"[..])));
+        assert_eq!(ToldHead::parse(&bytes[..23]), None);
+    }
+
+    #[test]
+    fn items_come_out_as_they_went_in_and_end_where_bytes_are_none() {
+        let mut bytes = Vec::new();
+        for item in [&b"one"[..], b"", b"three"] {
+            let at = begin_item(&mut bytes);
+            bytes.extend_from_slice(item);
+            assert!(end_item(&mut bytes, at));
+        }
+        assert!(Items(&bytes).eq([&b"one"[..], b"", b"three"]));
+        assert_eq!(Items(&bytes[..bytes.len() - 1]).count(), 2);
+    }
+}
