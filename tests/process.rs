@@ -14,12 +14,23 @@ multiproc::init_in_tests!();
 
 macro_rules! spawned {
     ($($name:ident,)*) => {
-        $(
-            #[test]
-            fn $name() {
-                outcomes::$name(StartMethod::Spawn);
-            }
-        )*
+        mod spawn {
+            $(
+                #[test]
+                fn $name() {
+                    super::outcomes::$name(multiproc::StartMethod::Spawn);
+                }
+            )*
+        }
+
+        mod forkserver {
+            $(
+                #[test]
+                fn $name() {
+                    super::outcomes::$name(multiproc::StartMethod::ForkServer);
+                }
+            )*
+        }
     };
 }
 
@@ -165,7 +176,7 @@ fn a_closure_is_a_task_if_it_captures_nothing() {
 
 #[test]
 fn start_methods_are_read_as_they_are_shown() {
-    for method in [StartMethod::Spawn, StartMethod::Fork] {
+    for method in StartMethod::ALL {
         assert_eq!(method.to_string().parse::<StartMethod>().unwrap(), method);
     }
     assert!("thread".parse::<StartMethod>().is_err());

@@ -275,7 +275,7 @@ fn a_daemon_can_fork() {
         Process::fork(double, x).unwrap().join().unwrap()
     }
     for method in [StartMethod::Fork, StartMethod::Spawn] {
-        let builder = Process::builder().method(method).die_with_parent(true);
+        let builder = Process::builder().method(method).daemon(true);
         assert_eq!(builder.start(fork, 3).unwrap().join().unwrap(), 6);
     }
 }

@@ -46,7 +46,7 @@ impl Crew {
             let child = Process::builder()
                 .name(format!("worker {number}"))
                 .method(self.method)
-                .die_with_parent(true)
+                .daemon(true)
                 .start(task, (job.clone(), range.clone()))?;
             let result = None;
             team.push(Worker {

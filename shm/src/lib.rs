@@ -84,8 +84,9 @@
 //! # Processes
 //!
 //! [`Process::spawn`] starts this very program anew and calls a function in it; [`Process::fork`] copies this process,
-//! which is faster and refused where it would not be safe. [`init`] must be the first line of `main`. What a [`Child`]
-//! returns, or why it did not, comes out of [`Child::join`].
+//! which is faster and refused where it would not be safe; by [`StartMethod::ForkServer`] a small clean process is copied,
+//! which is nearly as fast and always safe. [`init`] must be the first line of `main`. What a [`Child`] returns, or why it
+//! did not, comes out of [`Child::join`].
 //!
 //! # What is promised
 //!
@@ -137,8 +138,8 @@ pub use pipe::{
     Pipe, PipeError, PipeIntoIter, PipeIter, PipeReceiver, PipeSendError, PipeSender, one_way, pipe,
 };
 pub use process::{
-    Builder, Child, JoinError, OnDrop, ParseStartMethodError, Process, StartError, StartMethod,
-    init,
+    Builder, Child, ForkServer, JoinError, OnDrop, ParseStartMethodError, Process, StartError,
+    StartMethod, init,
 };
 pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
 pub use read_only::ReadOnly;

@@ -432,6 +432,8 @@ pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
     }
     fn parent(method: String) -> (String, usize, usize) {
         let builder = Process::builder().method(method.parse().unwrap());
+        // What the first child of all brings along, stays.
+        builder.start(|_: ()| (), ()).unwrap().join().unwrap();
         let before = descriptors();
         let child = builder.start(make, ()).unwrap();
         let with_child = descriptors();
@@ -456,7 +458,7 @@ pub fn a_daemon_dies_with_its_parent(method: StartMethod) {
     fn parent((method, pid): (String, Fifo)) {
         let builder = Process::builder()
             .method(method.parse().unwrap())
-            .die_with_parent(true);
+            .daemon(true);
         builder.start(report, pid).unwrap().detach();
         loop {
             std::thread::park();
@@ -481,7 +483,7 @@ pub fn a_daemon_outlives_the_thread_that_started_it(method: StartMethod) {
         let start = move || {
             let builder = Process::builder()
                 .method(method.parse().unwrap())
-                .die_with_parent(true);
+                .daemon(true);
             match builder.start(echo, (theirs.clone(), 8)) {
                 Ok(child) => child,
                 // A second thread is what `fork` refuses, and what this is about.

@@ -15,7 +15,7 @@ use multiproc_core::{Liveness, Owner};
 
 use super::{
     frame::{self, Boot, Kind},
-    panics,
+    panics, serve,
     task::Places,
     watch,
     wire::{self, Message},
@@ -173,26 +173,57 @@ fn refuse(entry: &Entry, why: &str) -> ! {
     std::process::exit(panics::EXIT_CODE)
 }
 
-/// A spawned child from here to its end.
+/// A process that was executed as a child, from here to its end.
 fn run(socket: OwnedFd, parent: Owner) -> ! {
-    let outcome = match wire::receive(socket.as_fd()) {
-        Ok(Some(message)) if message.kind == Kind::Boot => begin(&socket, parent, message),
-        Ok(_) => Message::text(Kind::NotBegun, "it was not told what to do"),
-        Err(error) => Message::text(Kind::NotBegun, error),
+    let outcome = match told(&socket) {
+        Ok(message) if message.kind == Kind::Serve => serve::executed(socket, parent, message),
+        Ok(message) => {
+            // A parent that is gone cannot be told; the task is run all the same.
+            let _ = Message::text(Kind::Begun, "").send(socket.as_fd());
+            begin(parent, message)
+        }
+        Err(not_begun) => not_begun,
     };
     std::process::exit(tell(&socket, &outcome))
 }
 
-fn begin(socket: &OwnedFd, parent: Owner, message: Message) -> Message {
+/// A child that came from a server from here to its end, which is this exit code. If its parent has ended before that knew
+/// of it, it does nothing.
+pub(crate) fn run_when_told(socket: &OwnedFd, parents: &OwnedFd, parent: Owner) -> i32 {
+    let told = told(socket);
+    if !serve::wait_for_go(socket.as_fd(), parents.as_fd()) {
+        return panics::EXIT_CODE;
+    }
+    let outcome = told.map(|message| begin(parent, message));
+    tell(socket, &outcome.unwrap_or_else(|not_begun| not_begun))
+}
+
+/// What this process is to do.
+fn told(socket: &OwnedFd) -> Result<Message, Message> {
+    match wire::receive(socket.as_fd()) {
+        Ok(Some(message)) if matches!(message.kind, Kind::Boot | Kind::Serve) => Ok(message),
+        Ok(_) => Err(Message::text(Kind::NotBegun, "it was not told what to do")),
+        Err(error) => Err(Message::text(Kind::NotBegun, error)),
+    }
+}
+
+/// Names this process, for `ps` too.
+pub(crate) fn become_named(name: &str) -> &'static String {
+    clone::set_title(name);
+    let name = Box::leak(Box::new(name.to_owned()));
+    super::set_name(name);
+    name
+}
+
+fn begin(parent: Owner, message: Message) -> Message {
     let refused = |why: &dyn ToString| Message::text(Kind::NotBegun, why.to_string());
     let boot: Boot<'_> = match frame::decode(&message.payload) {
         Ok(boot) => boot,
         Err(error) => return refused(&error),
     };
-    // Exec has named it after `/proc/self/exe`.
-    clone::set_title(boot.name);
-    let name = Box::leak(Box::new(boot.name.to_owned()));
-    if let Err(message) = settle(name, boot.die_with_parent, parent) {
+    // Exec has named it after `/proc/self/exe`, or it has the name of its server.
+    let name = become_named(boot.name);
+    if let Err(message) = settle(name, boot.daemon, parent) {
         return message;
     }
     let places = Places {
@@ -203,20 +234,13 @@ fn begin(socket: &OwnedFd, parent: Owner, message: Message) -> Message {
     let Some(task) = (unsafe { places.find() }) else {
         return refused(&"its task lies outside the code of the executable");
     };
-    let begun = Message::text(Kind::Begun, "");
-    // A parent that is gone cannot be told; the task is run all the same.
-    let _ = begun.send(socket.as_fd());
     task.run(boot.arguments, message.descriptors)
 }
 
 /// What every new child does first, however it was started.
-pub(crate) fn settle(
-    name: &'static String,
-    die_with_parent: bool,
-    parent: Owner,
-) -> Result<(), Message> {
+pub(crate) fn settle(name: &'static String, daemon: bool, parent: Owner) -> Result<(), Message> {
     super::set_name(name);
-    if die_with_parent {
+    if daemon {
         watch::die_with(parent).map_err(|error| {
             Message::text(
                 Kind::NotBegun,

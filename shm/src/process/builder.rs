@@ -15,7 +15,9 @@ use super::{
     child::{self, Child},
     error::StartError,
     fork::{self, Company},
-    spawn,
+    forkserver,
+    server::{Failure, Server},
+    spawn::{self, Errand},
     task::{self, Places},
 };
 use crate::{packet::codec, sys};
@@ -29,6 +31,18 @@ pub enum StartMethod {
     Spawn,
     /// A copy of this process (`fork`): ten times faster, refused while other threads run.
     Fork,
+    /// A copy of a small clean process (`forkserver`), the [`ForkServer`](crate::ForkServer): nearly as fast, and never in
+    /// the way of threads.
+    ForkServer,
+}
+
+impl StartMethod {
+    /// All of them.
+    pub const ALL: [StartMethod; 3] = [
+        StartMethod::Spawn,
+        StartMethod::Fork,
+        StartMethod::ForkServer,
+    ];
 }
 
 impl fmt::Display for StartMethod {
@@ -36,13 +50,14 @@ impl fmt::Display for StartMethod {
         f.pad(match self {
             StartMethod::Spawn => "spawn",
             StartMethod::Fork => "fork",
+            StartMethod::ForkServer => "forkserver",
         })
     }
 }
 
 /// A text that names no [`StartMethod`].
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("there is no start method {0:?}; there are \"spawn\" and \"fork\"")]
+#[error("there is no start method {0:?}; there are \"spawn\", \"fork\" and \"forkserver\"")]
 pub struct ParseStartMethodError(String);
 
 impl FromStr for StartMethod {
@@ -52,6 +67,7 @@ impl FromStr for StartMethod {
         match text {
             "spawn" => Ok(StartMethod::Spawn),
             "fork" => Ok(StartMethod::Fork),
+            "forkserver" => Ok(StartMethod::ForkServer),
             _ => Err(ParseStartMethodError(text.to_owned())),
         }
     }
@@ -91,14 +107,14 @@ pub enum OnDrop {
 pub struct Builder {
     name: Option<String>,
     method: StartMethod,
-    die_with_parent: bool,
+    daemon: bool,
     on_drop: OnDrop,
 }
 
 /// What a start needs to know, whatever the method.
 pub(crate) struct Start<'a> {
     pub(crate) name: &'a String,
-    pub(crate) die_with_parent: bool,
+    pub(crate) daemon: bool,
     /// The calling process.
     pub(crate) parent: Owner,
 }
@@ -134,11 +150,12 @@ impl Builder {
         self
     }
 
-    /// Whether the child is killed as soon as this process has ended, however that ended; by default not.
+    /// Whether the child dies with this process, also when this process is killed; by default it goes on.
     ///
-    /// It is this process that counts, not the thread that starts the child.
-    pub fn die_with_parent(mut self, die: bool) -> Builder {
-        self.die_with_parent = die;
+    /// It is this process that counts, not the thread that starts the child: that may end before. A daemon may start
+    /// children itself.
+    pub fn daemon(mut self, daemon: bool) -> Builder {
+        self.daemon = daemon;
         self
     }
 
@@ -163,13 +180,8 @@ impl Builder {
         R: Serialize + DeserializeOwned,
     {
         self.begin(|start| match self.method {
-            StartMethod::Spawn => {
-                let places = Places::of(task).ok_or(StartError::NotInExecutable)?;
-                let encoded = codec::encode(&arguments).map_err(|why| start.not_encoded(why))?;
-                let started = spawn::start(start, places, &encoded.bytes, encoded.descriptors)?;
-                encoded.moves.are_made();
-                Ok(started)
-            }
+            StartMethod::Spawn => on_errand(start, task, &arguments, spawn::execute),
+            StartMethod::ForkServer => on_errand(start, task, &arguments, forkserver::start),
             StartMethod::Fork => {
                 fork::refuse_company(start)?;
                 let (on_their_way, moves) =
@@ -216,6 +228,29 @@ impl Builder {
         })
     }
 
+    /// As [`start`](Builder::start), from that server, whatever the method.
+    #[allow(dead_code, reason = "for pools whose workers are forked")]
+    pub(crate) fn start_through<A, R>(
+        &self,
+        server: &Server,
+        task: fn(A) -> R,
+        arguments: A,
+    ) -> Result<Child<R>, StartError>
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned,
+    {
+        self.begin(|start| {
+            on_errand(start, task, &arguments, |start, errand| {
+                match server.start(start, &errand) {
+                    Ok(child) => Ok(child.go(errand)),
+                    Err(Failure::Refused(error)) => Err(error),
+                    Err(Failure::Ended(message)) => Err(StartError::ServerEnded { message }),
+                }
+            })
+        })
+    }
+
     fn begin<R: DeserializeOwned>(
         &self,
         start: impl FnOnce(&Start<'_>) -> Result<child::Started, StartError>,
@@ -234,11 +269,30 @@ impl Builder {
         child::reap_detached();
         let started = start(&Start {
             name: &name,
-            die_with_parent: self.die_with_parent,
+            daemon: self.daemon,
             parent,
         })?;
         Ok(Child::new(name, parent, self.on_drop, started))
     }
+}
+
+/// Packs what a child of another process than a copy of this one is to do, and has it started.
+fn on_errand<A, R>(
+    start: &Start<'_>,
+    task: fn(A) -> R,
+    arguments: &A,
+    begin: impl FnOnce(&Start<'_>, Errand) -> Result<child::Started, StartError>,
+) -> Result<child::Started, StartError>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let places = Places::of(task).ok_or(StartError::NotInExecutable)?;
+    let encoded = codec::encode(arguments).map_err(|why| start.not_encoded(why))?;
+    let errand = Errand::task(start, places, &encoded.bytes, encoded.descriptors)?;
+    let started = begin(start, errand)?;
+    encoded.moves.are_made();
+    Ok(started)
 }
 
 fn next_name() -> String {

@@ -45,6 +45,42 @@ pub enum StartError {
          child instead"
     )]
     ForeignRights,
+    /// Something was to be preloaded into the fork server, which runs already without it.
+    #[error(
+        "the fork server (pid {pid}) runs already: preload before the first child is started from it, or stop it first"
+    )]
+    ServerRunning {
+        /// Its process id.
+        pid: u32,
+    },
+    /// A function that the fork server was to call when it starts has panicked.
+    #[error("preloading the fork server panicked{}: {message}", at(.location))]
+    PreloadPanicked {
+        /// What it panicked with, if that was a text.
+        message: String,
+        /// File, line and column of the panic.
+        location: Option<String>,
+        /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
+        backtrace: Option<String>,
+    },
+    /// The fork server cannot fork, because of what was preloaded into it. A copy of it would lack its threads, but not the
+    /// locks that they hold, and would seem to hold its guards.
+    #[error(
+        "the fork server cannot fork: what was preloaded has left {threads} thread(s) running and {guards} guard(s) of \
+         shared objects held"
+    )]
+    ServerBusy {
+        /// How many threads run beside its own.
+        threads: u32,
+        /// How many guards it holds.
+        guards: u32,
+    },
+    /// The fork server ended before it had forked the child.
+    #[error("the fork server could not fork: {message}")]
+    ServerEnded {
+        /// How it ended, or what it said.
+        message: String,
+    },
     /// The arguments could not be encoded.
     #[error("the arguments of child '{name}' could not be encoded: {message}")]
     NotEncoded {

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use multiproc_core::Owner;
 use serde::Serialize;
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
     child::{self, Started},
     error::StartError,
     frame::Kind,
-    panics, watch,
+    panics, serve, watch,
     wire::Message,
 };
 use crate::{
@@ -29,7 +30,9 @@ use crate::{
     sys::{
         self,
         clone::{self, Side},
-        pidfd, socket,
+        pidfd,
+        sibling::Notice,
+        socket,
     },
 };
 
@@ -118,6 +121,27 @@ pub(crate) unsafe fn start(
     company: Company,
     work: impl FnOnce() -> Message,
 ) -> Result<Started, StartError> {
+    // SAFETY: promised by the caller.
+    match unsafe { copy(start) }? {
+        Copied::Child(socket) => run(start, company, socket, work),
+        Copied::Parent(started) => Ok(started),
+    }
+}
+
+/// Which of two processes this is.
+pub(crate) enum Copied {
+    /// The copy, and its end of the connection. It must not return from where it was made, but [begin](begin_copy).
+    Child(OwnedFd),
+    /// The parent, and its child.
+    Parent(Started),
+}
+
+/// Copies this process.
+///
+/// # Safety
+///
+/// The copy needs nothing that another thread of this process may hold.
+pub(crate) unsafe fn copy(start: &Start<'_>) -> Result<Copied, StartError> {
     // What is buffered would be printed by both. If it cannot be printed, nothing that is done here can change that.
     let _ = io::stdout().flush();
     // Held until the child knows that it is one, or is gone. A child of another thread would have a copy of `ours`,
@@ -133,7 +157,7 @@ pub(crate) unsafe fn start(
         Side::Child => {
             drop(ours);
             drop(detached);
-            run(start, company, theirs, work)
+            return Ok(Copied::Child(theirs));
         }
         Side::Parent(pid) => pid,
     };
@@ -149,12 +173,34 @@ pub(crate) unsafe fn start(
     };
     // A child that was killed meanwhile is told of by `join`.
     let _ = socket::send(ours.as_fd(), [b"!", &[]], &[]);
-    Ok(Started {
+    Ok(Copied::Parent(Started {
         pid,
         process,
         socket: ours,
         begun: true,
-    })
+    }))
+}
+
+/// What every copy does first: forgets what is its parent's, and waits until the parent has it.
+fn begin_copy(socket: &OwnedFd) {
+    sys::thread::forget_guards();
+    handle::forget_scopes();
+    // What was sent to the parent and never received would be on its way for as long as this process lives. If the system
+    // refuses, it is.
+    let _ = packet::cut_off(Role::Child, &[]);
+    match socket::receive_waiting(socket.as_fd(), &mut [MaybeUninit::uninit()]) {
+        Ok(go) if go.len == 1 => {}
+        _ => clone::exit_now(panics::EXIT_CODE),
+    }
+}
+
+/// A copy that is to be a server, from here to its end.
+pub(crate) fn run_server(socket: OwnedFd, parent: Owner, notice: Notice) -> ! {
+    let _bomb = NeverUnwind;
+    begin_copy(&socket);
+    // Its children are handed ends of pipes in their arguments. If the system refuses, the others stay open.
+    let _ = packet::cut_off(Role::Pipe, &[]);
+    serve::copied(socket, parent, notice)
 }
 
 /// Ends the process rather than let a panic reach the frames that it has from its parent.
@@ -169,15 +215,7 @@ impl Drop for NeverUnwind {
 /// The copy from here to its end.
 fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
     let _bomb = NeverUnwind;
-    sys::thread::forget_guards();
-    handle::forget_scopes();
-    // What was sent to the parent and never received would be on its way for as long as this process lives. If the system
-    // refuses, it is.
-    let _ = packet::cut_off(Role::Child, &[]);
-    match socket::receive_waiting(socket.as_fd(), &mut [MaybeUninit::uninit()]) {
-        Ok(go) if go.len == 1 => {}
-        _ => clone::exit_now(panics::EXIT_CODE),
-    }
+    begin_copy(&socket);
     // SAFETY: the name lies in a frame that this process never returns to.
     let name: &'static String = unsafe { &*ptr::from_ref(start.name) };
     // The hook and standard output have locks that another thread of the parent may hold, then for ever.
@@ -185,7 +223,7 @@ fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce()
     if alone {
         panics::install_hook();
     }
-    let outcome = match boot::settle(name, start.die_with_parent, start.parent) {
+    let outcome = match boot::settle(name, start.daemon, start.parent) {
         Ok(()) => panics::caught(work),
         Err(message) => message,
     };

@@ -20,6 +20,8 @@ pub(crate) enum Kind {
     NotEncoded = 5,
     /// The task could not begin; the payload says why.
     NotBegun = 6,
+    /// Parent to child: be a server that forks. The payload is a [`Serve`].
+    Serve = 7,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Kind::Panicked,
             Kind::NotEncoded,
             Kind::NotBegun,
+            Kind::Serve,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -38,17 +41,24 @@ impl Kind {
     }
 }
 
-/// What a spawned child is to do.
+/// What a child that is not a copy of its parent is to do.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Boot<'a> {
     pub(crate) name: &'a str,
-    pub(crate) die_with_parent: bool,
+    pub(crate) daemon: bool,
     /// Where the code that calls the task lies, counted from an anchor in this crate.
     pub(crate) trampoline: u64,
     /// Where the task lies, counted likewise.
     pub(crate) task: u64,
     /// The encoded arguments.
     pub(crate) arguments: &'a [u8],
+}
+
+/// What a server that forks is to do first.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Serve {
+    /// Where the functions that it calls lie, counted from the anchor.
+    pub(crate) preloads: Vec<u64>,
 }
 
 /// How a task panicked.
@@ -71,6 +81,7 @@ pub fn reread(packet: &[u8]) -> Option<Vec<u8>> {
         _ if header.parcel => true,
         Kind::Boot => decode::<Boot<'_>>(payload).is_ok(),
         Kind::Panicked => decode::<Panic>(payload).is_ok(),
+        Kind::Serve => decode::<Serve>(payload).is_ok(),
         Kind::Begun | Kind::Returned | Kind::NotEncoded | Kind::NotBegun => true,
     };
     sound.then(|| [&header.to_bytes()[..], payload].concat())
@@ -84,7 +95,7 @@ mod tests {
     fn boot_packet() -> Vec<u8> {
         let boot = Boot {
             name: "name",
-            die_with_parent: true,
+            daemon: true,
             trampoline: 1,
             task: u64::MAX,
             arguments: &[1, 2, 3],

@@ -15,8 +15,11 @@ mod builder;
 mod child;
 mod error;
 mod fork;
+mod forkserver;
 mod frame;
 mod panics;
+mod serve;
+mod server;
 mod spawn;
 mod task;
 mod watch;
@@ -26,6 +29,7 @@ pub use boot::{__init_before_main, init};
 pub use builder::{Builder, OnDrop, ParseStartMethodError, StartMethod};
 pub use child::Child;
 pub use error::{JoinError, StartError};
+pub use forkserver::ForkServer;
 pub use frame::reread as reread_frame;
 
 /// Starts child processes.

@@ -2,7 +2,10 @@
 
 use std::{
     ffi::{CString, OsString},
-    os::{fd::AsFd, unix::ffi::OsStringExt},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStringExt,
+    },
 };
 
 use super::{
@@ -23,35 +26,53 @@ use crate::{
     },
 };
 
-/// Starts a child that runs the task in these places.
-pub(crate) fn start(
-    start: &Start<'_>,
-    places: Places,
-    arguments: &[u8],
-    descriptors: Vec<std::os::fd::OwnedFd>,
-) -> Result<Started, StartError> {
+/// What a child finds in its socket when it begins, and both ends of that.
+pub(crate) struct Errand {
+    pub(crate) ours: Socket,
+    pub(crate) theirs: OwnedFd,
+}
+
+impl Errand {
+    /// All is in the socket before the child exists, so nobody waits for anybody.
+    pub(crate) fn new(start: &Start<'_>, message: &Message) -> Result<Errand, StartError> {
+        let (ours, theirs) =
+            socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
+        let ours = Socket::new(ours, Role::Child);
+        message.send(ours.as_fd()).map_err(|error| match error {
+            WireError::Io { what, source } => start.io(what, source),
+            error => start.not_encoded(error),
+        })?;
+        Ok(Errand { ours, theirs })
+    }
+
+    /// One to run the task in these places.
+    pub(crate) fn task(
+        start: &Start<'_>,
+        places: Places,
+        arguments: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Errand, StartError> {
+        let boot = Boot {
+            name: start.name,
+            daemon: start.daemon,
+            trampoline: places.call,
+            task: places.task,
+            arguments,
+        };
+        let message = Message {
+            kind: Kind::Boot,
+            payload: postcard::to_allocvec(&boot).map_err(|error| start.not_encoded(error))?,
+            descriptors,
+        };
+        Errand::new(start, &message)
+    }
+}
+
+/// Starts this executable anew, with that errand.
+pub(crate) fn execute(start: &Start<'_>, errand: Errand) -> Result<Started, StartError> {
     if clone::would_have_foreign_rights() {
         return Err(StartError::ForeignRights);
     }
-    let boot = Boot {
-        name: start.name,
-        die_with_parent: start.die_with_parent,
-        trampoline: places.call,
-        task: places.task,
-        arguments,
-    };
-    let message = Message {
-        kind: Kind::Boot,
-        payload: postcard::to_allocvec(&boot).map_err(|error| start.not_encoded(error))?,
-        descriptors,
-    };
-    let (ours, theirs) =
-        socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
-    // All is in the socket before the child exists, so nobody waits for anybody.
-    message.send(ours.as_fd()).map_err(|error| match error {
-        WireError::Io { what, source } => start.io(what, source),
-        error => start.not_encoded(error),
-    })?;
     let arguments = [
         std::env::args_os().next().unwrap_or_default(),
         "multiproc-child".into(),
@@ -66,13 +87,13 @@ pub(crate) fn start(
             key
         })),
         own_entry: &mut boot::entry(start.parent),
-        handed: theirs.as_fd(),
+        handed: errand.theirs.as_fd(),
     })
     .map_err(|error| start.io("executing /proc/self/exe", error))?;
     Ok(Started {
         pid,
         process,
-        socket: Socket::new(ours, Role::Child),
+        socket: errand.ours,
         begun: false,
     })
 }

@@ -58,6 +58,41 @@ impl Places {
     }
 }
 
+/// A function that a server calls before it forks.
+pub(crate) struct Preload(fn());
+
+impl Preload {
+    /// Where it lies, counted from the anchor; `None` when it is no code of the executable itself.
+    pub(crate) fn place(load: fn()) -> Option<u64> {
+        let address = load as usize;
+        elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64)
+    }
+
+    /// The function that lies there; `None` when there is no code.
+    ///
+    /// # Safety
+    ///
+    /// The place was made by [`Preload::place`] in a process that runs the same executable.
+    pub(crate) unsafe fn find(place: u64) -> Option<Preload> {
+        let address = (place as usize).wrapping_add(base());
+        if !elf::is_own_code(address) {
+            return None;
+        }
+        let load = ptr::with_exposed_provenance::<()>(address);
+        // SAFETY: the same file, hence the same function at the same distance (invariant 1).
+        Some(Preload(unsafe { mem::transmute::<*const (), fn()>(load) }))
+    }
+
+    /// Calls it; [`Kind::Begun`] when that went well.
+    pub(crate) fn run(self) -> Message {
+        panics::install_hook();
+        panics::caught(|| {
+            (self.0)();
+            Message::text(Kind::Begun, "")
+        })
+    }
+}
+
 /// A task in the process that is to run it.
 pub(crate) struct Found {
     call: Call,

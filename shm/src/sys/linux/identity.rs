@@ -196,13 +196,18 @@ fn wipe_on_fork(page: NonNull<AtomicU64>) -> bool {
 
 /// For kernels that do not wipe: older than 4.14, or imitations.
 fn forget_on_fork() -> bool {
-    extern "C" fn forget() {
-        if let Some(word) = made_cache() {
-            word.store(0, Ordering::Relaxed);
-        }
+    extern "C" fn in_child() {
+        forget();
     }
     // SAFETY: `forget` does nothing that a child of many threads may not do: two atomic accesses.
-    unsafe { libc::pthread_atfork(None, None, Some(forget)) == 0 }
+    unsafe { libc::pthread_atfork(None, None, Some(in_child)) == 0 }
+}
+
+/// In a child that was made past libc: it is somebody else. To forget is not wrong in any process.
+pub(crate) fn forget() {
+    if let Some(word) = made_cache() {
+        word.store(0, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@ mod os;
 pub mod pidfd;
 pub mod poll;
 mod processor;
+pub mod sibling;
 pub mod signal;
 pub mod socket;
-mod stat;
+pub mod stat;
 mod step;
 pub mod thread;
 

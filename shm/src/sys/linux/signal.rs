@@ -32,6 +32,33 @@ impl Drop for Blocked {
     }
 }
 
+/// Ignores a signal of this process until dropped.
+pub(crate) struct Ignored {
+    signal: libc::c_int,
+    before: libc::sigaction,
+}
+
+impl Ignored {
+    /// The interrupt from the keyboard.
+    pub(crate) fn interrupts() -> Ignored {
+        let signal = libc::SIGINT;
+        // SAFETY: zeros are a valid action.
+        let mut ignore: libc::sigaction = unsafe { mem::zeroed() };
+        let mut before = ignore;
+        ignore.sa_sigaction = libc::SIG_IGN;
+        // SAFETY: installs no handler, and `before` is writable. It cannot fail: the signal can be ignored.
+        unsafe { libc::sigaction(signal, &ignore, &mut before) };
+        Ignored { signal, before }
+    }
+}
+
+impl Drop for Ignored {
+    fn drop(&mut self) {
+        // SAFETY: what was there before.
+        unsafe { libc::sigaction(self.signal, &self.before, ptr::null_mut()) };
+    }
+}
+
 /// Has writes to a closed pipe fail with an error, as the runtime of std has it when `main` begins.
 pub(crate) fn ignore_broken_pipes() {
     // SAFETY: installs no handler.

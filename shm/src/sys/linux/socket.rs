@@ -25,6 +25,9 @@ const _: () = {
     assert!(align_of::<libc::cmsghdr>() <= align_of::<Control>());
 };
 
+/// The errno of a process that may open no more descriptors.
+pub(crate) const TOO_MANY_OPEN: i32 = libc::EMFILE;
+
 /// Two ends of a connection that keeps messages apart, closed on exec.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
