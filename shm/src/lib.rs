@@ -138,8 +138,9 @@ pub use pipe::{
     Pipe, PipeError, PipeIntoIter, PipeIter, PipeReceiver, PipeSendError, PipeSender, one_way, pipe,
 };
 pub use process::{
-    Builder, Child, ForkServer, JoinError, OnDrop, ParseStartMethodError, Process, StartError,
-    StartMethod, init,
+    ActiveChild, Builder, Child, Current, ForkServer, JoinError, Memory, OnDrop, Parent,
+    ParseStartMethodError, Process, Scope, ScopedChild, StartError, StartMethod, active_children,
+    current, init, parent, scope,
 };
 pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
 pub use read_only::ReadOnly;

@@ -348,7 +348,7 @@ pub fn a_detached_child_goes_on(method: StartMethod) {
 
 pub fn a_child_has_its_name(method: StartMethod) {
     fn name(_: ()) -> String {
-        Process::name().to_owned()
+        multiproc::current().name().to_owned()
     }
     let name_of = |builder: Builder| builder.start(name, ()).unwrap().join().unwrap();
     assert_eq!(name_of(builder(method).name("étude 1")), "étude 1");

@@ -14,6 +14,8 @@ use std::{
 use multiproc_core::{Liveness, Owner};
 
 use super::{
+    builder::StartMethod,
+    current::{self, Info},
     frame::{self, Boot, Kind},
     panics, serve,
     task::Places,
@@ -207,12 +209,30 @@ fn told(socket: &OwnedFd) -> Result<Message, Message> {
     }
 }
 
-/// Names this process, for `ps` too.
-pub(crate) fn become_named(name: &str) -> &'static String {
-    clone::set_title(name);
-    let name = Box::leak(Box::new(name.to_owned()));
-    super::set_name(name);
-    name
+/// What a process that is no mere copy is told of itself.
+pub(crate) struct Known<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) method: StartMethod,
+    pub(crate) daemon: bool,
+    pub(crate) parent: Owner,
+    pub(crate) parent_name: &'a str,
+}
+
+/// Names this process, for `ps` too, and has it know what it is.
+pub(crate) fn become_known(known: Known<'_>) -> &'static Info {
+    // Exec has named it after `/proc/self/exe`, or it has the name of its server.
+    clone::set_title(known.name);
+    let leaked = |text: &str| &*Box::leak(text.to_owned().into_boxed_str());
+    let info = Box::leak(Box::new(Info {
+        me: sys::identity::me(),
+        name: leaked(known.name),
+        method: known.method,
+        daemon: known.daemon,
+        parent: known.parent,
+        parent_name: leaked(known.parent_name),
+    }));
+    current::set_info(info);
+    info
 }
 
 fn begin(parent: Owner, message: Message) -> Message {
@@ -221,9 +241,14 @@ fn begin(parent: Owner, message: Message) -> Message {
         Ok(boot) => boot,
         Err(error) => return refused(&error),
     };
-    // Exec has named it after `/proc/self/exe`, or it has the name of its server.
-    let name = become_named(boot.name);
-    if let Err(message) = settle(name, boot.daemon, parent) {
+    let info = become_known(Known {
+        name: boot.name,
+        method: boot.method,
+        daemon: boot.daemon,
+        parent,
+        parent_name: boot.parent_name,
+    });
+    if let Err(message) = settle(info) {
         return message;
     }
     let places = Places {
@@ -237,11 +262,10 @@ fn begin(parent: Owner, message: Message) -> Message {
     task.run(boot.arguments, message.descriptors)
 }
 
-/// What every new child does first, however it was started.
-pub(crate) fn settle(name: &'static String, daemon: bool, parent: Owner) -> Result<(), Message> {
-    super::set_name(name);
-    if daemon {
-        watch::die_with(parent).map_err(|error| {
+/// What every child does before its task, however it was started.
+pub(crate) fn settle(info: &Info) -> Result<(), Message> {
+    if info.daemon {
+        watch::die_with(info.parent).map_err(|error| {
             Message::text(
                 Kind::NotBegun,
                 format_args!("it cannot watch its parent: {error}"),

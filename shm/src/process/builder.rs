@@ -7,15 +7,16 @@ use std::{
 };
 
 use multiproc_core::Owner;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use super::{
     boot,
     child::{self, Child},
+    current,
     error::StartError,
     fork::{self, Company},
-    forkserver,
+    forkserver, registry,
     server::{Failure, Server},
     spawn::{self, Errand},
     task::{self, Places},
@@ -23,7 +24,7 @@ use super::{
 use crate::{packet::codec, sys};
 
 /// How a child process comes to be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum StartMethod {
     /// The same executable anew (`spawn`): works everywhere, takes about a millisecond.
@@ -115,11 +116,24 @@ pub struct Builder {
 pub(crate) struct Start<'a> {
     pub(crate) name: &'a String,
     pub(crate) daemon: bool,
+    pub(crate) method: StartMethod,
     /// The calling process.
     pub(crate) parent: Owner,
+    pub(crate) parent_name: &'static str,
 }
 
-impl Start<'_> {
+impl<'a> Start<'a> {
+    /// That of a server, which goes by the name of the method that it is for.
+    pub(crate) fn server(name: &'a String, method: StartMethod, parent: Owner) -> Start<'a> {
+        Start {
+            name,
+            daemon: false,
+            method,
+            parent,
+            parent_name: current::name(),
+        }
+    }
+
     pub(crate) fn io(&self, what: &'static str, source: io::Error) -> StartError {
         StartError::Io {
             name: self.name.to_owned(),
@@ -266,11 +280,13 @@ impl Builder {
         if name.contains('\0') {
             return Err(StartError::InvalidName { name });
         }
-        child::reap_detached();
+        drop(registry::reap_detached());
         let started = start(&Start {
             name: &name,
             daemon: self.daemon,
+            method: self.method,
             parent,
+            parent_name: current::name(),
         })?;
         Ok(Child::new(name, parent, self.on_drop, started))
     }

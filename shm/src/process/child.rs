@@ -1,10 +1,10 @@
 //! A child process as its parent sees it.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     marker::PhantomData,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -15,13 +15,15 @@ use super::{
     builder::OnDrop,
     error::JoinError,
     frame::{self, Kind, Panic},
+    registry::{self, Entry},
+    usage::Memory,
     wire::{self, Message},
 };
 use crate::{
     packet::Socket,
     packet::codec,
     sys::{
-        self,
+        self, clock,
         pidfd::{self, Ending},
         signal,
     },
@@ -49,23 +51,23 @@ pub(crate) struct Started {
 
 /// A child, whatever it returns.
 struct Running {
-    name: String,
-    /// Who started it: a copy of that process has no say.
-    parent: Owner,
+    entry: Arc<Entry>,
     on_drop: OnDrop,
     joined: bool,
-    started: Started,
+    socket: Socket,
+    /// Whether it is known that the child knows that it is one.
+    begun: bool,
 }
 
 impl<R: DeserializeOwned> Child<R> {
     pub(crate) fn new(name: String, parent: Owner, on_drop: OnDrop, started: Started) -> Child<R> {
         Child {
             running: Running {
-                name,
-                parent,
+                entry: registry::enter(parent, started.pid, name, started.process),
                 on_drop,
                 joined: false,
-                started,
+                socket: started.socket,
+                begun: started.begun,
             },
             returns: PhantomData,
         }
@@ -114,20 +116,19 @@ impl<R> Child<R> {
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.running.started.pid
+        self.running.entry.pid
     }
 
     /// The name that it was given, or got by default.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.running.name
+        &self.running.entry.name
     }
 
     /// Whether it has not ended yet.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        // If it cannot be told, it is not claimed that the child has ended.
-        !pidfd::wait(self.as_fd(), Some(Instant::now())).unwrap_or(false)
+        self.running.entry.is_active()
     }
 
     /// Asks the child to end (SIGTERM). Does nothing when it has ended.
@@ -139,7 +140,7 @@ impl<R> Child<R> {
     ///
     /// When the child has changed its user, so that it may not be signalled.
     pub fn terminate(&self) -> io::Result<()> {
-        self.running.signal(signal::TERMINATE)
+        self.running.entry.signal(signal::TERMINATE)
     }
 
     /// Ends the child at once (SIGKILL). Does nothing when it has ended.
@@ -148,14 +149,49 @@ impl<R> Child<R> {
     ///
     /// When the child has changed its user, so that it may not be signalled.
     pub fn kill(&self) -> io::Result<()> {
-        self.running.signal(signal::KILL)
+        self.running.entry.signal(signal::KILL)
     }
 
     /// Lets the child go on by itself. Its outcome is lost.
     ///
-    /// Once it has ended, it stays a zombie until this process starts another child.
+    /// Once it has ended, it stays a zombie until this process starts another child, or asks for its
+    /// [`active_children`](crate::active_children).
     pub fn detach(mut self) {
         self.running.on_drop = OnDrop::Detach;
+    }
+
+    /// How much memory the child has now, and the most it has had. What it shares counts as well.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
+    pub fn memory(&self) -> io::Result<Memory> {
+        self.while_alive(|pid| Memory::parse(&fs::read_to_string(format!("/proc/{pid}/status"))?))
+    }
+
+    /// How long all threads of the child together have been on a processor, in its own code and in the system's.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] when the child has ended; when the system refuses.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        self.while_alive(clock::processor_time)
+    }
+
+    /// What is asked about the child by its process id. That is nobody else's while the child has not been joined, and
+    /// not for long after; so the child must live when the answer has come.
+    fn while_alive<T>(&self, ask: impl FnOnce(u32) -> io::Result<T>) -> io::Result<T> {
+        let answer = ask(self.pid());
+        if self.is_alive() {
+            return answer;
+        }
+        let ended = format!("child '{}' (pid {}) has ended", self.name(), self.pid());
+        Err(io::Error::new(io::ErrorKind::NotFound, ended))
+    }
+
+    /// What the scope of a child keeps of it.
+    pub(super) fn entry(&self) -> Arc<Entry> {
+        Arc::clone(&self.running.entry)
     }
 }
 
@@ -168,7 +204,7 @@ impl<R> AsRawFd for Child<R> {
 impl<R> AsFd for Child<R> {
     /// The child's pidfd: readable once the child has ended.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.running.started.process.as_fd()
+        self.running.entry.process.as_fd()
     }
 }
 
@@ -187,19 +223,20 @@ impl Running {
     /// its task returned. `None` when it has not ended by then.
     fn collect(&mut self, until: Option<Instant>) -> Result<Option<Message>, JoinError> {
         let (name, pid) = self.who();
-        if self.parent != sys::identity::me() {
+        if self.entry.parent != sys::identity::me() {
             return Err(JoinError::NotTheParent { name, pid });
         }
         if self.joined {
             return Err(JoinError::AlreadyJoined { name, pid });
         }
-        let ending = match pidfd::reap(self.started.process.as_fd(), until) {
+        let ending = match pidfd::reap(self.entry.process.as_fd(), until) {
             Ok(None) => return Ok(None),
             Ok(ending) => ending,
             Err(error) if pidfd::is_gone(&error) => None,
             Err(source) => return Err(self.io_error("waiting for its end", source)),
         };
         self.joined = true;
+        registry::leave(&self.entry);
         match self.last_message()? {
             // A value that was sent whole counts, whatever happened to the child afterwards.
             Some(message) if message.kind == Kind::Returned => return Ok(Some(message)),
@@ -207,7 +244,7 @@ impl Running {
             None => {}
         }
         Err(match ending {
-            Some(Ending::Exited(code)) if !self.started.begun => {
+            Some(Ending::Exited(code)) if !self.begun => {
                 JoinError::NeverInitialised { name, pid, code }
             }
             Some(Ending::Exited(code)) => JoinError::Exited { name, pid, code },
@@ -227,8 +264,8 @@ impl Running {
     /// How the task ended, if the child told.
     fn last_message(&mut self) -> Result<Option<Message>, JoinError> {
         loop {
-            match wire::receive(self.started.socket.as_fd()) {
-                Ok(Some(message)) if message.kind == Kind::Begun => self.started.begun = true,
+            match wire::receive(self.socket.as_fd()) {
+                Ok(Some(message)) if message.kind == Kind::Begun => self.begun = true,
                 Ok(message) => return Ok(message),
                 Err(error) => return Err(self.decode_error(error.to_string())),
             }
@@ -263,15 +300,8 @@ impl Running {
         }
     }
 
-    fn signal(&self, signal: i32) -> io::Result<()> {
-        match pidfd::signal(self.started.process.as_fd(), signal) {
-            Err(error) if pidfd::is_gone(&error) => Ok(()),
-            result => result,
-        }
-    }
-
     fn who(&self) -> (String, u32) {
-        (self.name.clone(), self.started.pid)
+        (self.entry.name.clone(), self.entry.pid)
     }
 
     fn status_unknown(&self) -> JoinError {
@@ -298,35 +328,21 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         // A copy of the parent inherits this too, and its drop must change nothing outside it.
-        if self.joined || self.parent != sys::identity::me() {
+        if self.joined || self.entry.parent != sys::identity::me() {
             return;
         }
-        let process = self.started.process.as_fd();
         let waits = match self.on_drop {
             // What may not be signalled is not waited for either.
-            OnDrop::Kill => self.signal(signal::KILL).is_ok(),
+            OnDrop::Kill => self.entry.signal(signal::KILL).is_ok(),
             OnDrop::Join => true,
             OnDrop::Detach => false,
         };
         if waits {
             // Nobody is left who could be told of an error.
-            let _ = pidfd::reap(process, None);
-        } else if let Ok(copy) = process.try_clone_to_owned() {
-            detached().push(copy);
+            let _ = pidfd::reap(self.entry.process.as_fd(), None);
+            registry::leave(&self.entry);
+        } else {
+            self.entry.detach();
         }
     }
-}
-
-/// Children that go on by themselves. Once ended, they are reaped when the next child starts.
-static DETACHED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
-
-/// The list of them. Whoever forks holds it meanwhile, so that no copy finds it locked.
-pub(crate) fn detached() -> MutexGuard<'static, Vec<OwnedFd>> {
-    DETACHED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Takes the status of detached children that have ended, so that they do not pile up.
-pub(crate) fn reap_detached() {
-    detached()
-        .retain(|process| matches!(pidfd::reap(process.as_fd(), Some(Instant::now())), Ok(None)));
 }

@@ -11,16 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use multiproc_core::Owner;
 use serde::Serialize;
 
 use super::{
     boot,
-    builder::Start,
-    child::{self, Started},
+    builder::{Start, StartMethod},
+    child::Started,
+    current::{self, Info},
     error::StartError,
     frame::Kind,
-    panics, serve, watch,
+    panics, registry, serve, watch,
     wire::Message,
 };
 use crate::{
@@ -146,7 +146,7 @@ pub(crate) unsafe fn copy(start: &Start<'_>) -> Result<Copied, StartError> {
     let _ = io::stdout().flush();
     // Held until the child knows that it is one, or is gone. A child of another thread would have a copy of `ours`,
     // and this one could wait for a parent that is dead. And a copy made meanwhile would find it locked for ever.
-    let detached = child::detached();
+    let children = registry::children();
     let (ours, theirs) =
         socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
     let sockets = packet::open_sockets();
@@ -156,7 +156,7 @@ pub(crate) unsafe fn copy(start: &Start<'_>) -> Result<Copied, StartError> {
     let pid = match side.map_err(|error| start.io("fork", error))? {
         Side::Child => {
             drop(ours);
-            drop(detached);
+            drop(children);
             return Ok(Copied::Child(theirs));
         }
         Side::Parent(pid) => pid,
@@ -195,12 +195,12 @@ fn begin_copy(socket: &OwnedFd) {
 }
 
 /// A copy that is to be a server, from here to its end.
-pub(crate) fn run_server(socket: OwnedFd, parent: Owner, notice: Notice) -> ! {
+pub(crate) fn run_server(start: &Start<'_>, socket: OwnedFd, notice: Notice) -> ! {
     let _bomb = NeverUnwind;
     begin_copy(&socket);
     // Its children are handed ends of pipes in their arguments. If the system refuses, the others stay open.
     let _ = packet::cut_off(Role::Pipe, &[]);
-    serve::copied(socket, parent, notice)
+    serve::copied(start, socket, notice)
 }
 
 /// Ends the process rather than let a panic reach the frames that it has from its parent.
@@ -218,12 +218,23 @@ fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce()
     begin_copy(&socket);
     // SAFETY: the name lies in a frame that this process never returns to.
     let name: &'static String = unsafe { &*ptr::from_ref(start.name) };
+    let info = Info {
+        me: sys::identity::me(),
+        name,
+        method: StartMethod::Fork,
+        daemon: start.daemon,
+        parent: start.parent,
+        parent_name: start.parent_name,
+    };
+    // SAFETY: likewise.
+    let info: &'static Info = unsafe { &*ptr::from_ref(&info) };
+    current::set_info(info);
     // The hook and standard output have locks that another thread of the parent may hold, then for ever.
     let alone = company == Company::None;
     if alone {
         panics::install_hook();
     }
-    let outcome = match boot::settle(name, start.daemon, start.parent) {
+    let outcome = match boot::settle(info) {
         Ok(()) => panics::caught(work),
         Err(message) => message,
     };

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::builder::StartMethod;
 use crate::packet::frame::{FrameError, parse};
 
 /// What a message says.
@@ -46,6 +47,8 @@ impl Kind {
 pub(crate) struct Boot<'a> {
     pub(crate) name: &'a str,
     pub(crate) daemon: bool,
+    pub(crate) method: StartMethod,
+    pub(crate) parent_name: &'a str,
     /// Where the code that calls the task lies, counted from an anchor in this crate.
     pub(crate) trampoline: u64,
     /// Where the task lies, counted likewise.
@@ -56,7 +59,8 @@ pub(crate) struct Boot<'a> {
 
 /// What a server that forks is to do first.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Serve {
+pub(crate) struct Serve<'a> {
+    pub(crate) parent_name: &'a str,
     /// Where the functions that it calls lie, counted from the anchor.
     pub(crate) preloads: Vec<u64>,
 }
@@ -81,7 +85,7 @@ pub fn reread(packet: &[u8]) -> Option<Vec<u8>> {
         _ if header.parcel => true,
         Kind::Boot => decode::<Boot<'_>>(payload).is_ok(),
         Kind::Panicked => decode::<Panic>(payload).is_ok(),
-        Kind::Serve => decode::<Serve>(payload).is_ok(),
+        Kind::Serve => decode::<Serve<'_>>(payload).is_ok(),
         Kind::Begun | Kind::Returned | Kind::NotEncoded | Kind::NotBegun => true,
     };
     sound.then(|| [&header.to_bytes()[..], payload].concat())
@@ -96,6 +100,8 @@ mod tests {
         let boot = Boot {
             name: "name",
             daemon: true,
+            method: StartMethod::ForkServer,
+            parent_name: "main",
             trampoline: 1,
             task: u64::MAX,
             arguments: &[1, 2, 3],

@@ -3,34 +3,37 @@
 //! The task of a child is a function of the executable, with arguments and a return value of any serde type. What
 //! comes back from [`Child::join`] is the value, the panic with its backtrace, the exit code or the signal.
 
-use std::{
-    ptr,
-    sync::atomic::{AtomicPtr, Ordering},
-};
-
 use serde::{Serialize, de::DeserializeOwned};
 
 mod boot;
 mod builder;
 mod child;
+mod current;
 mod error;
 mod fork;
 mod forkserver;
 mod frame;
 mod panics;
+mod registry;
+mod scope;
 mod serve;
 mod server;
 mod spawn;
 mod task;
+mod usage;
 mod watch;
 mod wire;
 
 pub use boot::{__init_before_main, init};
 pub use builder::{Builder, OnDrop, ParseStartMethodError, StartMethod};
 pub use child::Child;
+pub use current::{Current, Parent, current, parent};
 pub use error::{JoinError, StartError};
 pub use forkserver::ForkServer;
 pub use frame::reread as reread_frame;
+pub use registry::{ActiveChild, active_children};
+pub use scope::{Scope, ScopedChild, scope};
+pub use usage::Memory;
 
 /// Starts child processes.
 #[derive(Debug)]
@@ -98,24 +101,4 @@ impl Process {
     pub fn builder() -> Builder {
         Builder::default()
     }
-
-    /// The name of the calling process: what its parent called it, or `main`.
-    #[must_use]
-    pub fn name() -> &'static str {
-        // Acquire: pairs with the Release in `set_name`.
-        let name = NAME.load(Ordering::Acquire);
-        // SAFETY: null, or a string that is never freed nor changed.
-        match unsafe { name.as_ref() } {
-            Some(name) => name,
-            None => "main",
-        }
-    }
-}
-
-/// The name of this process, once it has one. It lives for ever: a process is named once, when it begins.
-static NAME: AtomicPtr<String> = AtomicPtr::new(ptr::null_mut());
-
-fn set_name(name: &'static String) {
-    // Release: whoever finds the pointer finds the string.
-    NAME.store(ptr::from_ref(name).cast_mut(), Ordering::Release);
 }

@@ -17,7 +17,8 @@ use std::{
 use multiproc_core::{Liveness, Owner};
 
 use super::{
-    boot,
+    boot::{self, Known},
+    builder::{Start, StartMethod},
     frame::{self, Kind, Serve},
     panics,
     task::Preload,
@@ -115,14 +116,14 @@ pub(crate) fn executed(socket: OwnedFd, requester: Owner, message: Message) -> !
         std::process::exit(panics::EXIT_CODE)
     };
     let not_begun = |why: &dyn ToString| Message::text(Kind::NotBegun, why.to_string());
-    boot::become_named("forkserver");
-    let serve: Serve = match frame::decode(&message.payload) {
+    let serve: Serve<'_> = match frame::decode(&message.payload) {
         Ok(serve) => serve,
         Err(error) => refuse(not_begun(&error)),
     };
     let Some(notice) = message.descriptors.into_iter().next().map(File::from) else {
         refuse(not_begun(&"it was not given its notice"))
     };
+    become_known(StartMethod::Spawn, requester, serve.parent_name);
     for preload in serve.preloads {
         // SAFETY: the requester made it and runs the same file, which it had us execute.
         let Some(preload) = (unsafe { Preload::find(preload) }) else {
@@ -156,8 +157,9 @@ pub(crate) fn executed(socket: OwnedFd, requester: Owner, message: Message) -> !
 }
 
 /// A copy of the requester, which has one thread, as a server.
-pub(crate) fn copied(socket: OwnedFd, requester: Owner, notice: Notice) -> ! {
-    boot::become_named("forkserver");
+pub(crate) fn copied(start: &Start<'_>, socket: OwnedFd, notice: Notice) -> ! {
+    let requester = start.parent;
+    become_known(StartMethod::Fork, requester, start.parent_name);
     let set_up = || Ok((Thread::find()?, watch(requester)?));
     match set_up() {
         Ok((thread, requester_fd)) => {
@@ -177,6 +179,17 @@ pub(crate) fn copied(socket: OwnedFd, requester: Owner, notice: Notice) -> ! {
             Origin::Copied.leave(panics::EXIT_CODE)
         }
     }
+}
+
+/// Names this process, for those whom it calls.
+fn become_known(method: StartMethod, parent: Owner, parent_name: &str) {
+    boot::become_known(Known {
+        name: "forkserver",
+        method,
+        daemon: true,
+        parent,
+        parent_name,
+    });
 }
 
 fn why_not(error: &io::Error) -> String {

@@ -10,7 +10,7 @@ use std::{
 use multiproc_core::Owner;
 
 use super::{
-    builder::Start,
+    builder::{Start, StartMethod},
     child::Started,
     error::StartError,
     fork::{self, Copied},
@@ -60,16 +60,15 @@ impl Server {
     /// A new process of this executable, which runs these functions first.
     pub(crate) fn spawned(parent: Owner, preloads: Vec<u64>) -> Result<Server, StartError> {
         let name = "forkserver".to_owned();
-        let start = &Start {
-            name: &name,
-            daemon: false,
-            parent,
-        };
+        let start = &Start::server(&name, StartMethod::Spawn, parent);
         let (file, notice) = Notice::new().map_err(|error| start.io("making a page", error))?;
         let message = Message {
             kind: Kind::Serve,
-            payload: postcard::to_allocvec(&Serve { preloads })
-                .map_err(|error| start.not_encoded(error))?,
+            payload: postcard::to_allocvec(&Serve {
+                parent_name: start.parent_name,
+                preloads,
+            })
+            .map_err(|error| start.not_encoded(error))?,
             descriptors: vec![file.into()],
         };
         let errand = Errand::new(start, &message)?;
@@ -85,17 +84,13 @@ impl Server {
     #[allow(dead_code, reason = "for pools whose workers are forked")]
     pub(crate) fn forked(parent: Owner) -> Result<Server, StartError> {
         let name = "forkserver".to_owned();
-        let start = &Start {
-            name: &name,
-            daemon: false,
-            parent,
-        };
+        let start = &Start::server(&name, StartMethod::Fork, parent);
         fork::refuse_company(start)?;
         let (_, notice) = Notice::new().map_err(|error| start.io("making a page", error))?;
         // SAFETY: there are no other threads.
         match unsafe { fork::copy(start) }? {
             Copied::Parent(started) => Server::new(parent, started, notice).ready(start),
-            Copied::Child(socket) => fork::run_server(socket, parent, notice),
+            Copied::Child(socket) => fork::run_server(start, socket, notice),
         }
     }
 

@@ -55,6 +55,8 @@ impl Errand {
         let boot = Boot {
             name: start.name,
             daemon: start.daemon,
+            method: start.method,
+            parent_name: start.parent_name,
             trampoline: places.call,
             task: places.task,
             arguments,

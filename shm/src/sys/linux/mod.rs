@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub mod clock;
 pub mod clone;
 pub mod elf;
 pub mod eventfd;
