@@ -484,6 +484,18 @@ impl<'m, O: Os> TaskRing<'m, O> {
         }
     }
 
+    /// Runs `body` while nobody takes anything.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError`] when the side of those who take cannot be had before `until`; then `body` has not run.
+    pub fn alone<R>(&self, until: u64, body: impl FnOnce() -> R) -> Result<R, RingError> {
+        let side = self.side(until)?;
+        let result = body();
+        drop(side);
+        Ok(result)
+    }
+
     /// Lets nothing more be put. What is in the ring can still be taken.
     ///
     /// # Errors

@@ -84,7 +84,7 @@ pub(crate) trait End {
 }
 
 /// Takes back that an end was handed over.
-pub(crate) type Undo = Box<dyn FnOnce()>;
+pub(crate) type Undo = Box<dyn FnOnce() + Send>;
 
 /// Ends that are handed over by a message. Unless that is [sent](Self::are_made), they stay.
 #[derive(Default)]

@@ -108,6 +108,7 @@ mod mapped;
 mod message;
 mod packet;
 mod pipe;
+mod pool;
 mod process;
 mod queue;
 mod read_only;
@@ -136,6 +137,10 @@ pub use multiproc_core::{
 };
 pub use pipe::{
     Pipe, PipeError, PipeIntoIter, PipeIter, PipeReceiver, PipeSendError, PipeSender, one_way, pipe,
+};
+pub use pool::{
+    Executor, Imap, ImapUnordered, MapError, MapOptions, OnWorkerDeath, Payload, Pool, PoolBuilder,
+    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, ThreadPool, WorkerStats,
 };
 pub use process::{
     ActiveChild, Builder, Child, Current, ForkServer, JoinError, Memory, OnDrop, Parent,

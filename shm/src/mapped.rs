@@ -127,6 +127,7 @@ macro_rules! shared_object {
         impl $(<$($t $(: $bound)?),+>)? $type $(<$($t),+>)? {
             /// The segment that it lives in.
             #[must_use]
+            #[allow(dead_code, reason = "of what only this crate has, nobody asks")]
             pub fn segment(&self) -> &$crate::segment::Segment {
                 self.0.segment()
             }

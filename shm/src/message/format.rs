@@ -7,7 +7,7 @@ use super::{
     passing::{GetRecords, PutRecords},
     scratch::Scratch,
 };
-use crate::handle;
+use crate::{handle, packet::codec};
 
 /// How messages of type `T` lie in a queue: as [`Serde`] or as [`Raw`].
 pub trait Format<T>: rules::Format<T> {}
@@ -155,13 +155,7 @@ impl<T: Serialize + DeserializeOwned> rules::Format<T> for Serde {
 /// Appends the encoding of an item.
 #[inline]
 fn encode<T: Serialize>(item: &T, scratch: &mut Scratch) -> Result<(), String> {
-    let bytes = scratch.bytes();
-    let before = bytes.len();
-    let encoded = handle::outside(|| postcard::serialize_with_flavor(item, Append(&mut *bytes)));
-    encoded.map_err(|error| {
-        bytes.truncate(before);
-        why_not(item, &error)
-    })
+    codec::append_plain(item, scratch.bytes()).map_err(|error| why_not(item, &error))
 }
 
 /// Encodings drop the text of an error. That a shared object was the reason is found out by trying again.
@@ -176,42 +170,10 @@ fn why_not<T: Serialize>(item: &T, error: &postcard::Error) -> String {
 
 #[inline]
 fn decode<T: DeserializeOwned>(record: &[u8]) -> Result<T, Unfit> {
-    let len = record.len();
-    match handle::outside(|| postcard::take_from_bytes(record)) {
-        Ok((item, [])) => Ok(item),
-        Ok((_, rest)) => Err(Unfit {
-            len,
-            why: format!("{} bytes are left over", rest.len()),
-        }),
-        Err(error) => Err(Unfit {
-            len,
-            why: error.to_string(),
-        }),
-    }
-}
-
-/// Encodes to the end of a vector.
-struct Append<'a>(&'a mut Vec<u8>);
-
-impl postcard::ser_flavors::Flavor for Append<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.0.push(byte);
-        Ok(())
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    #[inline]
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
+    codec::decode_plain(record).map_err(|why| Unfit {
+        len: record.len(),
+        why,
+    })
 }
 
 impl<T: Element> rules::Format<T> for Raw {

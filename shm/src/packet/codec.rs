@@ -38,10 +38,57 @@ pub(crate) fn decode<T: DeserializeOwned>(
     let decoded = handle::receiving(descriptors, || postcard::take_from_bytes(bytes));
     match decoded.result {
         Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(format!(
-            "{} bytes are left over: it is a value of another type",
-            rest.len()
-        )),
+        Ok((_, rest)) => Err(left_over(rest.len())),
         Err(error) => Err(decoded.failure.unwrap_or_else(|| error.to_string())),
+    }
+}
+
+/// Appends the encoding of a value with no shared objects in it. If it fails, nothing is appended.
+#[inline]
+pub(crate) fn append_plain<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> postcard::Result<()> {
+    let before = bytes.len();
+    let encoded = handle::outside(|| postcard::serialize_with_flavor(value, Append(&mut *bytes)));
+    if encoded.is_err() {
+        bytes.truncate(before);
+    }
+    encoded
+}
+
+/// The value of these bytes, with no shared objects in it.
+#[inline]
+pub(crate) fn decode_plain<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match handle::outside(|| postcard::take_from_bytes(bytes)) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => Err(left_over(rest.len())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cold]
+fn left_over(count: usize) -> String {
+    format!("{count} bytes are left over: it is a value of another type")
+}
+
+/// Encodes to the end of a vector.
+struct Append<'a>(&'a mut Vec<u8>);
+
+impl postcard::ser_flavors::Flavor for Append<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    #[inline]
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }

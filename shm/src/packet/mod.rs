@@ -18,6 +18,7 @@ pub(crate) mod frame;
 mod parcel;
 
 pub(crate) use end::{Role, Socket, cut_off, has_pipes, open_sockets};
+pub(crate) use parcel::{pack, unpack};
 
 use self::frame::{FrameError, HEADER, Header, INLINE};
 use crate::sys::socket::{self, BATCH};

@@ -13,7 +13,7 @@ use super::{WireError, frame::FrameError};
 use crate::sys::memory;
 
 /// A file that holds a payload, and never another length.
-pub(super) fn pack(payload: &[u8]) -> io::Result<File> {
+pub(crate) fn pack(payload: &[u8]) -> io::Result<File> {
     if payload.len() as u64 > memory::file_size_limit() {
         // Writing it would end in a signal.
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -25,7 +25,7 @@ pub(super) fn pack(payload: &[u8]) -> io::Result<File> {
 }
 
 /// Reads a payload that came as a file.
-pub(super) fn unpack(mut file: File, len: u64) -> Result<Vec<u8>, WireError> {
+pub(crate) fn unpack(mut file: File, len: u64) -> Result<Vec<u8>, WireError> {
     let room = check(&file, len)?;
     let failed = WireError::io("reading a file in memory");
     let mut payload = Vec::new();

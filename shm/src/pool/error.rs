@@ -213,7 +213,9 @@ pub enum PoolError {
         source: io::Error,
     },
     /// The task is not a function of the executable itself.
-    #[error("the task is not a function of the executable itself: functions of dynamic libraries cannot be run")]
+    #[error(
+        "the task is not a function of the executable itself: functions of dynamic libraries cannot be run"
+    )]
     NotInExecutable,
     /// The pool was closed, or terminated: it takes no more tasks.
     #[error("the pool is closed")]

@@ -59,7 +59,7 @@ impl TaskHead {
 }
 
 /// The head of what is told of a task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ToldHead {
     /// The name of the task; 0 for none: then `first` is the row of a worker that is ready.
     pub(super) task: u64,

@@ -21,7 +21,10 @@ use super::{
     spawn::{self, Errand},
     task::{self, Places},
 };
-use crate::{packet::codec, sys};
+use crate::{
+    packet::codec::{self, Encoded},
+    sys,
+};
 
 /// How a child process comes to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -242,26 +245,28 @@ impl Builder {
         })
     }
 
-    /// As [`start`](Builder::start), from that server, whatever the method.
-    #[allow(dead_code, reason = "for pools whose workers are forked")]
-    pub(crate) fn start_through<A, R>(
+    /// Starts a child that runs the task in these places, which returns an `R`, with these arguments: from `server`, if there
+    /// is one, and otherwise by a method that makes no copy of this process.
+    pub(crate) fn start_encoded<R: DeserializeOwned>(
         &self,
-        server: &Server,
-        task: fn(A) -> R,
-        arguments: A,
-    ) -> Result<Child<R>, StartError>
-    where
-        A: Serialize + DeserializeOwned,
-        R: Serialize + DeserializeOwned,
-    {
-        self.begin(|start| {
-            on_errand(start, task, &arguments, |start, errand| {
+        places: Places,
+        arguments: Encoded,
+        server: Option<&Server>,
+    ) -> Result<Child<R>, StartError> {
+        self.begin(|start| match (server, self.method) {
+            (Some(server), _) => send_off(start, places, arguments, |start, errand| {
                 match server.start(start, &errand) {
                     Ok(child) => Ok(child.go(errand)),
                     Err(Failure::Refused(error)) => Err(error),
                     Err(Failure::Ended(message)) => Err(StartError::ServerEnded { message }),
                 }
-            })
+            }),
+            (None, StartMethod::ForkServer) => {
+                send_off(start, places, arguments, forkserver::start)
+            }
+            (None, StartMethod::Spawn | StartMethod::Fork) => {
+                send_off(start, places, arguments, spawn::execute)
+            }
         })
     }
 
@@ -305,6 +310,16 @@ where
 {
     let places = Places::of(task).ok_or(StartError::NotInExecutable)?;
     let encoded = codec::encode(arguments).map_err(|why| start.not_encoded(why))?;
+    send_off(start, places, encoded, begin)
+}
+
+/// Has a child started that runs the task in these places with these arguments.
+fn send_off(
+    start: &Start<'_>,
+    places: Places,
+    encoded: Encoded,
+    begin: impl FnOnce(&Start<'_>, Errand) -> Result<child::Started, StartError>,
+) -> Result<child::Started, StartError> {
     let errand = Errand::task(start, places, &encoded.bytes, encoded.descriptors)?;
     let started = begin(start, errand)?;
     encoded.moves.are_made();

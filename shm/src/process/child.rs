@@ -1,7 +1,7 @@
 //! A child process as its parent sees it.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     marker::PhantomData,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::Arc,
@@ -166,7 +166,7 @@ impl<R> Child<R> {
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
     pub fn memory(&self) -> io::Result<Memory> {
-        self.while_alive(|pid| Memory::parse(&fs::read_to_string(format!("/proc/{pid}/status"))?))
+        self.while_alive(Memory::of)
     }
 
     /// How long all threads of the child together have been on a processor, in its own code and in the system's.

@@ -19,7 +19,7 @@ mod scope;
 mod serve;
 mod server;
 mod spawn;
-mod task;
+pub(crate) mod task;
 mod usage;
 mod watch;
 mod wire;
@@ -34,6 +34,10 @@ pub use frame::reread as reread_frame;
 pub use registry::{ActiveChild, active_children};
 pub use scope::{Scope, ScopedChild, scope};
 pub use usage::Memory;
+
+pub(crate) use frame::{Panic, decode as decode_frame};
+pub(crate) use panics::catch;
+pub(crate) use server::Server;
 
 /// Starts child processes.
 #[derive(Debug)]

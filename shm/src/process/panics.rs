@@ -34,23 +34,29 @@ thread_local! {
 ///
 /// Where the panic was is known only if [`install_hook`] was called before.
 pub(crate) fn caught(task: impl FnOnce() -> Message) -> Message {
-    RUNS_TASK.set(true);
-    match panic::catch_unwind(AssertUnwindSafe(task)) {
+    match catch(task) {
         Ok(message) => message,
-        Err(payload) => {
-            let report = report(&*payload);
-            // Dropping what a task panicked with may panic again, and the process ends now anyway.
-            mem::forget(payload);
-            match postcard::to_allocvec(&report) {
-                Ok(payload) => Message {
-                    kind: Kind::Panicked,
-                    payload,
-                    descriptors: Vec::new(),
-                },
-                Err(error) => Message::text(Kind::NotEncoded, error),
-            }
-        }
+        Err(panic) => match postcard::to_allocvec(&panic) {
+            Ok(payload) => Message {
+                kind: Kind::Panicked,
+                payload,
+                descriptors: Vec::new(),
+            },
+            Err(error) => Message::text(Kind::NotEncoded, error),
+        },
     }
+}
+
+/// Runs a task, or one of many, likewise; gives the panic.
+#[inline]
+pub(crate) fn catch<T>(task: impl FnOnce() -> T) -> Result<T, Panic> {
+    RUNS_TASK.set(true);
+    panic::catch_unwind(AssertUnwindSafe(task)).map_err(|payload| {
+        let report = report(&*payload);
+        // Dropping what a task panicked with may panic again.
+        mem::forget(payload);
+        report
+    })
 }
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;

@@ -81,7 +81,6 @@ impl Server {
     /// # Errors
     ///
     /// As for any fork: when other threads run or guards are held.
-    #[allow(dead_code, reason = "for pools whose workers are forked")]
     pub(crate) fn forked(parent: Owner) -> Result<Server, StartError> {
         let name = "forkserver".to_owned();
         let start = &Start::server(&name, StartMethod::Fork, parent);

@@ -28,12 +28,21 @@ fn base() -> usize {
     anchor as extern "C" fn() as usize
 }
 
+/// Where a function of the executable lies, counted from the anchor; `None` when it is no code of the executable itself.
+pub(crate) fn place(address: usize) -> Option<u64> {
+    elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64)
+}
+
+/// The address of what lies there; `None` when that is no code.
+pub(crate) fn address(place: u64) -> Option<usize> {
+    let address = (place as usize).wrapping_add(base());
+    elf::is_own_code(address).then_some(address)
+}
+
 impl Places {
     /// The places of a task; `None` when it is no code of the executable itself.
     pub(crate) fn of<A: DeserializeOwned, R: Serialize>(task: fn(A) -> R) -> Option<Places> {
         let call: Call = call::<A, R>;
-        let place =
-            |address: usize| elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64);
         Some(Places {
             call: place(call as usize)?,
             task: place(task as usize)?,
@@ -46,10 +55,6 @@ impl Places {
     ///
     /// The places were made by [`Places::of`] in a process that runs the same executable.
     pub(crate) unsafe fn find(self) -> Option<Found> {
-        let address = |place: u64| {
-            let address = (place as usize).wrapping_add(base());
-            elf::is_own_code(address).then_some(address)
-        };
         let task = address(self.task)?;
         let call = ptr::with_exposed_provenance::<()>(address(self.call)?);
         // SAFETY: the same file, hence the same function at the same distance (invariant 1).

@@ -1,6 +1,6 @@
 //! What a running child uses of the machine.
 
-use std::io;
+use std::{fs, io};
 
 /// Memory of a process, as [`Child::memory`](crate::Child::memory) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,8 +13,13 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// That of the process with this id, whosever that is now.
+    pub(crate) fn of(pid: u32) -> io::Result<Memory> {
+        Memory::parse(&fs::read_to_string(format!("/proc/{pid}/status"))?)
+    }
+
     /// What `/proc/<pid>/status` says of it.
-    pub(super) fn parse(status: &str) -> io::Result<Memory> {
+    fn parse(status: &str) -> io::Result<Memory> {
         let bytes = |key: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(key))?;
             let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;

@@ -232,8 +232,22 @@ pub(crate) struct Packet {
 /// Takes the next packet into an empty buffer, as much of it as that has room for; [`io::ErrorKind::WouldBlock`] when
 /// there is none.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<Packet> {
+    receive_into(socket, buffer, 0)
+}
+
+/// As [`receive`], but the packet stays, to be received again: its descriptors are copies.
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<Packet> {
+    receive_into(socket, buffer, libc::MSG_PEEK)
+}
+
+fn receive_into(
+    socket: BorrowedFd<'_>,
+    buffer: &mut Vec<u8>,
+    flags: libc::c_int,
+) -> io::Result<Packet> {
     buffer.clear();
-    let packet = receive_with(socket, buffer.spare_capacity_mut(), libc::MSG_DONTWAIT)?;
+    let flags = flags | libc::MSG_DONTWAIT;
+    let packet = receive_with(socket, buffer.spare_capacity_mut(), flags)?;
     // SAFETY: the kernel has written so many bytes there, and no more than there is room for.
     unsafe { buffer.set_len(packet.len) };
     Ok(packet)

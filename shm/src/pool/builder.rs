@@ -1,0 +1,298 @@
+//! How a pool is made.
+
+use std::{
+    fmt, io,
+    num::NonZero,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use multiproc_core::MAX_WORKERS;
+
+use super::{
+    Pool, collector,
+    core::Core,
+    error::PoolError,
+    executor::Payload,
+    options::{OnWorkerDeath, Watch},
+    shared::Shared,
+    stats::Member,
+    supervisor::{Post, Starter, Supervisor},
+    worker::{Setup, work},
+};
+use crate::{
+    Process, StartError, StartMethod,
+    packet::codec::{self, Encoded},
+    process::{
+        Server,
+        task::{self, Places},
+    },
+    sys::{self, signal},
+};
+
+/// Options for a pool; made by [`Pool::builder`].
+///
+/// ```
+/// # multiproc::init();
+/// use multiproc::{Executor, OnWorkerDeath, Pool, StartMethod};
+/// use std::{sync::OnceLock, time::Duration};
+///
+/// static FACTOR: OnceLock<u64> = OnceLock::new();
+///
+/// let pool = Pool::builder()
+///     .workers(2)
+///     .method(StartMethod::ForkServer)
+///     .initializer(|factor: u64| FACTOR.set(factor).unwrap(), 3)
+///     .task_deadline(Duration::from_secs(5))
+///     .on_worker_death(OnWorkerDeath::Retry(1))
+///     .build()?;
+/// assert_eq!(pool.map(|x: u64| x * FACTOR.get().unwrap(), 1..4)?, [3, 6, 9]);
+/// # Ok::<(), multiproc::Error>(())
+/// ```
+#[must_use = "a builder makes nothing by itself"]
+pub struct PoolBuilder {
+    workers: Option<usize>,
+    method: StartMethod,
+    name: String,
+    max_tasks: Option<u64>,
+    watch: Watch,
+    crew: CrewCode,
+}
+
+/// What workers are begun with.
+struct CrewCode {
+    places: Option<Places>,
+    /// Where the initializer lies; `Err` when it is no code of the executable itself.
+    initializer: Result<Option<u64>, PoolError>,
+    encode: Encode,
+}
+
+type Encode = Box<dyn Fn(&Setup<&Shared>) -> Result<Encoded, String> + Send>;
+
+impl CrewCode {
+    fn new<I: Payload>(initializer: Option<fn(I)>, argument: I) -> CrewCode {
+        let place = |initializer| {
+            let place = task::place(initializer as fn(I) as usize);
+            place.ok_or(PoolError::NotInExecutable)
+        };
+        CrewCode {
+            places: Places::of(work::<I>),
+            initializer: initializer.map(place).transpose(),
+            encode: Box::new(move |setup| codec::encode(&(setup, &argument))),
+        }
+    }
+}
+
+/// How long workers have to end once they are asked to, by default.
+const GRACE: Duration = Duration::from_millis(200);
+
+impl Default for PoolBuilder {
+    fn default() -> PoolBuilder {
+        PoolBuilder {
+            workers: None,
+            method: StartMethod::default(),
+            name: "worker".to_owned(),
+            max_tasks: None,
+            watch: Watch {
+                on_death: OnWorkerDeath::default(),
+                deadline: None,
+                memory: None,
+                grace: GRACE,
+            },
+            crew: CrewCode::new::<()>(None, ()),
+        }
+    }
+}
+
+impl PoolBuilder {
+    /// How many workers there are; by default as many as this process may use processors.
+    pub fn workers(mut self, workers: usize) -> PoolBuilder {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How workers are started; by default [`StartMethod::Spawn`].
+    ///
+    /// With [`StartMethod::Fork`] the pool forks one helper when it is made, from which all workers come, those that
+    /// replace others, too: so they are copies of this process as it is now. It is then that other threads are refused.
+    pub fn method(mut self, method: StartMethod) -> PoolBuilder {
+        self.method = method;
+        self
+    }
+
+    /// What workers are called, followed by a number: by default `worker`.
+    pub fn name(mut self, name: impl Into<String>) -> PoolBuilder {
+        self.name = name.into();
+        self
+    }
+
+    /// Has each worker call `initializer(argument)` before it takes tasks.
+    ///
+    /// If that panics or ends the process the pool cannot be made; or it breaks, if it is a later worker to which that
+    /// happens.
+    pub fn initializer<I: Payload>(mut self, initializer: fn(I), argument: I) -> PoolBuilder {
+        self.crew = CrewCode::new(Some(initializer), argument);
+        self
+    }
+
+    /// After how many tasks a worker ends and another is started in its place; by default never. All items of a chunk of a map
+    /// are one task.
+    pub fn max_tasks_per_worker(mut self, tasks: u64) -> PoolBuilder {
+        self.max_tasks = Some(tasks);
+        self
+    }
+
+    /// How long a task, or an item of a map, may be at work. One that takes longer is killed with its worker, and fails;
+    /// another worker is started. By default as long as it likes.
+    pub fn task_deadline(mut self, deadline: Duration) -> PoolBuilder {
+        self.watch.deadline = Some(deadline);
+        self
+    }
+
+    /// How many bytes of memory a worker may have. If it has more while it is at work it is killed, and its task fails;
+    /// another worker is started. By default as many as the system gives it.
+    ///
+    /// It is looked at ten times a second: this is to stop a task that grows, not to keep to the byte.
+    pub fn memory_limit(mut self, bytes: u64) -> PoolBuilder {
+        self.watch.memory = Some(bytes);
+        self
+    }
+
+    /// What happens to the task that a worker had in hand when it died; by default [`OnWorkerDeath::FailTask`].
+    pub fn on_worker_death(mut self, policy: OnWorkerDeath) -> PoolBuilder {
+        self.watch.on_death = policy;
+        self
+    }
+
+    /// How long workers have to end once they are asked to (SIGTERM), before they are killed; by default 200 ms.
+    pub fn grace(mut self, grace: Duration) -> PoolBuilder {
+        self.watch.grace = grace;
+        self
+    }
+
+    /// Makes the pool and waits until all its workers are ready.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`] when an option makes no sense, when the system refuses, and when a worker ends before it is ready: its
+    /// initializer failed. Then all workers are ended.
+    pub fn build(self) -> Result<Pool, PoolError> {
+        let workers = match self.workers {
+            Some(workers) => workers,
+            None => thread::available_parallelism().map_or(1, NonZero::get),
+        };
+        if !(1..=MAX_WORKERS).contains(&workers) {
+            return Err(PoolError::Workers {
+                asked: workers,
+                limit: MAX_WORKERS,
+            });
+        }
+        let zero = |what| Err(PoolError::Zero { what });
+        match self {
+            _ if self.max_tasks == Some(0) => return zero("the number of tasks of a worker"),
+            _ if self.watch.deadline == Some(Duration::ZERO) => {
+                return zero("the deadline of tasks");
+            }
+            _ if self.watch.memory == Some(0) => return zero("the memory of a worker"),
+            _ => {}
+        }
+        let core = Arc::new(Core::new(workers, self.watch.on_death.retries())?);
+        let watch = self.watch;
+        let start = self.starter(Arc::clone(&core))?;
+        let mut posts = Vec::with_capacity(workers);
+        for row in 0..workers {
+            let process = start(row).map_err(PoolError::Start)?;
+            core.crew().members[row] = Member {
+                pid: Some(process.pid()),
+                is_ready: false,
+            };
+            posts.push(Post::new(process));
+        }
+        let supervisor = Supervisor {
+            core: Arc::clone(&core),
+            posts,
+            start,
+            watch,
+            false_starts: 0,
+        };
+        let mut pool = Pool {
+            core: Arc::clone(&core),
+            workers,
+            threads: Vec::new(),
+        };
+        let collector = Arc::clone(&core);
+        let threads: [(&str, Box<dyn FnOnce() + Send>); 2] = [
+            ("multiproc-pool", Box::new(move || supervisor.run())),
+            (
+                "multiproc-told",
+                Box::new(move || collector::collect(&collector)),
+            ),
+        ];
+        for (name, body) in threads {
+            let thread = begin(name, body).map_err(|source| PoolError::Io {
+                what: "starting a thread",
+                source,
+            })?;
+            pool.threads.push(thread);
+        }
+        pool.wait_until_ready()?;
+        Ok(pool)
+    }
+
+    fn starter(self, core: Arc<Core>) -> Result<Starter, PoolError> {
+        let PoolBuilder {
+            method,
+            name,
+            max_tasks,
+            watch,
+            crew,
+            ..
+        } = self;
+        let places = crew.places.ok_or(PoolError::NotInExecutable)?;
+        let initializer = crew.initializer?;
+        let server = match method {
+            StartMethod::Fork => {
+                Some(Server::forked(sys::identity::me()).map_err(PoolError::Start)?)
+            }
+            _ => None,
+        };
+        Ok(Box::new(move |row| {
+            let name = format!("{name}-{}", row + 1);
+            let setup = Setup {
+                shared: &core.shared,
+                row,
+                max_tasks,
+                timed: watch.deadline.is_some() || watch.memory.is_some(),
+                initializer,
+            };
+            let encoded = (crew.encode)(&setup).map_err(|message| StartError::NotEncoded {
+                name: name.clone(),
+                message,
+            })?;
+            Process::builder()
+                .name(name)
+                .method(method)
+                .daemon(true)
+                .start_encoded(places, encoded, server.as_ref())
+        }))
+    }
+}
+
+/// Starts a thread of the pool.
+fn begin(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
+    // The signals of this process are for its own threads to handle.
+    let _blocked = signal::Blocked::new();
+    thread::Builder::new().name(name.to_owned()).spawn(body)
+}
+
+impl fmt::Debug for PoolBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PoolBuilder")
+            .field("workers", &self.workers)
+            .field("method", &self.method)
+            .field("max_tasks_per_worker", &self.max_tasks)
+            .field("watch", &self.watch)
+            .finish_non_exhaustive()
+    }
+}

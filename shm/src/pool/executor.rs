@@ -1,0 +1,164 @@
+//! What pools of processes and pools of threads have in common.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    error::{MapError, PoolError, SubmitError, TaskError},
+    imap::{Imap, ImapUnordered},
+    options::MapOptions,
+    star::StarTask,
+    task::Task,
+};
+
+/// What goes to a task and comes from it: any owned type that serde knows.
+pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
+
+/// Workers that run tasks: a [`Pool`](crate::Pool) of processes, or a [`ThreadPool`](crate::ThreadPool).
+///
+/// A task is a function, or a closure that captures nothing, of one argument: a tuple for several. Its argument and its return
+/// value are owned serde types (`String` and not `&str`); shared objects among them are shared.
+///
+/// ```
+/// # multiproc::init();
+/// use multiproc::{Executor, MapError, Pool, ThreadPool};
+///
+/// fn total(words: &impl Executor) -> Result<usize, MapError> {
+///     let lengths = words.map(|word: String| word.len(), ["many".to_owned(), "hands".to_owned()])?;
+///     Ok(lengths.iter().sum())
+/// }
+///
+/// assert_eq!(total(&Pool::new(2)?)?, 9);
+/// assert_eq!(total(&ThreadPool::new(2)?)?, 9);
+/// # Ok::<(), multiproc::Error>(())
+/// ```
+pub trait Executor {
+    /// How many workers there are.
+    fn workers(&self) -> usize;
+
+    /// Hands a task to the workers. This never waits for one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`] gives the arguments back: the pool is closed or broken, or they cannot be encoded.
+    fn submit<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        arguments: A,
+    ) -> Result<Task<R>, SubmitError<A>>;
+
+    /// Runs the task for each item and waits for all; gives how each ended, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`] when the pool is closed or broken.
+    fn try_map_with<A: Payload, R: Payload>(
+        &self,
+        options: MapOptions<'_>,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError>;
+
+    /// As [`try_map_with`](Self::try_map_with), for a task of several arguments; items are tuples of these.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`] when the pool is closed or broken.
+    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+        &self,
+        options: MapOptions<'_>,
+        task: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError>;
+
+    /// Runs the task for each item and waits for all; gives how each ended, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`] when the pool is closed or broken.
+    fn try_map<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        self.try_map_with(MapOptions::new(), task, items)
+    }
+
+    /// Runs the task for each item and waits for all; gives what they returned, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] with the first item that failed, once all have ended; or when the pool is closed or broken.
+    fn map<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, MapError> {
+        all(self.try_map(task, items)?)
+    }
+
+    /// As [`map`](Self::map), for a task of several arguments; items are tuples of these.
+    ///
+    /// ```
+    /// # multiproc::init();
+    /// use multiproc::{Executor, Pool};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let powers = pool.starmap(|base: u64, exponent: u32| base.pow(exponent), [(2, 5), (3, 2)])?;
+    /// assert_eq!(powers, [32, 9]);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    fn starmap<A: Payload, F: StarTask<A, Output: Payload>>(
+        &self,
+        task: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<F::Output>, MapError> {
+        all(self.try_starmap_with(MapOptions::new(), task, items)?)
+    }
+
+    /// Runs the task for each item; gives how each ended, in their order, as soon as it and all before it have.
+    ///
+    /// Items are taken from the iterator as results are asked for, some ahead: it may be endless.
+    ///
+    /// ```
+    /// # multiproc::init();
+    /// use multiproc::{Executor, Pool};
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let first: Vec<u64> = pool
+    ///     .imap(|x: u64| x * x, 1..)
+    ///     .take_while(|square| matches!(square, Ok(square) if *square < 20))
+    ///     .collect::<Result<_, _>>()?;
+    /// assert_eq!(first, [1, 4, 9, 16]);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    fn imap<A: Payload, R: Payload, I: IntoIterator<Item = A>>(
+        &self,
+        task: fn(A) -> R,
+        items: I,
+    ) -> Imap<'_, Self, A, R, I::IntoIter> {
+        Imap::new(self, task, items.into_iter())
+    }
+
+    /// As [`imap`](Self::imap), in the order in which they end.
+    fn imap_unordered<A: Payload, R: Payload, I: IntoIterator<Item = A>>(
+        &self,
+        task: fn(A) -> R,
+        items: I,
+    ) -> ImapUnordered<'_, Self, A, R, I::IntoIter> {
+        ImapUnordered::new(self, task, items.into_iter())
+    }
+}
+
+/// What all returned, or the first that did not.
+pub(super) fn all<R>(outcomes: Vec<Result<R, TaskError>>) -> Result<Vec<R>, MapError> {
+    let numbered = outcomes.into_iter().enumerate();
+    numbered
+        .map(|(index, outcome)| outcome.map_err(|error| MapError::Task { index, error }))
+        .collect()
+}

@@ -1,0 +1,354 @@
+//! Pools: worker processes that run the tasks handed to them.
+//!
+//! Tasks go through a ring in shared memory straight to the workers, and their outcomes come back through another
+//! (`shared`, `worker`). In the process whose pool it is, a ledger says which tasks have not ended (`ledger`); one thread takes
+//! what is told (`collector`), another watches the workers (`supervisor`).
+
+mod arrays;
+mod builder;
+mod code;
+mod collect;
+mod collector;
+mod core;
+mod error;
+mod executor;
+mod imap;
+mod job;
+mod ledger;
+mod options;
+mod outcome;
+mod pack;
+mod record;
+mod shared;
+mod star;
+mod stats;
+mod supervisor;
+mod task;
+mod thread_pool;
+mod worker;
+
+use std::{
+    fmt,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+pub use builder::PoolBuilder;
+pub use error::{MapError, PoolError, SubmitError, TaskError};
+pub use executor::{Executor, Payload};
+pub use imap::{Imap, ImapUnordered};
+pub use options::{MapOptions, OnWorkerDeath};
+pub use star::StarTask;
+pub use stats::{Progress, Stats, WorkerStats};
+pub use task::Task;
+pub use thread_pool::ThreadPool;
+
+use self::{
+    code::Code,
+    collect::Collect,
+    core::Core,
+    job::{Apart, Job},
+    ledger::State,
+    pack::{Packed, Packer},
+    task::Slot,
+};
+use crate::Memory;
+
+/// Worker processes that run the tasks handed to them, through the methods of [`Executor`].
+///
+/// ```
+/// # multiproc::init();
+/// use multiproc::{Executor, Pool};
+///
+/// let pool = Pool::new(2)?;
+/// assert_eq!(pool.map(|x: u64| x * x, 0..5)?, [0, 1, 4, 9, 16]);
+///
+/// let task = pool.submit(|name: String| format!("hello {name}"), "world".to_owned())?;
+/// assert_eq!(task.get()?, "hello world");
+/// # Ok::<(), multiproc::Error>(())
+/// ```
+///
+/// A task ends once: with what it returned, or with the [`TaskError`] that says why it did not. A worker that dies costs the
+/// task that it had in hand, and of a chunk the item that it was at; another worker takes its place.
+///
+/// Workers end with the pool, and with this process, also when that is killed. While a pool exists,
+/// [`Process::fork`](crate::Process::fork) is refused in this process: it has other threads. Dropping the pool
+/// [terminates](Pool::terminate) it.
+pub struct Pool {
+    core: Arc<Core>,
+    workers: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// A pool of so many workers, with everything else as by default.
+    ///
+    /// # Errors
+    ///
+    /// As [`PoolBuilder::build`].
+    pub fn new(workers: usize) -> Result<Pool, PoolError> {
+        Pool::builder().workers(workers).build()
+    }
+
+    /// Options for a pool.
+    pub fn builder() -> PoolBuilder {
+        PoolBuilder::default()
+    }
+
+    /// Takes no more tasks; those that it has are done. The workers end then.
+    pub fn close(&self) {
+        if !self.core.is_ours() {
+            return;
+        }
+        let mut ledger = self.core.ledger();
+        if ledger.state == State::Open {
+            ledger.state = State::Closed;
+        }
+        drop(ledger);
+        self.core.call.set();
+    }
+
+    /// Waits until every task has ended; whether that was so before `timeout` had passed.
+    pub fn wait_idle(&self, timeout: Duration) -> bool {
+        // A moment that the clock cannot name never comes.
+        self.core
+            .wait_until_idle(Instant::now().checked_add(timeout))
+    }
+
+    /// Takes no more tasks, and waits until those that it has are done and all workers have ended.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Broken`] when the pool broke.
+    pub fn join(mut self) -> Result<(), PoolError> {
+        self.close();
+        self.join_threads();
+        match &self.core.ledger().state {
+            State::Broken(message) => Err(PoolError::Broken {
+                message: message.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the pool now: tasks that have not ended fail as [`TaskError::Terminated`], workers are asked to end, and killed
+    /// after the [grace](PoolBuilder::grace) that they have.
+    pub fn terminate(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if !self.core.is_ours() {
+            // A copy of the process whose pool it is: the threads are there.
+            self.threads.drain(..).for_each(std::mem::forget);
+            return;
+        }
+        if self.threads.is_empty() {
+            return;
+        }
+        let is_over = matches!(
+            self.core.ledger().state,
+            State::Terminated | State::Broken(_)
+        );
+        if !is_over {
+            self.core.end_all(State::Terminated, &TaskError::Terminated);
+        }
+        self.core.call.set();
+        self.join_threads();
+    }
+
+    fn join_threads(&mut self) {
+        if !self.core.is_ours() {
+            return;
+        }
+        for thread in self.threads.drain(..) {
+            // In a callback it is such a thread that drops the pool: that one ends by itself.
+            if thread.thread().id() != thread::current().id() {
+                // A panic of it was printed.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    /// What it has done and is doing.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let ring = self.core.shared.tasks.ring();
+        let (counts, restarts, members) = {
+            let counts = self.core.ledger().counts;
+            let crew = self.core.crew();
+            (counts, crew.restarts, crew.members.clone())
+        };
+        let workers: Vec<WorkerStats> = members
+            .iter()
+            .enumerate()
+            .map(|(row, member)| WorkerStats {
+                pid: member.pid,
+                task: ring.in_hand(row).map(|(task, _)| task),
+                ended: ring.ended(row),
+                memory: member.pid.and_then(|pid| Memory::of(pid).ok()),
+            })
+            .collect();
+        let running = workers
+            .iter()
+            .filter(|worker| worker.task.is_some())
+            .count();
+        Stats {
+            queued: (counts.submitted - counts.done).saturating_sub(running as u64),
+            running,
+            done: counts.done,
+            failed: counts.failed,
+            restarts,
+            workers,
+        }
+    }
+
+    /// Waits until all workers were ready once.
+    fn wait_until_ready(&mut self) -> Result<(), PoolError> {
+        if self.core.wait_until_ready() {
+            return Ok(());
+        }
+        self.join_threads();
+        Err(match &self.core.ledger().state {
+            State::Broken(message) => PoolError::Initializer(message.clone()),
+            _ => PoolError::Closed,
+        })
+    }
+
+    /// Runs the items of a map.
+    fn run<A: serde::Serialize, R: Payload>(
+        &self,
+        mut options: MapOptions<'_>,
+        code: Option<Code>,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        let code = code.ok_or(PoolError::NotInExecutable)?;
+        let items = items.into_iter();
+        match items.size_hint() {
+            (least, Some(most)) if least == most => self.run_known(&mut options, code, items, most),
+            _ => {
+                let items: Vec<A> = items.collect();
+                let count = items.len();
+                self.run_known(&mut options, code, items.into_iter(), count)
+            }
+        }
+    }
+
+    fn run_known<A: serde::Serialize, R: Payload>(
+        &self,
+        options: &mut MapOptions<'_>,
+        code: Code,
+        items: impl Iterator<Item = A>,
+        count: usize,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        /// How many tasks are submitted at once.
+        const RUN: usize = 64;
+        let chunk = options
+            .chunk_size
+            .unwrap_or_else(|| count.div_ceil(self.workers * 4).max(1));
+        let collect = Collect::new(options.progress.is_some());
+        let job: Arc<dyn Job> = collect.clone();
+        let mut packer = Packer::new(code, chunk);
+        let mut ready: Vec<Packed> = Vec::new();
+        // How many items were submitted, or cannot be.
+        let mut passed = 0;
+        let submit = |ready: &mut Vec<Packed>, passed: &mut u64| {
+            let items: u64 = ready.iter().map(|(_, items)| u64::from(*items)).sum();
+            let done = self.core.submit(&job, *passed, ready.drain(..));
+            *passed += items;
+            done.map(drop)
+        };
+        // Large chunks at once, so that no worker waits; small ones many at a time.
+        let least = if chunk > RUN { 1 } else { RUN };
+        for item in items {
+            let packed = packer.add(&item, |packed| ready.push(packed));
+            if let Err(message) = packed {
+                ready.extend(packer.finish());
+                submit(&mut ready, &mut passed)?;
+                job.ended_apart(passed, Apart::Failed(TaskError::NotSubmitted { message }));
+                passed += 1;
+            }
+            if ready.len() >= least {
+                submit(&mut ready, &mut passed)?;
+            }
+        }
+        ready.extend(packer.finish());
+        submit(&mut ready, &mut passed)?;
+        let all = passed;
+        drop(job);
+        let mut progress = options.progress.take();
+        collect.wait(all, |done| {
+            if let Some(progress) = &mut progress {
+                progress(Progress { done, total: all });
+            }
+        });
+        let mut outcomes = Vec::with_capacity(count);
+        collect.take(|_, outcome| outcomes.push(outcome));
+        Ok(outcomes)
+    }
+}
+
+impl Executor for Pool {
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn submit<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        arguments: A,
+    ) -> Result<Task<R>, SubmitError<A>> {
+        let packed = match Code::of(task) {
+            None => Err(PoolError::NotInExecutable),
+            Some(code) => {
+                pack::one(code, &arguments).map_err(|message| PoolError::Encode { message })
+            }
+        };
+        let slot = Slot::new();
+        let job: Arc<dyn Job> = slot.clone();
+        let submitted = packed.and_then(|body| self.core.submit(&job, 0, [(body, 1)]));
+        match submitted {
+            Ok(name) => {
+                let core = Arc::downgrade(&self.core);
+                Ok(Task::new(slot, move || {
+                    core.upgrade().is_some_and(|core| core.cancel(name))
+                }))
+            }
+            Err(why) => Err(SubmitError { arguments, why }),
+        }
+    }
+
+    fn try_map_with<A: Payload, R: Payload>(
+        &self,
+        options: MapOptions<'_>,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        self.run(options, Code::of(task), items)
+    }
+
+    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+        &self,
+        options: MapOptions<'_>,
+        _: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError> {
+        self.run(options, Code::of_star::<A, F>(), items)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("workers", &self.workers)
+            .field("stats", &format_args!("{}", self.stats()))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,239 @@
+//! What a pool and its workers share: two rings, a table of outboxes, a socket for descriptors.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+use multiproc_core::{ByteRing, TaskRing};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{
+    AtomicArray, Error, handle,
+    mapped::{Mapped, shared_object, view},
+    packet::{Role, Socket},
+    segment::Create,
+    sys::{
+        Linux,
+        poll::{self, For},
+        socket,
+    },
+};
+
+/// How many bytes an outbox holds: what a worker has to tell before it does.
+pub(super) const OUTBOX: usize = 64 * 1024;
+/// The longest body of a task, and what is told of one, that lies in a ring, in bytes. A ring for `n` workers has room for
+/// eight times `n` of them.
+pub(super) const LONGEST: usize = 8 * 1024;
+
+/// How much a ring holds that so many workers share, in bytes.
+fn capacity(workers: usize) -> usize {
+    (1 << 20).max(workers * 8 * LONGEST)
+}
+
+view!(TaskRing);
+
+/// The tasks on their way to the workers.
+pub(super) struct Tasks(Mapped<TaskRing<'static, Linux>>);
+shared_object!(Tasks);
+
+impl Tasks {
+    fn new(workers: usize) -> Result<Tasks, Error> {
+        let capacity = capacity(workers);
+        let len = TaskRing::<Linux>::required_len(capacity)?;
+        Mapped::create(Create::anonymous(), len, |region, origin| {
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { TaskRing::place(region, Linux, origin, capacity) }.map(drop)
+        })
+        .map(Tasks)
+    }
+
+    #[inline]
+    pub(super) fn ring(&self) -> &TaskRing<'static, Linux> {
+        self.0.view()
+    }
+}
+
+/// What the workers tell.
+pub(super) struct Told(Mapped<ByteRing<'static, u8, Linux>>);
+shared_object!(Told);
+
+impl Told {
+    fn new(workers: usize) -> Result<Told, Error> {
+        let capacity = capacity(workers);
+        let len = ByteRing::<u8, Linux>::required_len(capacity)?;
+        Mapped::create(Create::anonymous(), len, |region, origin| {
+            // SAFETY: a new segment, which nobody else sees yet.
+            unsafe { ByteRing::<u8, Linux>::place(region, Linux, origin, capacity) }.map(drop)
+        })
+        .map(Told)
+    }
+
+    #[inline]
+    pub(super) fn ring(&self) -> &ByteRing<'static, u8, Linux> {
+        self.0.view()
+    }
+}
+
+/// What workers have to tell and have not told yet: a row of words for each.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Outboxes(AtomicArray<u64>);
+
+impl Outboxes {
+    const WORDS: usize = OUTBOX / size_of::<u64>();
+
+    fn new(workers: usize) -> Result<Outboxes, Error> {
+        AtomicArray::zeroed(workers * Outboxes::WORDS).map(Outboxes)
+    }
+
+    /// Writes whole words to the place `at` in an outbox, all in bytes. The caller has checked that there is room.
+    #[inline]
+    pub(super) fn write(&self, row: usize, at: usize, bytes: &[u8]) {
+        let begin = row * Outboxes::WORDS + at / size_of::<u64>();
+        let words = bytes.chunks_exact(size_of::<u64>());
+        for (place, word) in self.0[begin..].iter().zip(words) {
+            // Relaxed: what is there counts from the Release of the worker's progress on.
+            let word = <[u8; 8]>::try_from(word).map_or(0, u64::from_ne_bytes);
+            place.store(word, Ordering::Relaxed);
+        }
+    }
+
+    /// The first `len` bytes of an outbox.
+    pub(super) fn read(&self, row: usize, len: usize) -> Vec<u8> {
+        let words = len.min(OUTBOX).div_ceil(size_of::<u64>());
+        let begin = row * Outboxes::WORDS;
+        let words = &self.0[begin..][..words];
+        let bytes = words
+            .iter()
+            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
+        bytes.take(len).collect()
+    }
+}
+
+/// One end of the socket through which descriptors come to workers, or from them. All workers have the same end.
+pub(super) struct Carrier(Socket);
+
+impl Serialize for Carrier {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        handle::lend(self.0.as_fd(), serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Carrier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Carrier, D::Error> {
+        handle::take(deserializer).map(|end| Carrier(Socket::new(end, Role::Child)))
+    }
+}
+
+/// Descriptors in the carrier, and what they belong to.
+pub(super) struct Parcel {
+    /// The name of the task, and the number of the item; 0 where it is for all.
+    pub(super) name: [u64; 2],
+    pub(super) descriptors: Vec<OwnedFd>,
+}
+
+/// How long to wait before trying again where nobody tells when that would help.
+const NAP: Duration = Duration::from_millis(1);
+
+impl Carrier {
+    fn pair() -> io::Result<(Carrier, Carrier)> {
+        let (one, other) = socket::pair()?;
+        let carrier = |end| Carrier(Socket::new(end, Role::Child));
+        Ok((carrier(one), carrier(other)))
+    }
+
+    /// Sends descriptors; `false` when there is no room now.
+    pub(super) fn send(&self, name: [u64; 2], descriptors: &[OwnedFd]) -> io::Result<bool> {
+        if descriptors.len() > socket::BATCH {
+            return Err(io::Error::other(format!(
+                "more than {} shared objects or descriptors",
+                socket::BATCH
+            )));
+        }
+        let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
+        let [task, item] = name.map(u64::to_le_bytes);
+        match socket::send(self.0.as_fd(), [&task, &item], &borrowed) {
+            Ok(()) => Ok(true),
+            Err(error) if socket::had_no_room(&error) || socket::has_too_many_in_flight(&error) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`send`](Self::send), waiting until there is room.
+    pub(super) fn send_waiting(&self, name: [u64; 2], descriptors: &[OwnedFd]) -> io::Result<()> {
+        while !self.send(name, descriptors)? {
+            // It may be writable and yet too many descriptors may be on their way: of that nobody tells.
+            let until = Instant::now() + NAP;
+            if poll::one(self.0.as_fd(), For::Writing, Some(until))? {
+                std::thread::sleep(NAP);
+            }
+        }
+        Ok(())
+    }
+
+    /// What comes next, which stays; `None` when there is nothing.
+    pub(super) fn peek(&self) -> io::Result<Option<Parcel>> {
+        let mut bytes = Vec::with_capacity(16);
+        let packet = socket::peek(self.0.as_fd(), &mut bytes);
+        parcel(packet.map(|packet| (packet, bytes)))
+    }
+
+    /// Takes what comes next; `None` when there is nothing.
+    pub(super) fn receive(&self) -> io::Result<Option<Parcel>> {
+        let mut bytes = Vec::with_capacity(16);
+        let packet = socket::receive(self.0.as_fd(), &mut bytes);
+        parcel(packet.map(|packet| (packet, bytes)))
+    }
+}
+
+fn parcel(received: io::Result<(socket::Packet, Vec<u8>)>) -> io::Result<Option<Parcel>> {
+    let (packet, bytes) = match received {
+        Ok(received) => received,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if packet.descriptors_lost {
+        return Err(io::Error::other(
+            "the limit on descriptors cut off some that were handed over",
+        ));
+    }
+    let Some((task, item)) = bytes.split_first_chunk::<8>() else {
+        return Ok(None);
+    };
+    let item = item
+        .first_chunk()
+        .map_or(0, |item| u64::from_le_bytes(*item));
+    Ok(Some(Parcel {
+        name: [u64::from_le_bytes(*task), item],
+        descriptors: packet.descriptors,
+    }))
+}
+
+/// What a worker has of its pool.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Shared {
+    pub(super) tasks: Tasks,
+    pub(super) told: Told,
+    pub(super) outboxes: Outboxes,
+    /// The end of the workers.
+    pub(super) carrier: Carrier,
+}
+
+impl Shared {
+    /// For so many workers; and the pool's end of the socket.
+    pub(super) fn new(workers: usize) -> Result<(Shared, Carrier), Error> {
+        let (ours, theirs) = Carrier::pair()
+            .map_err(|why| Error::io("make", "a pair of sockets".to_owned(), why))?;
+        let shared = Shared {
+            tasks: Tasks::new(workers)?,
+            told: Told::new(workers)?,
+            outboxes: Outboxes::new(workers)?,
+            carrier: theirs,
+        };
+        Ok((shared, ours))
+    }
+}

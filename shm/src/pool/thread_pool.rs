@@ -1,0 +1,263 @@
+//! A pool of threads, behind the same trait as the pool of processes.
+
+use std::{
+    any::Any,
+    collections::VecDeque,
+    fmt, io,
+    panic::{self, AssertUnwindSafe},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use super::{
+    error::{PoolError, SubmitError, TaskError},
+    executor::{Executor, Payload},
+    options::MapOptions,
+    star::StarTask,
+    stats::Progress,
+    task::{Slot, Task},
+};
+
+/// Threads of this process that run the tasks handed to them, through the methods of [`Executor`]: for comparing, and for
+/// debugging what else would run in other processes.
+///
+/// Nothing is encoded, and a task that crashes takes this process with it. Dropping it waits for the tasks that have begun; the
+/// others end as [`TaskError::Terminated`].
+pub struct ThreadPool {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// A task that was not begun, with its number.
+struct Work {
+    number: u64,
+    /// Runs it, or tells that it never will be run.
+    run: Box<dyn FnOnce(Result<(), TaskError>) + Send>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    work: VecDeque<Work>,
+    last: u64,
+    is_closed: bool,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        loop {
+            let mut queue = self.queue();
+            let work = loop {
+                if let Some(work) = queue.work.pop_front() {
+                    break work;
+                }
+                if queue.is_closed {
+                    return;
+                }
+                let woken = self.more.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
+            };
+            drop(queue);
+            (work.run)(Ok(()));
+        }
+    }
+
+    /// Closes it; gives what will never be begun, if `now`.
+    fn close(&self, now: bool) -> VecDeque<Work> {
+        let mut queue = self.queue();
+        queue.is_closed = true;
+        self.more.notify_all();
+        if now {
+            std::mem::take(&mut queue.work)
+        } else {
+            VecDeque::new()
+        }
+    }
+}
+
+impl ThreadPool {
+    /// A pool of so many threads.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError`] for none, and when the system refuses.
+    pub fn new(threads: usize) -> Result<ThreadPool, PoolError> {
+        if threads == 0 {
+            return Err(PoolError::Workers {
+                asked: threads,
+                limit: multiproc_core::MAX_WORKERS,
+            });
+        }
+        let mut pool = ThreadPool {
+            shared: Arc::default(),
+            threads: Vec::new(),
+        };
+        for number in 1..=threads {
+            let shared = Arc::clone(&pool.shared);
+            let thread = thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .spawn(move || shared.work());
+            let failed = |source: io::Error| PoolError::Io {
+                what: "starting a thread",
+                source,
+            };
+            pool.threads.push(thread.map_err(failed)?);
+        }
+        Ok(pool)
+    }
+
+    /// Takes no more tasks; those that it has are done.
+    pub fn close(&self) {
+        self.shared.close(false);
+    }
+
+    /// Takes no more tasks, and waits until those that it has are done.
+    pub fn join(mut self) {
+        self.close();
+        self.join_threads();
+    }
+
+    fn join_threads(&mut self) {
+        for thread in self.threads.drain(..) {
+            if thread.thread().id() != thread::current().id() {
+                // Tasks do not let panics out.
+                let _ = thread.join();
+            }
+        }
+    }
+
+    fn begin<A: Send + 'static, R: Send + 'static>(
+        &self,
+        task: impl FnOnce(A) -> R + Send + 'static,
+        arguments: A,
+    ) -> Result<Task<R>, SubmitError<A>> {
+        let mut queue = self.shared.queue();
+        if queue.is_closed {
+            let why = PoolError::Closed;
+            return Err(SubmitError { arguments, why });
+        }
+        let slot = Slot::new();
+        let outcome = Arc::clone(&slot);
+        let run = move |go: Result<(), TaskError>| {
+            outcome.end(go.and_then(|()| {
+                let run = AssertUnwindSafe(|| task(arguments));
+                panic::catch_unwind(run).map_err(|payload| panicked(&*payload))
+            }));
+        };
+        queue.last += 1;
+        let number = queue.last;
+        queue.work.push_back(Work {
+            number,
+            run: Box::new(run),
+        });
+        drop(queue);
+        self.shared.more.notify_one();
+        let shared = Arc::downgrade(&self.shared);
+        Ok(Task::new(slot, move || {
+            let Some(shared) = shared.upgrade() else {
+                return false;
+            };
+            let mut queue = shared.queue();
+            let found = queue.work.iter().position(|work| work.number == number);
+            let work = found.and_then(|at| queue.work.remove(at));
+            drop(queue);
+            let is_cancelled = work.is_some();
+            if let Some(work) = work {
+                (work.run)(Err(TaskError::Cancelled));
+            }
+            is_cancelled
+        }))
+    }
+
+    fn run<A: Send + 'static, R: Send + 'static>(
+        &self,
+        mut options: MapOptions<'_>,
+        task: impl Fn(A) -> R + Copy + Send + 'static,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        let tasks: Vec<Task<R>> = items
+            .into_iter()
+            .map(|item| self.begin(task, item).map_err(|error| error.why))
+            .collect::<Result<_, _>>()?;
+        let total = tasks.len() as u64;
+        let mut outcomes = Vec::with_capacity(tasks.len());
+        for (task, done) in tasks.into_iter().zip(1..) {
+            outcomes.push(task.get());
+            if let Some(progress) = &mut options.progress {
+                progress(Progress { done, total });
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> TaskError {
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned());
+    TaskError::Panicked {
+        message: message.unwrap_or_else(|| "(not a text)".to_owned()),
+        location: None,
+        backtrace: None,
+    }
+}
+
+impl Executor for ThreadPool {
+    fn workers(&self) -> usize {
+        self.threads.len()
+    }
+
+    fn submit<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        arguments: A,
+    ) -> Result<Task<R>, SubmitError<A>> {
+        self.begin(task, arguments)
+    }
+
+    fn try_map_with<A: Payload, R: Payload>(
+        &self,
+        options: MapOptions<'_>,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        self.run(options, task, items)
+    }
+
+    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+        &self,
+        options: MapOptions<'_>,
+        _: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError> {
+        self.run(options, F::call, items)
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        for work in self.shared.close(true) {
+            (work.run)(Err(TaskError::Terminated));
+        }
+        self.join_threads();
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadPool")
+            .field("threads", &self.threads.len())
+            .field("queued", &self.shared.queue().work.len())
+            .finish_non_exhaustive()
+    }
+}
