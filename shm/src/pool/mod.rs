@@ -78,6 +78,7 @@ use crate::Memory;
 pub struct Pool {
     core: Arc<Core>,
     workers: usize,
+    /// The supervisor and the collector, in this order: the first ends the second.
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -163,11 +164,12 @@ impl Pool {
             return;
         }
         for thread in self.threads.drain(..) {
-            // In a callback it is such a thread that drops the pool: that one ends by itself.
-            if thread.thread().id() != thread::current().id() {
-                // A panic of it was printed.
-                let _ = thread.join();
+            // In a callback it is such a thread that drops the pool: it ends by itself, and with it the one that it ends.
+            if thread.thread().id() == thread::current().id() {
+                return;
             }
+            // A panic of it was printed.
+            let _ = thread.join();
         }
     }
 
