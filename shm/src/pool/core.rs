@@ -10,14 +10,14 @@ use std::{
     time::Instant,
 };
 
-use multiproc_core::{NOW, Owner};
+use multiproc_core::{NOW, Os, Owner};
 
 use super::{
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job},
     ledger::{Body, Ledger, State},
     record::{CARRIED, PARCEL, ToldHead},
-    shared::{Carrier, Shared},
+    shared::{Carrier, SOON, Shared},
     stats::Member,
     worker::open_parcel,
 };
@@ -166,6 +166,7 @@ impl Core {
             if ledger.has_backlog() {
                 ledger.flush(&self.shared.tasks, &self.carrier, batch);
             }
+            self.sweep(&mut ledger, NOW);
             self.look_if_idle(&ledger);
             if taken < MOST {
                 return any;
@@ -181,6 +182,26 @@ impl Core {
         self.look_if_idle(&ledger);
         drop(ledger);
         batch.deliver();
+    }
+
+    /// Removes descriptors of tasks that have ended without having been taken, or with the worker that had taken them, as
+    /// soon as they come first: whatever they are the last ends of is closed then.
+    fn sweep(&self, ledger: &mut Ledger, until: u64) {
+        if !ledger.has_strays {
+            return;
+        }
+        // The end of the workers, who look at it and take from it likewise.
+        let carrier = &self.shared.carrier;
+        let swept = self.shared.tasks.ring().alone(until, || {
+            loop {
+                match carrier.peek() {
+                    Ok(Some(parcel)) if ledger.is_put(parcel.name[0]).is_some() => return true,
+                    Ok(Some(_)) if carrier.receive().is_ok() => {}
+                    _ => return false,
+                }
+            }
+        });
+        ledger.has_strays = swept.unwrap_or(true);
     }
 
     fn look_if_idle(&self, ledger: &Ledger) {
@@ -213,11 +234,10 @@ impl Core {
             .shared
             .outboxes
             .read(row, lost.progress.bytes() as usize);
-        locked(&self.arrivals)
-            .parcels
-            .retain(|[task, _], _| *task != lost.task);
+        locked(&self.arrivals).forget(&self.carrier, lost.task);
         let mut ledger = self.ledger();
         ledger.lost(lost, &outbox, error, retry, batch);
+        self.sweep(&mut ledger, Linux.now() + SOON);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
         self.look_if_idle(&ledger);
     }
@@ -244,12 +264,14 @@ impl Core {
             None => false,
             Some(false) => true,
             Some(true) => {
-                let cancelled = self.shared.tasks.ring().cancel(name, NOW);
+                let until = Linux.now() + SOON;
+                let cancelled = self.shared.tasks.ring().cancel(name, until);
                 cancelled.unwrap_or(false)
             }
         };
         if is_cancelled {
             ledger.fail(name, &TaskError::Cancelled, &mut batch);
+            self.sweep(&mut ledger, Linux.now() + SOON);
             self.look_if_idle(&ledger);
         }
         drop(ledger);
@@ -305,6 +327,14 @@ impl Core {
 }
 
 impl Arrivals {
+    /// What has come for a task, but was not told of, is told of no more.
+    fn forget(&mut self, carrier: &Carrier, task: u64) {
+        while let Ok(Some(parcel)) = carrier.receive() {
+            self.parcels.insert(parcel.name, parcel.descriptors);
+        }
+        self.parcels.retain(|[of, _], _| *of != task);
+    }
+
     /// What came for an outcome that is told by itself.
     fn find(&mut self, carrier: &Carrier, head: &ToldHead, outcome: &[u8]) -> Apart {
         let name = [head.task, head.first.into()];

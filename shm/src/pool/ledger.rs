@@ -77,6 +77,8 @@ pub(super) struct Ledger {
     last: u64,
     pub(super) state: State,
     pub(super) counts: Counts,
+    /// Whether there may be descriptors in the socket of tasks that have ended.
+    pub(super) has_strays: bool,
     retries: u32,
 }
 
@@ -89,6 +91,7 @@ impl Ledger {
             last: 0,
             state: State::Open,
             counts: Counts::default(),
+            has_strays: false,
             retries,
         }
     }
@@ -245,6 +248,7 @@ impl Ledger {
         let Some(mut entry) = self.entries.remove(&lost.task) else {
             return;
         };
+        self.has_strays |= entry.is_carried;
         let ended = lost.progress.items().min(entry.items);
         let untold = Outcomes(outbox).count() as u32;
         // What is in the outbox is about the last that have ended. Of these some may have been told, and of those before
@@ -317,6 +321,7 @@ impl Ledger {
         let Some(entry) = self.entries.remove(&name) else {
             return false;
         };
+        self.has_strays |= entry.is_carried;
         for item in entry.finished..entry.items {
             self.end_apart(&entry.job, entry.first + u64::from(item), error, batch);
         }

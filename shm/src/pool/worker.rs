@@ -9,14 +9,14 @@
 
 use std::{fs::File, mem, os::fd::OwnedFd, ptr, thread, time::Duration};
 
-use multiproc_core::{FOREVER, NOW, Os, Progress, RingError};
+use multiproc_core::{FOREVER, Os, Progress, RingError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     code::{Code, Found, Ran},
     outcome::{self, HEAD, Kind},
     record::{CARRIED, Items, PARCEL, TaskHead, ToldHead},
-    shared::{LONGEST, OUTBOX, Shared},
+    shared::{LONGEST, OUTBOX, SOON, Shared},
 };
 use crate::{
     packet::{self, codec::Encoded},
@@ -142,7 +142,8 @@ impl Worker {
         if carried.is_some() {
             // Nobody else takes a task that has one meanwhile, so that what is first there is this one's, or older.
             // If somebody is stopped with the lock, it is left to the next who comes here.
-            let _ = ring.alone(NOW, || remove_up_to(shared, task));
+            let until = Linux.now() + SOON;
+            let _ = ring.alone(until, || remove_up_to(shared, task));
         }
         Ok((task, carried))
     }
