@@ -140,7 +140,8 @@ pub use pipe::{
 };
 pub use pool::{
     Executor, Imap, ImapUnordered, MapError, MapOptions, OnWorkerDeath, Payload, Pool, PoolBuilder,
-    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, ThreadPool, WorkerStats,
+    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, TaskPanic, ThreadPool,
+    WorkerStats,
 };
 pub use process::{
     ActiveChild, Builder, Child, Current, ForkServer, JoinError, Memory, OnDrop, Parent,

@@ -7,7 +7,7 @@ use multiproc_core::Element;
 use super::{
     Pool,
     code::Code,
-    error::{MapError, PoolError},
+    error::MapError,
     executor::{Executor, Payload, all},
     options::MapOptions,
 };
@@ -41,7 +41,7 @@ impl Pool {
         task: fn(usize, &[T]) -> R,
     ) -> Result<Vec<R>, MapError> {
         let items = self.chunks(&options, array);
-        all(self.run(options.chunk_size(1), Code::of_reader(task), items)?)
+        all(|take| self.run(options.chunk_size(1), Code::of_reader(task), items, take))
     }
 
     /// Runs the task for each chunk of an array, which it claims for writing: it is given the index of the first element
@@ -74,8 +74,8 @@ impl Pool {
         task: fn(usize, &mut [T]),
     ) -> Result<(), MapError> {
         let items = self.chunks(&options, array);
-        let ended = self.run::<_, ()>(options.chunk_size(1), Code::of_writer(task), items);
-        all(ended.map_err(|why: PoolError| MapError::Pool(why))?).map(drop)
+        all(|take| self.run(options.chunk_size(1), Code::of_writer(task), items, take))
+            .map(drop::<Vec<()>>)
     }
 
     /// The chunks of an array, as arguments.

@@ -2,6 +2,8 @@
 //!
 //! Pool and workers run the same file, so a function lies equally far from the anchor of tasks in all of them. A [`Code`]
 //! has two such places that belong together: a task, and the instance of a caller for its types.
+//!
+//! A worker makes and reads no message while it runs a task, so that what these encode and decode stands alone.
 
 use std::{mem, ops::Range, os::fd::OwnedFd, ptr};
 
@@ -115,7 +117,7 @@ fn arguments<A: DeserializeOwned>(
     told: &mut Vec<u8>,
 ) -> Result<A, Ran> {
     let decoded = if descriptors.is_empty() {
-        codec::decode_plain(bytes)
+        codec::decode_alone(bytes)
     } else {
         codec::decode(bytes, descriptors)
     };
@@ -129,7 +131,7 @@ fn arguments<A: DeserializeOwned>(
 /// Appends a return value.
 #[inline]
 fn returned<R: Serialize>(value: &R, told: &mut Vec<u8>) -> Ran {
-    match codec::append_plain(value, told) {
+    match codec::append_alone(value, told) {
         Ok(()) => Kind::Returned.into(),
         Err(_) => carried(value, told),
     }

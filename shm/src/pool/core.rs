@@ -308,6 +308,7 @@ impl Arrivals {
         let name = [head.task, head.first.into()];
         let failed = |message: String| {
             let message = format!("its shared objects did not arrive: {message}");
+            let message = message.into();
             Apart::Failed(TaskError::Decode { message })
         };
         let mut descriptors = loop {

@@ -48,29 +48,60 @@ pub trait Executor {
         arguments: A,
     ) -> Result<Task<R>, SubmitError<A>>;
 
-    /// Runs the task for each item and waits for all; gives how each ended, in their order.
+    /// Runs the task for each item and waits for all; then gives how each ended to `take`, in their order.
+    ///
+    /// The other maps are made of this one and [`star_each`](Self::star_each).
     ///
     /// # Errors
     ///
     /// [`PoolError`] when the pool is closed or broken.
-    fn try_map_with<A: Payload, R: Payload>(
+    fn each<A: Payload, R: Payload>(
         &self,
         options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError>;
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError>;
 
-    /// As [`try_map_with`](Self::try_map_with), for a task of several arguments; items are tuples of these.
+    /// As [`each`](Self::each), for a task of several arguments; items are tuples of these.
     ///
     /// # Errors
     ///
     /// [`PoolError`] when the pool is closed or broken.
-    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+    fn star_each<A: Payload, F: StarTask<A, Output: Payload>>(
         &self,
         options: MapOptions<'_>,
         task: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError>;
+        take: impl FnMut(Result<F::Output, TaskError>),
+    ) -> Result<(), PoolError>;
+
+    /// Runs the task for each item and waits for all; gives what they returned, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] with the first item that failed, once all have ended; or when the pool is closed or broken.
+    fn map<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, MapError> {
+        self.map_with(MapOptions::new(), task, items)
+    }
+
+    /// As [`map`](Self::map), with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    fn map_with<A: Payload, R: Payload>(
+        &self,
+        options: MapOptions<'_>,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, MapError> {
+        all(|take| self.each(options, task, items, take))
+    }
 
     /// Runs the task for each item and waits for all; gives how each ended, in their order.
     ///
@@ -85,17 +116,20 @@ pub trait Executor {
         self.try_map_with(MapOptions::new(), task, items)
     }
 
-    /// Runs the task for each item and waits for all; gives what they returned, in their order.
+    /// As [`try_map`](Self::try_map), with options.
     ///
     /// # Errors
     ///
-    /// [`MapError`] with the first item that failed, once all have ended; or when the pool is closed or broken.
-    fn map<A: Payload, R: Payload>(
+    /// As [`try_map`](Self::try_map).
+    fn try_map_with<A: Payload, R: Payload>(
         &self,
+        options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<R>, MapError> {
-        all(self.try_map(task, items)?)
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        let mut outcomes = Vec::new();
+        self.each(options, task, items, |outcome| outcomes.push(outcome))?;
+        Ok(outcomes)
     }
 
     /// As [`map`](Self::map), for a task of several arguments; items are tuples of these.
@@ -118,7 +152,7 @@ pub trait Executor {
         task: F,
         items: impl IntoIterator<Item = A>,
     ) -> Result<Vec<F::Output>, MapError> {
-        all(self.try_starmap_with(MapOptions::new(), task, items)?)
+        all(|take| self.star_each(MapOptions::new(), task, items, take))
     }
 
     /// Runs the task for each item; gives how each ended, in their order, as soon as it and all before it have.
@@ -155,10 +189,19 @@ pub trait Executor {
     }
 }
 
-/// What all returned, or the first that did not.
-pub(super) fn all<R>(outcomes: Vec<Result<R, TaskError>>) -> Result<Vec<R>, MapError> {
-    let numbered = outcomes.into_iter().enumerate();
-    numbered
-        .map(|(index, outcome)| outcome.map_err(|error| MapError::Task { index, error }))
-        .collect()
+/// What all returned that `each` gives, or the first that did not.
+pub(super) fn all<R>(
+    each: impl FnOnce(&mut dyn FnMut(Result<R, TaskError>)) -> Result<(), PoolError>,
+) -> Result<Vec<R>, MapError> {
+    let mut values = Vec::new();
+    let mut first = None;
+    each(&mut |outcome| match outcome {
+        Ok(value) => values.push(value),
+        Err(error) if first.is_none() => {
+            let index = values.len();
+            first = Some(MapError::Task { index, error });
+        }
+        Err(_) => {}
+    })?;
+    first.map_or(Ok(values), Err)
 }

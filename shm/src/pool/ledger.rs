@@ -159,7 +159,7 @@ impl Ledger {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(why) => {
-                    let message = why.to_string();
+                    let message = why.to_string().into();
                     self.fail(name, &TaskError::NotSubmitted { message }, batch);
                     continue;
                 }

@@ -35,7 +35,7 @@ use std::{
 };
 
 pub use builder::PoolBuilder;
-pub use error::{MapError, PoolError, SubmitError, TaskError};
+pub use error::{MapError, PoolError, SubmitError, TaskError, TaskPanic};
 pub use executor::{Executor, Payload};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};
@@ -216,32 +216,38 @@ impl Pool {
         })
     }
 
-    /// Runs the items of a map.
+    /// Runs the items of a map; gives the outcomes to `take`, in their order.
     fn run<A: serde::Serialize, R: Payload>(
         &self,
         mut options: MapOptions<'_>,
         code: Option<Code>,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
         let code = code.ok_or(PoolError::NotInExecutable)?;
         let items = items.into_iter();
-        match items.size_hint() {
-            (least, Some(most)) if least == most => self.run_known(&mut options, code, items, most),
+        let collected = match items.size_hint() {
+            (least, Some(most)) if least == most => {
+                self.collect(&mut options, code, items, most)?
+            }
             _ => {
                 let items: Vec<A> = items.collect();
                 let count = items.len();
-                self.run_known(&mut options, code, items.into_iter(), count)
+                self.collect(&mut options, code, items, count)?
             }
-        }
+        };
+        collected.take(take);
+        Ok(())
     }
 
-    fn run_known<A: serde::Serialize, R: Payload>(
+    /// Has the items run, about so many, and waits for all.
+    fn collect<A: serde::Serialize>(
         &self,
         options: &mut MapOptions<'_>,
         code: Code,
-        items: impl Iterator<Item = A>,
+        items: impl IntoIterator<Item = A>,
         count: usize,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+    ) -> Result<Arc<Collect>, PoolError> {
         /// How many tasks are submitted at once.
         const RUN: usize = 64;
         let chunk = options
@@ -266,7 +272,12 @@ impl Pool {
             if let Err(message) = packed {
                 ready.extend(packer.finish());
                 submit(&mut ready, &mut passed)?;
-                job.ended_apart(passed, Apart::Failed(TaskError::NotSubmitted { message }));
+                job.ended_apart(
+                    passed,
+                    Apart::Failed(TaskError::NotSubmitted {
+                        message: message.into(),
+                    }),
+                );
                 passed += 1;
             }
             if ready.len() >= least {
@@ -283,9 +294,7 @@ impl Pool {
                 progress(Progress { done, total: all });
             }
         });
-        let mut outcomes = Vec::with_capacity(count);
-        collect.take(|_, outcome| outcomes.push(outcome));
-        Ok(outcomes)
+        Ok(collect)
     }
 }
 
@@ -319,22 +328,24 @@ impl Executor for Pool {
         }
     }
 
-    fn try_map_with<A: Payload, R: Payload>(
+    fn each<A: Payload, R: Payload>(
         &self,
         options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
-        self.run(options, Code::of(task), items)
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
+        self.run(options, Code::of(task), items, take)
     }
 
-    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+    fn star_each<A: Payload, F: StarTask<A, Output: Payload>>(
         &self,
         options: MapOptions<'_>,
         _: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError> {
-        self.run(options, Code::of_star::<A, F>(), items)
+        take: impl FnMut(Result<F::Output, TaskError>),
+    ) -> Result<(), PoolError> {
+        self.run(options, Code::of_star::<A, F>(), items, take)
     }
 }
 

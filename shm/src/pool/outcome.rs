@@ -9,7 +9,7 @@
 //! └──────────┴──────┴──────────┴───────────────────────┘
 //! ```
 
-use super::error::TaskError;
+use super::error::{TaskError, TaskPanic};
 use crate::process::{Panic, decode_frame};
 
 /// The length of what is before the bytes of an outcome.
@@ -88,16 +88,16 @@ impl<'a> Iterator for Outcomes<'a> {
 
 /// The error that an outcome other than a return value stands for.
 pub(super) fn error(kind: Kind, told: &[u8]) -> TaskError {
-    let message = String::from_utf8_lossy(told).into_owned();
+    let message: Box<str> = String::from_utf8_lossy(told).into();
     match kind {
         Kind::Panicked => match decode_frame::<Panic>(told) {
-            Ok(panic) => TaskError::Panicked {
+            Ok(panic) => TaskError::Panicked(Box::new(TaskPanic {
                 message: panic.message,
                 location: panic.location,
                 backtrace: panic.backtrace,
-            },
+            })),
             Err(error) => TaskError::Decode {
-                message: error.to_string(),
+                message: error.to_string().into(),
             },
         },
         Kind::NotDecoded => TaskError::NotBegun { message },

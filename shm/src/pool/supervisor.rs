@@ -68,6 +68,7 @@ impl Supervisor {
         while let Err(error) = self.watch_until_idle() {
             let message = error.to_string();
             let state = State::Broken(message.clone());
+            let message = message.into();
             self.core.end_all(state, &TaskError::Broken { message });
             self.end_workers(Duration::ZERO);
             break;

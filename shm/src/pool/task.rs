@@ -1,6 +1,7 @@
 //! A task that was submitted: a handle to its outcome.
 
 use std::{
+    cell::Cell,
     fmt, mem,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -14,7 +15,7 @@ use super::{
     job::{Apart, Job},
     outcome::{self, Kind, Outcomes},
 };
-use crate::packet::codec;
+use crate::{handle, packet::codec};
 
 /// A task of a pool, whose return value is an `R`.
 ///
@@ -238,7 +239,54 @@ pub(super) fn value<R: DeserializeOwned>(
     // A panic of the type's own code is an error of this one value.
     let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
     let decoded = decoded.unwrap_or_else(|_| Err("its decoding panicked".to_owned()));
-    decoded.map_err(|message| TaskError::Decode { message })
+    decoded.map_err(|message| TaskError::Decode {
+        message: message.into(),
+    })
+}
+
+/// What outcomes mean that came without descriptors.
+pub(super) fn each_value<R: DeserializeOwned>(
+    outcomes: &[u8],
+    mut take: impl FnMut(Result<R, TaskError>),
+) {
+    let mut rest = Outcomes(outcomes);
+    let is_taking = Cell::new(false);
+    while !rest.0.is_empty() {
+        // One net for all of them. A panic of the type's own code is caught at the one that it was at.
+        let caught = panic::catch_unwind(AssertUnwindSafe(|| {
+            handle::outside(|| {
+                let mut ahead = rest;
+                while let Some((kind, told)) = ahead.next() {
+                    let outcome = match kind {
+                        Kind::Returned => decode(told),
+                        _ => Err(outcome::error(kind, told)),
+                    };
+                    rest = ahead;
+                    is_taking.set(true);
+                    take(outcome);
+                    is_taking.set(false);
+                }
+            });
+        }));
+        match caught {
+            Ok(()) => return,
+            // The caller's own.
+            Err(payload) if is_taking.get() => panic::resume_unwind(payload),
+            Err(_) => {
+                rest.next();
+                take(Err(TaskError::Decode {
+                    message: "its decoding panicked".into(),
+                }));
+            }
+        }
+    }
+}
+
+#[inline]
+fn decode<R: DeserializeOwned>(told: &[u8]) -> Result<R, TaskError> {
+    codec::decode_alone(told).map_err(|message| TaskError::Decode {
+        message: message.into(),
+    })
 }
 
 /// What an outcome means that is not told among others.
@@ -251,7 +299,7 @@ pub(super) fn apart<R: DeserializeOwned>(how: Apart) -> Result<R, TaskError> {
         } => match Outcomes(&outcome).next() {
             Some((kind, told)) => value(kind, told, descriptors),
             None => Err(TaskError::Decode {
-                message: "nothing was told of it".to_owned(),
+                message: "nothing was told of it".into(),
             }),
         },
     }
