@@ -210,7 +210,7 @@ impl Core {
         let outbox = self
             .shared
             .outboxes
-            .read(row, lost.progress.bytes() as usize);
+            .left_by(row, lost.progress.bytes() as usize);
         locked(&self.arrivals)
             .parcels
             .retain(|[task, _], _| *task != lost.task);
@@ -304,7 +304,7 @@ impl Core {
 
 impl Arrivals {
     /// What came for an outcome that is told by itself.
-    fn find(&mut self, carrier: &Carrier, head: &ToldHead, outcome: &[u8]) -> Apart {
+    fn find(&mut self, carrier: &Carrier, head: &ToldHead, told: &[u8]) -> Apart {
         let name = [head.task, head.first.into()];
         let failed = |message: String| {
             let message = format!("its shared objects did not arrive: {message}");
@@ -322,17 +322,21 @@ impl Arrivals {
                 Err(why) => return failed(why.to_string()),
             }
         };
-        let outcome = if head.flags & PARCEL != 0 {
+        let told = if head.flags & PARCEL != 0 {
             match open_parcel(&mut descriptors) {
-                Ok(outcome) => outcome,
+                Ok(told) => told,
                 Err(why) => return failed(why),
             }
         } else {
-            outcome.to_vec()
+            told.to_vec()
         };
-        Apart::Carried {
-            outcome,
-            descriptors,
+        match head.kind() {
+            Some(kind) => Apart::Carried {
+                kind,
+                told,
+                descriptors,
+            },
+            None => failed("it says not what it is".to_owned()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, os::fd::OwnedFd, sync::Arc};
 
-use super::error::TaskError;
+use super::{error::TaskError, outcome::Kind};
 
 /// Where the outcomes of items go. Each item ends once.
 pub(super) trait Job: Send + Sync {
@@ -17,7 +17,8 @@ pub(super) trait Job: Send + Sync {
 pub(super) enum Apart {
     /// With one outcome, and the descriptors of the shared objects in it.
     Carried {
-        outcome: Vec<u8>,
+        kind: Kind,
+        told: Vec<u8>,
         descriptors: Vec<OwnedFd>,
     },
     /// With an error.

@@ -368,7 +368,7 @@ fn part(body: &Body, items: Range<u32>) -> Option<Body> {
             moves: Moves::default(),
         });
     }
-    let mut rest = Items(arguments);
+    let mut rest = Items::new(arguments, head.items);
     for _ in 0..items.start {
         rest.next()?;
     }
@@ -381,7 +381,7 @@ fn part(body: &Body, items: Range<u32>) -> Option<Body> {
         task: head.task,
     };
     let mut record = head_of(code, items.end - items.start, 0).to_vec();
-    record.extend_from_slice(&begin.0[..begin.0.len() - rest.0.len()]);
+    record.extend_from_slice(&begin.bytes()[..begin.bytes().len() - rest.bytes().len()]);
     Some(Body {
         record,
         ..Body::default()

@@ -16,6 +16,7 @@ mod imap;
 mod job;
 mod ledger;
 mod options;
+mod outbox;
 mod outcome;
 mod pack;
 mod record;
@@ -24,6 +25,7 @@ mod star;
 mod stats;
 mod supervisor;
 mod task;
+mod teller;
 mod thread_pool;
 mod worker;
 

@@ -12,8 +12,11 @@
 //! What a worker tells of a task begins with its name, which item the first one told of is, how many are, and how many of
 //! them failed; then come the [outcomes](super::outcome).
 //!
-//! With [`CARRIED`] there is a packet of descriptors in the pool's socket, in the order of the records; with [`PARCEL`] the
-//! arguments, or outcomes, are a file in memory, the first of these descriptors.
+//! With [`CARRIED`] there is a packet of descriptors in the pool's socket, in the order of the records; with [`PARCEL`] what
+//! follows the head is a file in memory, the first of these descriptors. What is told so is one outcome, whose kind is in
+//! the flags.
+
+use super::outcome::Kind;
 
 /// Flag: descriptors come in a packet.
 pub(super) const CARRIED: u32 = 1;
@@ -83,6 +86,16 @@ impl ToldHead {
         bytes
     }
 
+    /// The flag of an outcome that is told by itself.
+    pub(super) fn flag_of(kind: Kind) -> u32 {
+        (kind as u32) << 8
+    }
+
+    /// The kind of an outcome that is told by itself.
+    pub(super) fn kind(self) -> Option<Kind> {
+        Kind::from_number(self.flags >> 8)
+    }
+
     #[inline]
     pub(super) fn parse(bytes: &[u8]) -> Option<(ToldHead, &[u8])> {
         let (head, rest) = bytes.split_first_chunk::<{ ToldHead::LEN }>()?;
@@ -102,18 +115,38 @@ fn words(bytes: &[u8; 24]) -> &[[u8; 8]; 3] {
     bytemuck::cast_ref(bytes)
 }
 
-/// The arguments of items, one after the other. Ends where the bytes are none.
+/// The arguments of so many items, one after the other. Ends early where the bytes are none.
 #[derive(Clone, Copy)]
-pub(super) struct Items<'a>(pub(super) &'a [u8]);
+pub(super) struct Items<'a> {
+    bytes: &'a [u8],
+    left: u32,
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn new(bytes: &'a [u8], left: u32) -> Items<'a> {
+        Items { bytes, left }
+    }
+
+    /// How many are left.
+    pub(super) fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// The bytes that are left.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
 
 impl<'a> Iterator for Items<'a> {
     type Item = &'a [u8];
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let left = self.left.checked_sub(1)?;
+        let (len, rest) = self.bytes.split_first_chunk::<4>()?;
         let (arguments, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        self.0 = rest;
+        *self = Items { bytes: rest, left };
         Some(arguments)
     }
 }
@@ -171,7 +204,8 @@ mod tests {
             bytes.extend_from_slice(item);
             assert!(end_item(&mut bytes, at));
         }
-        assert!(Items(&bytes).eq([&b"one"[..], b"", b"three"]));
-        assert_eq!(Items(&bytes[..bytes.len() - 1]).count(), 2);
+        assert!(Items::new(&bytes, 3).eq([&b"one"[..], b"", b"three"]));
+        assert_eq!(Items::new(&bytes, 2).count(), 2);
+        assert_eq!(Items::new(&bytes[..bytes.len() - 1], 3).count(), 2);
     }
 }

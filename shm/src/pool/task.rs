@@ -294,13 +294,9 @@ pub(super) fn apart<R: DeserializeOwned>(how: Apart) -> Result<R, TaskError> {
     match how {
         Apart::Failed(error) => Err(error),
         Apart::Carried {
-            outcome,
+            kind,
+            told,
             descriptors,
-        } => match Outcomes(&outcome).next() {
-            Some((kind, told)) => value(kind, told, descriptors),
-            None => Err(TaskError::Decode {
-                message: "nothing was told of it".into(),
-            }),
-        },
+        } => value(kind, &told, descriptors),
     }
 }
