@@ -10,8 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::TaskError,
-    job::{Apart, Job},
-    outcome::Outcomes,
+    job::{Apart, Job, Run},
     task::{apart, each_value},
 };
 
@@ -26,6 +25,8 @@ struct Kept {
     bytes: Vec<u8>,
     /// Which item the outcomes from here on in the bytes begin with.
     runs: Vec<(u64, usize)>,
+    /// The item behind the last one of these.
+    next: Option<u64>,
     apart: Vec<(u64, Apart)>,
     /// How many items have ended.
     ended: u64,
@@ -114,12 +115,19 @@ impl Collect {
 }
 
 impl Job for Collect {
-    fn ended(&self, first: u64, outcomes: &[u8]) {
-        let count = Outcomes(outcomes).count() as u64;
+    fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
         let mut kept = self.kept();
-        let at = kept.bytes.len();
-        kept.bytes.extend_from_slice(outcomes);
-        kept.runs.push((first, at));
+        let mut count = 0;
+        for run in runs {
+            let at = kept.bytes.len();
+            kept.bytes.extend_from_slice(run.outcomes);
+            // Of those that follow each other nobody has to know where each begins.
+            if kept.next != Some(run.first) {
+                kept.runs.push((run.first, at));
+            }
+            kept.next = Some(run.first + run.items);
+            count += run.items;
+        }
         let wake = self.note(&mut kept, count);
         drop(kept);
         if wake {

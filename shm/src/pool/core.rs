@@ -16,6 +16,7 @@ use super::{
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job},
     ledger::{Body, Ledger, State},
+    pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
     shared::{Carrier, Shared},
     stats::Member,
@@ -100,29 +101,42 @@ impl Core {
         self.owner == sys::identity::me()
     }
 
-    /// Takes tasks of one job, each a body and how many items it has, the first of them being the item `first`. Gives the
-    /// name of the last one.
+    /// Takes a task of one item, which is the item `index` of its job; gives the name of the task.
     pub(super) fn submit(
         &self,
         job: &Arc<dyn Job>,
-        mut first: u64,
-        bodies: impl IntoIterator<Item = (Body, u32)>,
+        index: u64,
+        body: Body,
     ) -> Result<u64, PoolError> {
-        if !self.is_ours() {
-            return Err(PoolError::NotTheOwner);
-        }
         let mut batch = Batch::default();
-        let mut ledger = self.ledger();
-        ledger.refusal()?;
-        let mut last = 0;
-        for (body, items) in bodies {
-            last = ledger.add(Arc::clone(job), first, items, body);
-            first += u64::from(items);
-        }
+        let mut ledger = self.open_ledger()?;
+        let name = ledger.add(Arc::clone(job), index, body);
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
         drop(ledger);
         batch.deliver();
-        Ok(last)
+        Ok(name)
+    }
+
+    /// Takes tasks, the first item of which is the item `first` of their job; `first` is then the one behind them.
+    pub(super) fn submit_packed(
+        &self,
+        job: &Arc<dyn Job>,
+        first: &mut u64,
+        packed: &Packed,
+    ) -> Result<(), PoolError> {
+        self.open_ledger()?
+            .add_packed(job, first, packed, &self.shared.tasks);
+        Ok(())
+    }
+
+    /// The ledger, if tasks are taken.
+    fn open_ledger(&self) -> Result<MutexGuard<'_, Ledger>, PoolError> {
+        if !self.is_ours() {
+            return Err(PoolError::NotTheOwner);
+        }
+        let ledger = self.ledger();
+        ledger.refusal()?;
+        Ok(ledger)
     }
 
     /// Takes what the workers have told, and notes it; whether there was anything. What is to be delivered is in the batch.
@@ -130,8 +144,9 @@ impl Core {
         const MOST: usize = 1024;
         let mut arrivals = locked(&self.arrivals);
         let mut any = false;
+        let mut heads = Vec::new();
         loop {
-            let mut heads = Vec::new();
+            heads.clear();
             let bytes = &mut batch.bytes;
             let taken = self.shared.told.ring().get_many(NOW, MOST, |record| {
                 if let Some((head, outcomes)) = ToldHead::parse(record) {
@@ -145,21 +160,17 @@ impl Core {
                 return any;
             }
             any = true;
-            // Descriptors are received before the ledger is locked: that takes a while.
-            let carried: Vec<_> = heads
-                .iter()
-                .map(|(head, outcomes)| {
-                    let outcome = &batch.bytes[outcomes.clone()];
-                    (head.flags & CARRIED != 0).then(|| arrivals.find(&self.carrier, head, outcome))
-                })
-                .collect();
             let mut ledger = self.ledger();
-            for ((head, outcomes), carried) in heads.into_iter().zip(carried) {
+            for (head, outcomes) in heads.drain(..) {
                 if head.task == 0 {
                     self.is_ready(head.first as usize);
-                } else {
-                    ledger.told(head, outcomes, carried, batch);
+                    continue;
                 }
+                let carried = (head.flags & CARRIED != 0).then(|| {
+                    let told = &batch.bytes[outcomes.clone()];
+                    arrivals.find(&self.carrier, &head, told)
+                });
+                ledger.told(head, outcomes, carried, batch);
             }
             if ledger.has_backlog() {
                 ledger.flush(&self.shared.tasks, &self.carrier, batch);

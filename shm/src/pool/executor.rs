@@ -100,7 +100,10 @@ pub trait Executor {
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
     ) -> Result<Vec<R>, MapError> {
-        all(|take| self.each(options, task, items, take))
+        let items = items.into_iter();
+        let mut values = Values::of(&items);
+        self.each(options, task, items, |outcome| values.push(outcome))?;
+        values.all()
     }
 
     /// Runs the task for each item and waits for all; gives how each ended, in their order.
@@ -152,7 +155,12 @@ pub trait Executor {
         task: F,
         items: impl IntoIterator<Item = A>,
     ) -> Result<Vec<F::Output>, MapError> {
-        all(|take| self.star_each(MapOptions::new(), task, items, take))
+        let items = items.into_iter();
+        let mut values = Values::of(&items);
+        self.star_each(MapOptions::new(), task, items, |outcome| {
+            values.push(outcome)
+        })?;
+        values.all()
     }
 
     /// Runs the task for each item; gives how each ended, in their order, as soon as it and all before it have.
@@ -189,19 +197,41 @@ pub trait Executor {
     }
 }
 
-/// What all returned that `each` gives, or the first that did not.
-pub(super) fn all<R>(
-    each: impl FnOnce(&mut dyn FnMut(Result<R, TaskError>)) -> Result<(), PoolError>,
-) -> Result<Vec<R>, MapError> {
-    let mut values = Vec::new();
-    let mut first = None;
-    each(&mut |outcome| match outcome {
-        Ok(value) => values.push(value),
-        Err(error) if first.is_none() => {
-            let index = values.len();
-            first = Some(MapError::Task { index, error });
+/// What all returned, or the first that did not.
+pub(super) struct Values<R> {
+    values: Vec<R>,
+    first: Option<MapError>,
+}
+
+impl<R> Values<R> {
+    /// Of about so many.
+    pub(super) fn of(items: &impl Iterator) -> Values<R> {
+        Values {
+            values: Vec::with_capacity(items.size_hint().0),
+            first: None,
         }
-        Err(_) => {}
-    })?;
-    first.map_or(Ok(values), Err)
+    }
+
+    /// The next one has ended so.
+    #[inline]
+    pub(super) fn push(&mut self, outcome: Result<R, TaskError>) {
+        match outcome {
+            Ok(value) => self.values.push(value),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: TaskError) {
+        if self.first.is_none() {
+            // All before it are there.
+            let index = self.values.len();
+            self.first = Some(MapError::Task { index, error });
+        }
+    }
+
+    /// All have ended.
+    pub(super) fn all(self) -> Result<Vec<R>, MapError> {
+        self.first.map_or(Ok(self.values), Err)
+    }
 }

@@ -52,10 +52,10 @@ use self::{
     core::Core,
     job::{Apart, Job},
     ledger::State,
-    pack::{Packed, Packer},
+    pack::Packer,
     task::Slot,
 };
-use crate::Memory;
+use crate::{Memory, handle};
 
 /// Worker processes that run the tasks handed to them, through the methods of [`Executor`].
 ///
@@ -258,36 +258,34 @@ impl Pool {
         let collect = Collect::new(options.progress.is_some());
         let job: Arc<dyn Job> = collect.clone();
         let mut packer = Packer::new(code, chunk);
-        let mut ready: Vec<Packed> = Vec::new();
         // How many items were submitted, or cannot be.
         let mut passed = 0;
-        let submit = |ready: &mut Vec<Packed>, passed: &mut u64| {
-            let items: u64 = ready.iter().map(|(_, items)| u64::from(*items)).sum();
-            let done = self.core.submit(&job, *passed, ready.drain(..));
-            *passed += items;
-            done.map(drop)
+        let submit = |packer: &mut Packer, passed: &mut u64| {
+            packer.take(|packed| self.core.submit_packed(&job, passed, packed))
         };
         // Large chunks at once, so that no worker waits; small ones many at a time.
         let least = if chunk > RUN { 1 } else { RUN };
-        for item in items {
-            let packed = packer.add(&item, |packed| ready.push(packed));
-            if let Err(message) = packed {
-                ready.extend(packer.finish());
-                submit(&mut ready, &mut passed)?;
-                job.ended_apart(
-                    passed,
-                    Apart::Failed(TaskError::NotSubmitted {
-                        message: message.into(),
-                    }),
-                );
-                passed += 1;
+        // No message that the caller is just making has anything to do with this.
+        handle::outside(|| {
+            for item in items {
+                if packer.add(&item).is_err() {
+                    submit(&mut packer, &mut passed)?;
+                    match pack::one(code, &item) {
+                        Ok(body) => drop(self.core.submit(&job, passed, body)?),
+                        Err(message) => {
+                            let message = message.into();
+                            let how = Apart::Failed(TaskError::NotSubmitted { message });
+                            job.ended_apart(passed, how);
+                        }
+                    }
+                    passed += 1;
+                } else if packer.ready() >= least {
+                    submit(&mut packer, &mut passed)?;
+                }
             }
-            if ready.len() >= least {
-                submit(&mut ready, &mut passed)?;
-            }
-        }
-        ready.extend(packer.finish());
-        submit(&mut ready, &mut passed)?;
+            packer.finish();
+            submit(&mut packer, &mut passed)
+        })?;
         let all = passed;
         drop(job);
         let mut progress = options.progress.take();
@@ -318,7 +316,7 @@ impl Executor for Pool {
         };
         let slot = Slot::new();
         let job: Arc<dyn Job> = slot.clone();
-        let submitted = packed.and_then(|body| self.core.submit(&job, 0, [(body, 1)]));
+        let submitted = packed.and_then(|body| self.core.submit(&job, 0, body));
         match submitted {
             Ok(name) => {
                 let core = Arc::downgrade(&self.core);

@@ -62,81 +62,102 @@ fn carried(
     })
 }
 
-/// Packs items into tasks of up to so many, each of no more than so many bytes.
+/// Packs items into tasks of up to so many, each of no more than so many bytes, which lie side by side.
 pub(super) struct Packer {
     code: Code,
     most: u32,
-    record: Vec<u8>,
+    packed: Packed,
+    /// Where the task begins that is being packed, and how many items it has.
+    begin: usize,
     items: u32,
 }
 
-/// A task and how many items it has.
-pub(super) type Packed = (Body, u32);
+/// Tasks that are packed: where each ends in the bytes, and how many items it has.
+#[derive(Default)]
+pub(super) struct Packed {
+    pub(super) bytes: Vec<u8>,
+    pub(super) tasks: Vec<(usize, u32)>,
+}
+
+impl Packed {
+    /// The body of each task, and how many items it has.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        let mut begin = 0;
+        self.tasks.iter().map(move |(end, items)| {
+            let body = &self.bytes[begin..*end];
+            begin = *end;
+            (body, *items)
+        })
+    }
+}
+
+/// What cannot be packed with others.
+pub(super) struct Apart;
 
 impl Packer {
     pub(super) fn new(code: Code, most: usize) -> Packer {
         Packer {
             code,
             most: u32::try_from(most).unwrap_or(u32::MAX),
-            record: Vec::new(),
+            packed: Packed::default(),
+            begin: 0,
             items: 0,
         }
     }
 
-    /// Packs one more item. The tasks that are ready then are given to `ready`. An item that cannot be encoded is none: why
-    /// not.
+    /// Packs one more item; [`Apart`] when it is long, or shared objects may be in it. No other message is just being made.
     #[inline]
-    pub(super) fn add<A: Serialize>(
-        &mut self,
-        arguments: &A,
-        mut ready: impl FnMut(Packed),
-    ) -> Result<(), String> {
+    pub(super) fn add<A: Serialize>(&mut self, arguments: &A) -> Result<(), Apart> {
+        loop {
+            let bytes = &mut self.packed.bytes;
+            if self.items == 0 {
+                self.begin = bytes.len();
+                bytes.extend_from_slice(&[0; TaskHead::LEN]);
+            }
+            let at = begin_item(bytes);
+            let is_plain = codec::append_alone(arguments, bytes).is_ok() && end_item(bytes, at);
+            if is_plain && bytes.len() - self.begin <= LONGEST {
+                self.items += 1;
+                if self.items == self.most {
+                    self.finish();
+                }
+                return Ok(());
+            }
+            bytes.truncate(at);
+            let was_first = self.items == 0;
+            self.finish();
+            if was_first || !is_plain {
+                return Err(Apart);
+            }
+        }
+    }
+
+    /// How many tasks are packed, but for the one that is not full.
+    pub(super) fn ready(&self) -> usize {
+        self.packed.tasks.len()
+    }
+
+    /// Ends the task that is being packed.
+    pub(super) fn finish(&mut self) {
+        let bytes = &mut self.packed.bytes;
         if self.items == 0 {
-            self.record.clear();
-            self.record.extend_from_slice(&head_of(self.code, 0, 0));
+            bytes.truncate(self.begin);
+            return;
         }
-        let at = begin_item(&mut self.record);
-        let is_plain = codec::append_plain(arguments, &mut self.record).is_ok()
-            && end_item(&mut self.record, at);
-        if !is_plain || self.record.len() > LONGEST {
-            return self.add_apart(arguments, at, ready);
-        }
-        self.items += 1;
-        if self.items == self.most {
-            self.finish().into_iter().for_each(&mut ready);
-        }
-        Ok(())
+        let head = head_of(self.code, self.items, 0);
+        bytes[self.begin..self.begin + TaskHead::LEN].copy_from_slice(&head);
+        self.packed.tasks.push((bytes.len(), self.items));
+        self.begin = bytes.len();
+        self.items = 0;
     }
 
-    /// An item that does not fit to those before it.
-    #[cold]
-    fn add_apart<A: Serialize>(
-        &mut self,
-        arguments: &A,
-        at: usize,
-        mut ready: impl FnMut(Packed),
-    ) -> Result<(), String> {
-        self.record.truncate(at);
-        let was_first = self.items == 0;
-        self.finish().into_iter().for_each(&mut ready);
-        if was_first {
-            ready((one(self.code, arguments)?, 1));
-            return Ok(());
-        }
-        self.add(arguments, ready)
-    }
-
-    /// The task of what is packed and not ready yet.
-    pub(super) fn finish(&mut self) -> Option<Packed> {
-        let items = std::mem::take(&mut self.items);
-        (items > 0).then(|| {
-            let mut record = std::mem::replace(&mut self.record, Vec::new());
-            record[..TaskHead::LEN].copy_from_slice(&head_of(self.code, items, 0));
-            let body = Body {
-                record,
-                ..Body::default()
-            };
-            (body, items)
-        })
+    /// Gives what is packed and ready to `take`.
+    pub(super) fn take<T>(&mut self, take: impl FnOnce(&Packed) -> T) -> T {
+        let result = take(&self.packed);
+        let end = self.packed.tasks.last().map_or(0, |(end, _)| *end);
+        self.packed.bytes.drain(..end);
+        self.begin -= end;
+        self.packed.tasks.clear();
+        result
     }
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::TaskError,
-    job::{Apart, Job},
+    job::{Apart, Job, Run},
     outcome::{self, Kind, Outcomes},
 };
 use crate::{handle, packet::codec};
@@ -209,8 +209,9 @@ impl<R> fmt::Debug for Task<R> {
 }
 
 impl<R: DeserializeOwned + Send> Job for Slot<R> {
-    fn ended(&self, _: u64, outcomes: &[u8]) {
-        if let Some((kind, told)) = Outcomes(outcomes).next() {
+    fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
+        let mut outcomes = runs.flat_map(|run| Outcomes(run.outcomes));
+        if let Some((kind, told)) = outcomes.next() {
             self.end(value(kind, told, Vec::new()));
         }
     }
