@@ -16,6 +16,7 @@ use super::{
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job},
     ledger::{Body, Ledger, State},
+    outbox::Outbox,
     pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
     shared::{Carrier, Shared},
@@ -122,7 +123,7 @@ impl Core {
         &self,
         job: &Arc<dyn Job>,
         first: &mut u64,
-        packed: &Packed,
+        packed: &Packed<'_>,
     ) -> Result<(), PoolError> {
         self.open_ledger()?
             .add_packed(job, first, packed, &self.shared.tasks);
@@ -218,15 +219,16 @@ impl Core {
         retry: bool,
         batch: &mut Batch,
     ) {
-        let outbox = self
-            .shared
-            .outboxes
-            .left_by(row, lost.progress.bytes() as usize);
+        // It is dead: nobody writes there any more.
+        let outbox = self.shared.outboxes.of(row);
+        let end = Outbox::BEGIN.saturating_add(lost.progress.bytes() as usize);
+        let outcomes = outbox.as_ref().map(|outbox| outbox.bytes());
+        let outcomes = outcomes.and_then(|bytes| bytes.get(Outbox::BEGIN..end));
         locked(&self.arrivals)
             .parcels
             .retain(|[task, _], _| *task != lost.task);
         let mut ledger = self.ledger();
-        ledger.lost(lost, &outbox, error, retry, batch);
+        ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
         self.look_if_idle(&ledger);
     }

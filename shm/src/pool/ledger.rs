@@ -150,18 +150,18 @@ impl Ledger {
         &mut self,
         job: &Arc<dyn Job>,
         first: &mut u64,
-        packed: &Packed,
+        packed: &Packed<'_>,
         tasks: &Tasks,
     ) {
         let begin = self.last + 1;
         let may_put = self.backlog.is_empty();
-        for (_, items) in &packed.tasks {
+        for (_, items) in packed.tasks {
             self.enter(Arc::clone(job), *first, *items, None, self.retries);
             *first += u64::from(*items);
             self.counts.submitted += u64::from(*items);
         }
         let names = (begin..).filter_map(NonZeroU64::new);
-        let named = names.zip(packed.bodies().map(|(body, _)| body));
+        let named = names.zip(packed.bodies());
         // Whatever is wrong with the ring, who waits for room finds that out again.
         let put = if may_put {
             tasks.ring().put_many(named, NOW).0
@@ -169,7 +169,7 @@ impl Ledger {
             0
         };
         self.backlog.drain(..put.min(self.backlog.len()));
-        for (number, (name, (body, _))) in (begin..).zip(packed.bodies()).enumerate() {
+        for (number, (name, body)) in (begin..).zip(packed.bodies()).enumerate() {
             if let Some(entry) = self.entries.get_mut(&name) {
                 entry.is_put = number < put;
                 if !entry.is_put || entry.is_kept() {

@@ -10,6 +10,7 @@ mod code;
 mod collect;
 mod collector;
 mod core;
+mod cursor;
 mod error;
 mod executor;
 mod imap;
@@ -279,7 +280,7 @@ impl Pool {
                         }
                     }
                     passed += 1;
-                } else if packer.ready() >= least {
+                } else if packer.ready() >= least || packer.is_full() {
                     submit(&mut packer, &mut passed)?;
                 }
             }

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     code::Code,
+    cursor::{Cursor, Unwritten},
     ledger::{Body, head_of},
-    record::{CARRIED, PARCEL, TaskHead, begin_item, end_item},
+    record::{CARRIED, LENGTH, PARCEL, TaskHead, length},
     shared::LONGEST,
 };
 use crate::{
@@ -17,26 +18,26 @@ use crate::{
 
 /// The task of one item; or why it cannot be encoded.
 pub(super) fn one<A: Serialize>(code: Code, arguments: &A) -> Result<Body, String> {
-    let mut record = head_of(code, 1, 0).to_vec();
-    let at = begin_item(&mut record);
-    if codec::append_plain(arguments, &mut record).is_ok() && end_item(&mut record, at) {
-        if record.len() <= LONGEST {
-            return Ok(Body {
-                record,
-                ..Body::default()
-            });
+    let mut bytes = Vec::new();
+    // With no message open, so that shared objects in it are refused.
+    let (bytes, descriptors, moves) = match codec::append_plain(arguments, &mut bytes) {
+        Ok(()) => (bytes, Vec::new(), Moves::default()),
+        Err(_) => {
+            let encoded = codec::encode(arguments)?;
+            (encoded.bytes, encoded.descriptors, encoded.moves)
         }
-        return carried(code, &record[at..], Vec::new(), Moves::default());
+    };
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(format!("they have {} bytes", bytes.len()));
     }
-    // Maybe because shared objects are in it.
-    let encoded = codec::encode(arguments)?;
-    let mut items = Vec::with_capacity(encoded.bytes.len() + 4);
-    let at = begin_item(&mut items);
-    items.extend_from_slice(&encoded.bytes);
-    if !end_item(&mut items, at) {
-        return Err(format!("they have {} bytes", encoded.bytes.len()));
+    let items = [&length(bytes.len()), &bytes[..]].concat();
+    if descriptors.is_empty() && TaskHead::LEN + items.len() <= LONGEST {
+        return Ok(Body {
+            record: [&head_of(code, 1, 0), &items[..]].concat(),
+            ..Body::default()
+        });
     }
-    carried(code, &items, encoded.descriptors, encoded.moves)
+    carried(code, &items, descriptors, moves)
 }
 
 /// The task of an item that comes with descriptors, or is too long for the ring.
@@ -66,98 +67,131 @@ fn carried(
 pub(super) struct Packer {
     code: Code,
     most: u32,
-    packed: Packed,
-    /// Where the task begins that is being packed, and how many items it has.
-    begin: usize,
+    bytes: Vec<u8>,
+    /// Where each task ends, and how many items it has.
+    tasks: Vec<(usize, u32)>,
+    /// Up to where the task goes that is being packed, and how many items it has.
+    end: usize,
     items: u32,
-}
-
-/// Tasks that are packed: where each ends in the bytes, and how many items it has.
-#[derive(Default)]
-pub(super) struct Packed {
-    pub(super) bytes: Vec<u8>,
-    pub(super) tasks: Vec<(usize, u32)>,
-}
-
-impl Packed {
-    /// The body of each task, and how many items it has.
-    pub(super) fn bodies(&self) -> impl Iterator<Item = (&[u8], u32)> {
-        let mut begin = 0;
-        self.tasks.iter().map(move |(end, items)| {
-            let body = &self.bytes[begin..*end];
-            begin = *end;
-            (body, *items)
-        })
-    }
 }
 
 /// What cannot be packed with others.
 pub(super) struct Apart;
 
 impl Packer {
+    /// How many bytes of tasks are packed at most before they are taken.
+    const ROOM: usize = 64 * 1024;
+
     pub(super) fn new(code: Code, most: usize) -> Packer {
         Packer {
             code,
             most: u32::try_from(most).unwrap_or(u32::MAX),
-            packed: Packed::default(),
-            begin: 0,
+            bytes: vec![0; Packer::ROOM],
+            tasks: Vec::new(),
+            end: 0,
             items: 0,
         }
     }
 
+    /// Where the task begins that is being packed.
+    fn begin(&self) -> usize {
+        self.tasks.last().map_or(0, |(end, _)| *end)
+    }
+
     /// Packs one more item; [`Apart`] when it is long, or shared objects may be in it. No other message is just being made.
+    /// There is room if what is [full](Self::is_full) was taken.
     #[inline]
     pub(super) fn add<A: Serialize>(&mut self, arguments: &A) -> Result<(), Apart> {
         loop {
-            let bytes = &mut self.packed.bytes;
+            let begin = self.begin();
             if self.items == 0 {
-                self.begin = bytes.len();
-                bytes.extend_from_slice(&[0; TaskHead::LEN]);
+                self.end = begin + TaskHead::LEN;
             }
-            let at = begin_item(bytes);
-            let is_plain = codec::append_alone(arguments, bytes).is_ok() && end_item(bytes, at);
-            if is_plain && bytes.len() - self.begin <= LONGEST {
-                self.items += 1;
-                if self.items == self.most {
-                    self.finish();
+            let most = self.bytes.len().min(begin + LONGEST);
+            match add_item(&mut self.bytes[..most], self.end, arguments) {
+                Ok(end) => {
+                    self.end = end;
+                    self.items += 1;
+                    if self.items == self.most {
+                        self.finish();
+                    }
+                    return Ok(());
                 }
-                return Ok(());
+                Err(Unwritten::Full) if self.items > 0 => self.finish(),
+                Err(_) => {
+                    self.finish();
+                    return Err(Apart);
+                }
             }
-            bytes.truncate(at);
-            let was_first = self.items == 0;
-            self.finish();
-            if was_first || !is_plain {
+            if self.is_full() {
                 return Err(Apart);
             }
         }
     }
 
+    /// Whether there may be no room for another task.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() - self.begin() < LONGEST
+    }
+
     /// How many tasks are packed, but for the one that is not full.
     pub(super) fn ready(&self) -> usize {
-        self.packed.tasks.len()
+        self.tasks.len()
     }
 
     /// Ends the task that is being packed.
     pub(super) fn finish(&mut self) {
-        let bytes = &mut self.packed.bytes;
-        if self.items == 0 {
-            bytes.truncate(self.begin);
-            return;
+        if self.items > 0 {
+            let begin = self.begin();
+            let head = head_of(self.code, self.items, 0);
+            self.bytes[begin..begin + TaskHead::LEN].copy_from_slice(&head);
+            self.tasks.push((self.end, self.items));
+            self.items = 0;
         }
-        let head = head_of(self.code, self.items, 0);
-        bytes[self.begin..self.begin + TaskHead::LEN].copy_from_slice(&head);
-        self.packed.tasks.push((bytes.len(), self.items));
-        self.begin = bytes.len();
-        self.items = 0;
     }
 
-    /// Gives what is packed and ready to `take`.
-    pub(super) fn take<T>(&mut self, take: impl FnOnce(&Packed) -> T) -> T {
-        let result = take(&self.packed);
-        let end = self.packed.tasks.last().map_or(0, |(end, _)| *end);
-        self.packed.bytes.drain(..end);
-        self.begin -= end;
-        self.packed.tasks.clear();
+    /// Gives the body of each task that is ready, and how many items it has, to `take`; then they are gone.
+    pub(super) fn take<T>(&mut self, take: impl FnOnce(&Packed<'_>) -> T) -> T {
+        let result = take(&Packed {
+            bytes: &self.bytes,
+            tasks: &self.tasks,
+        });
+        let begin = self.begin();
+        if self.items > 0 {
+            self.bytes.copy_within(begin..self.end, 0);
+            self.end -= begin;
+        }
+        self.tasks.clear();
         result
     }
+}
+
+/// Tasks that are packed.
+pub(super) struct Packed<'a> {
+    bytes: &'a [u8],
+    /// Where each ends, and how many items it has.
+    pub(super) tasks: &'a [(usize, u32)],
+}
+
+impl<'a> Packed<'a> {
+    /// Their bodies.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &'a [u8]> {
+        let begins = [0]
+            .into_iter()
+            .chain(self.tasks.iter().map(|(end, _)| *end));
+        let ranges = begins.zip(self.tasks);
+        let bytes = self.bytes;
+        ranges.map(move |(begin, (end, _))| &bytes[begin..*end])
+    }
+}
+
+/// Writes the arguments of an item to this place; where they end.
+#[inline]
+fn add_item<A: Serialize>(bytes: &mut [u8], at: usize, arguments: &A) -> Result<usize, Unwritten> {
+    let begin = at + LENGTH;
+    let mut cursor = Cursor::new(bytes, begin);
+    cursor.encode(arguments)?;
+    let end = cursor.at();
+    Cursor::new(bytes, at).write(&length(end - begin))?;
+    Ok(end)
 }

@@ -144,30 +144,20 @@ impl<'a> Iterator for Items<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let left = self.left.checked_sub(1)?;
-        let (len, rest) = self.bytes.split_first_chunk::<4>()?;
+        let (len, rest) = self.bytes.split_first_chunk::<LENGTH>()?;
         let (arguments, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
         *self = Items { bytes: rest, left };
         Some(arguments)
     }
 }
 
-/// Begins the arguments of an item at the end of `bytes`; where.
-#[inline]
-pub(super) fn begin_item(bytes: &mut Vec<u8>) -> usize {
-    let at = bytes.len();
-    bytes.extend_from_slice(&[0; 4]);
-    at
-}
+/// How many bytes the length of an item's arguments takes.
+pub(super) const LENGTH: usize = 4;
 
-/// Ends the item that was [begun](begin_item) there; `false`, and it is gone, when it is too long to be told.
+/// The length of an item's arguments, which lies before them.
 #[inline]
-pub(super) fn end_item(bytes: &mut Vec<u8>, at: usize) -> bool {
-    let Ok(len) = u32::try_from(bytes.len() - at - 4) else {
-        bytes.truncate(at);
-        return false;
-    };
-    bytes[at..at + 4].copy_from_slice(&len.to_le_bytes());
-    true
+pub(super) fn length(len: usize) -> [u8; LENGTH] {
+    (len as u32).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -200,9 +190,8 @@ mod tests {
     fn items_come_out_as_they_went_in_and_end_where_bytes_are_none() {
         let mut bytes = Vec::new();
         for item in [&b"one"[..], b"", b"three"] {
-            let at = begin_item(&mut bytes);
+            bytes.extend_from_slice(&length(item.len()));
             bytes.extend_from_slice(item);
-            assert!(end_item(&mut bytes, at));
         }
         assert!(Items::new(&bytes, 3).eq([&b"one"[..], b"", b"three"]));
         assert_eq!(Items::new(&bytes, 2).count(), 2);

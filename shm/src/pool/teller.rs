@@ -13,7 +13,8 @@ use multiproc_core::{FOREVER, Os, Progress};
 use serde::Serialize;
 
 use super::{
-    outbox::{Full, Outbox},
+    cursor::{Cursor, Unwritten},
+    outbox::Outbox,
     outcome::{self, HEAD, Kind},
     record::{CARRIED, PARCEL, ToldHead},
     shared::{LONGEST, Shared},
@@ -48,9 +49,9 @@ const TELL_AFTER: u64 = 20_000_000;
 const NAP: Duration = Duration::from_millis(1);
 
 impl Teller {
-    pub(super) fn new(shared: Shared, row: usize, timed: bool) -> Teller {
-        Teller {
-            outbox: shared.outboxes.of(row),
+    pub(super) fn new(shared: Shared, row: usize, timed: bool) -> Option<Teller> {
+        Some(Teller {
+            outbox: shared.outboxes.of(row)?,
             shared,
             row,
             timed,
@@ -59,7 +60,7 @@ impl Teller {
             progress: Progress::default(),
             since: 0,
             patience: 0,
-        }
+        })
     }
 
     pub(super) fn shared(&self) -> &Shared {
@@ -99,21 +100,21 @@ impl Teller {
     #[inline]
     pub(super) fn returned<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
         let at = self.end + HEAD;
-        match self.outbox.encode(at, value) {
-            Ok(end) if end - at <= LONGEST => self.ended(Kind::Returned, end),
-            Ok(_) => self.returned_alone(value),
-            Err(full) => self.returned_otherwise(value, full),
+        let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
+        let encoded = cursor.encode(value);
+        let end = cursor.at();
+        match encoded {
+            Ok(()) if end - at <= LONGEST => self.ended(Kind::Returned, end),
+            Err(Unwritten::Full) if self.end > Outbox::BEGIN => self.returned_later(value),
+            _ => self.returned_alone(value),
         }
     }
 
-    /// The item has returned what does not fit into the outbox now, or cannot be encoded as it is.
+    /// The item has returned what has no room before the others are told.
     #[cold]
-    fn returned_otherwise<R: Serialize>(&mut self, value: &R, full: Full) -> Result<(), String> {
-        if full == Full::Yes && self.end > Outbox::BEGIN {
-            self.tell()?;
-            return self.returned(value);
-        }
-        self.returned_alone(value)
+    fn returned_later<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+        self.tell()?;
+        self.returned(value)
     }
 
     /// The item has returned what is told by itself: it is long, or holds shared objects.
@@ -137,7 +138,8 @@ impl Teller {
     #[cold]
     pub(super) fn failed(&mut self, kind: Kind, told: &[u8]) -> Result<(), String> {
         let at = self.end + HEAD;
-        if told.len() <= LONGEST && self.outbox.write(at, told) == Full::No {
+        let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
+        if told.len() <= LONGEST && cursor.write(told).is_ok() {
             return self.ended(kind, at + told.len());
         }
         if self.end > Outbox::BEGIN {
@@ -164,7 +166,7 @@ impl Teller {
     fn ended(&mut self, kind: Kind, end: usize) -> Result<(), String> {
         let head = outcome::head(kind, end - self.end - HEAD);
         // There is room for it before what it is the head of.
-        let _ = self.outbox.write(self.end, &head);
+        let _ = Cursor::new(self.outbox.bytes_mut(), self.end).write(&head);
         self.end = end;
         self.head.items += 1;
         self.head.failed += u32::from(kind != Kind::Returned);
@@ -229,8 +231,9 @@ impl Teller {
         if self.head.items == 0 {
             return Ok(false);
         }
-        let _ = self.outbox.write(0, &self.head.to_bytes());
-        self.put(self.outbox.bytes(self.end))?;
+        let head = self.head.to_bytes();
+        let _ = Cursor::new(self.outbox.bytes_mut(), 0).write(&head);
+        self.put(&self.outbox.bytes()[..self.end])?;
         Ok(true)
     }
 

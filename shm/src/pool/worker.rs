@@ -40,8 +40,9 @@ pub(super) fn work<I: DeserializeOwned>(
         let initializer = unsafe { mem::transmute::<*const (), fn(I)>(initializer) };
         initializer(argument);
     }
+    let teller = Teller::new(setup.shared, setup.row, setup.timed);
     let mut worker = Worker {
-        teller: Teller::new(setup.shared, setup.row, setup.timed),
+        teller: teller.ok_or("there is no place for it")?,
         row: setup.row,
         body: Vec::new(),
         known: None,
