@@ -12,8 +12,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fifo::Fifo;
 
+#[path = "kin.rs"]
+mod kin;
+#[path = "scopes.rs"]
+mod scopes;
+
+pub use kin::*;
+pub use scopes::*;
+
 /// Far longer than anything here takes.
-const STUCK: Duration = Duration::from_secs(30);
+pub const STUCK: Duration = Duration::from_secs(30);
 
 /// Passes the names of all these tests on to a macro.
 #[macro_export]
@@ -59,12 +67,12 @@ macro_rules! for_each_outcome {
     };
 }
 
-fn builder(method: StartMethod) -> Builder {
+pub fn builder(method: StartMethod) -> Builder {
     Process::builder().method(method)
 }
 
 /// Waits for ever, unless it is killed.
-fn idle(begun: Fifo) {
+pub fn idle(begun: Fifo) {
     begun.send("begun");
     loop {
         std::thread::park();
@@ -72,7 +80,7 @@ fn idle(begun: Fifo) {
 }
 
 /// A child that waits for ever, once it does.
-fn idling(builder: &Builder) -> Child<()> {
+pub fn idling(builder: &Builder) -> Child<()> {
     let begun = Fifo::new();
     let child = builder.start(idle, begun.clone()).unwrap();
     assert_eq!(begun.receive(), "begun");
@@ -80,19 +88,19 @@ fn idling(builder: &Builder) -> Child<()> {
     child
 }
 
-fn error_of<R: std::fmt::Debug + serde::de::DeserializeOwned>(child: Child<R>) -> JoinError {
+pub fn error_of<R: std::fmt::Debug + serde::de::DeserializeOwned>(child: Child<R>) -> JoinError {
     child.join().unwrap_err()
 }
 
 /// Whether there is no process with this id, not even a zombie.
-fn is_gone(pid: u32) -> bool {
+pub fn is_gone(pid: u32) -> bool {
     // SAFETY: signal 0 is never delivered.
     let result = unsafe { libc::kill(pid as i32, 0) };
     result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Waits for the end of a process that is not ours to join.
-fn wait_for_end(pid: u32) {
+pub fn wait_for_end(pid: u32) {
     let start = Instant::now();
     let stat = format!("/proc/{pid}/stat");
     // A zombie has ended, whoever is to reap it.
@@ -239,7 +247,7 @@ pub fn terminate_sends_sigterm(method: StartMethod) {
     child.kill().unwrap();
 }
 
-fn echo((gate, value): (Fifo, u32)) -> u32 {
+pub fn echo((gate, value): (Fifo, u32)) -> u32 {
     gate.receive();
     value
 }
@@ -460,163 +468,6 @@ pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
     assert_eq!(before, after);
 }
 
-pub fn a_daemon_dies_with_its_parent(method: StartMethod) {
-    fn report(pid: Fifo) {
-        pid.send(&process::id().to_string());
-        loop {
-            std::thread::park();
-        }
-    }
-    fn parent((method, pid): (String, Fifo)) {
-        let builder = Process::builder()
-            .method(method.parse().unwrap())
-            .daemon(true);
-        builder.start(report, pid).unwrap().detach();
-        loop {
-            std::thread::park();
-        }
-    }
-    let pid = Fifo::new();
-    let child = builder(method)
-        .start(parent, (method.to_string(), pid.clone()))
-        .unwrap();
-    let grandchild: u32 = pid.receive().parse().unwrap();
-    pid.remove();
-    assert!(!is_gone(grandchild));
-    child.kill().unwrap();
-    assert!(error_of(child).is_killed());
-    wait_for_end(grandchild);
-}
-
-pub fn a_daemon_outlives_the_thread_that_started_it(method: StartMethod) {
-    fn parent(method: String) -> u32 {
-        let gate = Fifo::new();
-        let theirs = gate.clone();
-        let start = move || {
-            let builder = Process::builder()
-                .method(method.parse().unwrap())
-                .daemon(true);
-            match builder.start(echo, (theirs.clone(), 8)) {
-                Ok(child) => child,
-                // A second thread is what `fork` refuses, and what this is about.
-                // SAFETY: the other thread only waits for this one.
-                Err(_) => unsafe { builder.start_closure(move || echo((theirs, 8))) }.unwrap(),
-            }
-        };
-        let child = std::thread::spawn(start).join().unwrap();
-        gate.send("go");
-        gate.remove();
-        child.join().unwrap()
-    }
-    let child = builder(method).start(parent, method.to_string()).unwrap();
-    assert_eq!(child.join().unwrap(), 8);
-}
-
-pub fn a_child_knows_how_it_was_started(method: StartMethod) {
-    fn tell(_: ()) -> (String, u32, Option<StartMethod>, bool) {
-        let me = multiproc::current();
-        (
-            me.name().into(),
-            me.pid(),
-            me.start_method(),
-            me.is_daemon(),
-        )
-    }
-    for daemon in [false, true] {
-        let builder = builder(method).name("known").daemon(daemon);
-        let child = builder.start(tell, ()).unwrap();
-        let expected = ("known".to_owned(), child.pid(), Some(method), daemon);
-        assert_eq!(child.join().unwrap(), expected);
-    }
-    assert_eq!(multiproc::current().name(), "main");
-    assert_eq!(multiproc::current().start_method(), None);
-    assert_eq!(multiproc::parent(), None);
-}
-
-pub fn a_child_knows_its_parent(method: StartMethod) {
-    fn tell(_: ()) -> (u32, u32, String, bool, bool) {
-        let parent = multiproc::parent().unwrap();
-        let ended = parent.wait_timeout(Duration::from_millis(1)).unwrap();
-        // SAFETY: takes nothing.
-        let of_system = unsafe { libc::getppid() } as u32;
-        let name = parent.name().to_owned();
-        (parent.pid(), of_system, name, parent.is_alive(), ended)
-    }
-    fn middle(method: StartMethod) -> (u32, u32, String, bool, bool) {
-        builder(method).start(tell, ()).unwrap().join().unwrap()
-    }
-    let (pid, of_system, name, alive, ended) =
-        builder(method).start(tell, ()).unwrap().join().unwrap();
-    assert_eq!((pid, of_system), (process::id(), process::id()));
-    assert_eq!((name.as_str(), alive, ended), ("main", true, false));
-    let child = builder(method)
-        .name("middle")
-        .start(middle, method)
-        .unwrap();
-    let middle = child.pid();
-    let (pid, of_system, name, ..) = child.join().unwrap();
-    assert_eq!((pid, of_system, name.as_str()), (middle, middle, "middle"));
-}
-
-pub fn a_child_sees_its_parent_end(method: StartMethod) {
-    fn watch((begun, told): (Fifo, Fifo)) {
-        let parent = multiproc::parent().unwrap();
-        let descriptor = parent.descriptor().unwrap().unwrap();
-        begun.send("begun");
-        assert_eq!(multiproc::wait(&[descriptor], Some(STUCK)).unwrap(), [0]);
-        assert!(parent.wait_timeout(STUCK).unwrap() && !parent.is_alive());
-        assert!(parent.descriptor().unwrap().is_none());
-        told.send(parent.name());
-    }
-    fn parent((method, begun, told): (StartMethod, Fifo, Fifo)) {
-        builder(method)
-            .start(watch, (begun, told))
-            .unwrap()
-            .detach();
-        loop {
-            std::thread::park();
-        }
-    }
-    let (begun, told) = (Fifo::new(), Fifo::new());
-    let arguments = (method, begun.clone(), told.clone());
-    let child = builder(method)
-        .name("mortal")
-        .start(parent, arguments)
-        .unwrap();
-    assert_eq!(begun.receive(), "begun");
-    child.kill().unwrap();
-    assert!(error_of(child).is_killed());
-    assert_eq!(told.receive(), "mortal");
-    begun.remove();
-    told.remove();
-}
-
-pub fn a_daemon_starts_daemons_that_all_die_with_the_first(method: StartMethod) {
-    fn descend((method, depth, pids): (StartMethod, u32, Fifo)) {
-        if depth == 0 {
-            pids.send(&process::id().to_string());
-        } else {
-            let builder = builder(method).daemon(true);
-            builder
-                .start(descend, (method, depth - 1, pids))
-                .unwrap()
-                .detach();
-        }
-        loop {
-            std::thread::park();
-        }
-    }
-    let pids = Fifo::new();
-    let child = builder(method)
-        .start(descend, (method, 2, pids.clone()))
-        .unwrap();
-    let last: u32 = pids.receive().parse().unwrap();
-    pids.remove();
-    child.kill().unwrap();
-    assert!(error_of(child).is_killed());
-    wait_for_end(last);
-}
-
 pub fn two_hundred_children_run_at_once(method: StartMethod) {
     fn meet((counter, gate, i): (Counter, multiproc::Event, u64)) -> u64 {
         counter.add(1);
@@ -640,112 +491,6 @@ pub fn two_hundred_children_run_at_once(method: StartMethod) {
     for (i, child) in children.into_iter().enumerate() {
         assert_eq!(child.join().unwrap(), i as u64);
     }
-}
-
-pub fn active_children_are_those_that_have_not_ended(method: StartMethod) {
-    // Beside other tests of this process, so that there are others.
-    let is_active = |pid| {
-        multiproc::active_children()
-            .iter()
-            .any(|child| child.pid() == pid)
-    };
-    let child = idling(&builder(method).name("busy"));
-    let (pid, all) = (child.pid(), multiproc::active_children());
-    let listed = all.iter().find(|child| child.pid() == pid).unwrap();
-    assert_eq!(listed.name(), "busy");
-    child.kill().unwrap();
-    assert!(error_of(child).is_killed());
-    assert!(!is_active(pid));
-    let detached = idling(&builder(method));
-    let pid = detached.pid();
-    detached.detach();
-    assert!(is_active(pid));
-    // SAFETY: no memory is involved.
-    unsafe { libc::kill(pid as i32, libc::SIGKILL) };
-    let start = Instant::now();
-    while is_active(pid) {
-        assert!(start.elapsed() < STUCK);
-        std::thread::yield_now();
-    }
-    // It has been reaped.
-    assert!(is_gone(pid));
-    fn of_a_child(_: ()) -> usize {
-        multiproc::active_children().len()
-    }
-    let idle = idling(&builder(method));
-    assert_eq!(
-        builder(method)
-            .start(of_a_child, ())
-            .unwrap()
-            .join()
-            .unwrap(),
-        0
-    );
-    drop(idle);
-}
-
-pub fn a_scope_joins_what_it_started(method: StartMethod) {
-    fn count((counter, n): (Counter, u64)) -> u64 {
-        counter.add(n)
-    }
-    let counter = Counter::new(0).unwrap();
-    let first = multiproc::scope(|s| {
-        let builder = builder(method);
-        let first = s.start(&builder, count, (counter.clone(), 1))?.join()?;
-        for n in [10, 100] {
-            s.start(&builder, count, (counter.clone(), n))?;
-        }
-        Ok::<_, multiproc::Error>(first)
-    });
-    assert_eq!((first.unwrap(), counter.get()), (0, 111));
-}
-
-/// In a scope: a child that waits for ever, once it does.
-fn idling_in<'s>(s: &'s multiproc::Scope, method: StartMethod) -> multiproc::ScopedChild<'s, ()> {
-    let begun = Fifo::new();
-    let child = s.start(&builder(method), idle, begun.clone()).unwrap();
-    assert_eq!(begun.receive(), "begun");
-    begun.remove();
-    child
-}
-
-pub fn a_scope_ends_with_the_first_failure(method: StartMethod) {
-    fn leave(code: i32) {
-        process::exit(code)
-    }
-    let mut idle = 0;
-    let failed = multiproc::scope(|s| {
-        idle = idling_in(s, method).pid();
-        s.start(&builder(method), leave, 9).unwrap();
-        Ok::<_, JoinError>(())
-    });
-    assert_eq!(failed.unwrap_err().exit_code(), Some(9));
-    assert!(is_gone(idle));
-}
-
-pub fn a_scope_that_fails_or_panics_kills_what_still_runs(method: StartMethod) {
-    let mut pid = 0;
-    let failed = multiproc::scope(|s| {
-        let child = idling_in(s, method);
-        assert!(child.is_alive());
-        pid = child.pid();
-        // Whatever becomes of the handle.
-        std::mem::forget(child);
-        Err::<(), _>(multiproc::Error::NoProc)
-    });
-    assert!(matches!(failed, Err(multiproc::Error::NoProc)));
-    assert!(is_gone(pid));
-    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        multiproc::scope(|s| {
-            pid = idling_in(s, method).pid();
-            // Without the hook, which would print it.
-            std::panic::resume_unwind(Box::new(()));
-            #[allow(unreachable_code, reason = "it gives the type")]
-            Ok::<(), JoinError>(())
-        })
-    }));
-    assert!(panicked.is_err());
-    assert!(is_gone(pid));
 }
 
 pub fn what_a_running_child_uses_is_told(method: StartMethod) {
