@@ -225,7 +225,7 @@ pub(crate) fn become_known(known: Known<'_>) -> &'static Info {
     clone::set_title(known.name);
     let leaked = |text: &str| &*Box::leak(text.to_owned().into_boxed_str());
     let info = Box::leak(Box::new(Info {
-        me: sys::identity::me(),
+        pid: std::process::id(),
         name: leaked(known.name),
         method: known.method,
         daemon: known.daemon,
