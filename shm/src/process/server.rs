@@ -108,6 +108,7 @@ impl Server {
     fn ready(self, start: &Start<'_>) -> Result<Server, StartError> {
         self.listen()
             .map_err(|error| start.io("waiting for the fork server", error))?;
+        // What cannot be read says as little as nothing does: it ended.
         let message = wire::receive(self.socket.as_fd()).unwrap_or_default();
         let ended = |message| StartError::ServerEnded { message };
         Err(match message {
