@@ -212,10 +212,8 @@ impl Pool {
             return Ok(());
         }
         self.join_threads();
-        Err(match &self.core.ledger().state {
-            State::Broken(message) => PoolError::Initializer(message.clone()),
-            _ => PoolError::Closed,
-        })
+        let failure = self.core.crew().failure.take();
+        Err(failure.unwrap_or(PoolError::Closed))
     }
 
     /// Runs the items of a map.
