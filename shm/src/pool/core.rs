@@ -57,6 +57,8 @@ pub(super) struct Crew {
     pub(super) restarts: u64,
     /// Whether all were ready once.
     pub(super) is_complete: bool,
+    /// What the supervisor ended with, until somebody is told.
+    pub(super) failure: Option<PoolError>,
     /// Whether the supervisor has ended.
     pub(super) is_gone: bool,
 }

@@ -81,6 +81,7 @@ use crate::{Memory, handle};
 pub struct Pool {
     core: Arc<Core>,
     workers: usize,
+    /// The supervisor and the collector, in this order: the first ends the second.
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -166,11 +167,12 @@ impl Pool {
             return;
         }
         for thread in self.threads.drain(..) {
-            // In a callback it is such a thread that drops the pool: that one ends by itself.
-            if thread.thread().id() != thread::current().id() {
-                // A panic of it was printed.
-                let _ = thread.join();
+            // In a callback it is such a thread that drops the pool: it ends by itself, and with it the one that it ends.
+            if thread.thread().id() == thread::current().id() {
+                return;
             }
+            // A panic of it was printed.
+            let _ = thread.join();
         }
     }
 
@@ -213,10 +215,8 @@ impl Pool {
             return Ok(());
         }
         self.join_threads();
-        Err(match &self.core.ledger().state {
-            State::Broken(message) => PoolError::Initializer(message.clone()),
-            _ => PoolError::Closed,
-        })
+        let failure = self.core.crew().failure.take();
+        Err(failure.unwrap_or(PoolError::Closed))
     }
 
     /// Runs the items of a map; gives the outcomes to `take`, in their order.

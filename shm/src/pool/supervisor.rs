@@ -66,7 +66,11 @@ impl Supervisor {
     /// Until the pool has ended.
     pub(super) fn run(mut self) {
         while let Err(error) = self.watch_until_idle() {
-            let message = error.to_string();
+            let message = match &error {
+                PoolError::Broken { message } => message.clone(),
+                other => other.to_string(),
+            };
+            self.core.crew().failure = Some(error);
             let state = State::Broken(message.clone());
             let message = message.into();
             self.core.end_all(state, &TaskError::Broken { message });
