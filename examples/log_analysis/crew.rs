@@ -6,16 +6,13 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use multiproc::{Counter, Process, Queue, Sender, channel};
+use multiproc::{Counter, Executor, Pool, Process};
 
 use crate::{
-    analyse::{self, Chunk, Log},
+    analyse::{self, Log},
     memory,
     summary::Summary,
 };
-
-/// Room for the longest summary that there can be, encoded.
-const RESULTS: usize = 16 << 20;
 
 pub struct Outcome {
     pub summary: Summary,
@@ -29,14 +26,23 @@ pub fn together(log: &Log, chunk_size: u64, workers: u16) -> Result<Outcome, Box
     let chunks = log.chunks(chunk_size);
     let bar = bar(chunks.len(), format!("{workers} workers"))?;
     let begun = Instant::now();
+    let pool = Pool::new(workers.into())?;
     let mut summary = Summary::default();
-    let peaks = many(chunks, workers.into(), |part| {
-        summary.merge(part);
+    // In whatever order they come, and never many at once.
+    for part in pool.imap_unordered(analyse::analyse, chunks) {
+        summary.merge(part??);
         bar.inc(1);
-    })?;
+    }
     summary.paths.settle();
     let seconds = begun.elapsed().as_secs_f64();
     bar.finish_and_clear();
+    let peaks = pool
+        .stats()
+        .workers
+        .iter()
+        .filter_map(|worker| worker.memory)
+        .map(|memory| memory.peak)
+        .collect();
     Ok(Outcome {
         summary,
         seconds,
@@ -52,7 +58,7 @@ pub fn alone(log: &Log, chunk_size: u64) -> Result<Outcome, Box<dyn Error>> {
     // A process of its own, so that its memory can be told from that of this one.
     let mut child = Process::builder()
         .name("alone")
-        .die_with_parent(true)
+        .daemon(true)
         .start(go_through, (log.clone(), chunk_size, done.clone()))?;
     let (summary, peak) = loop {
         match child.join_timeout(Duration::from_millis(100))? {
@@ -78,48 +84,6 @@ fn go_through((log, chunk_size, done): (Log, u64, Counter)) -> Result<(Summary, 
     summary.paths.settle();
     let peak = memory::peak().map_err(|error| error.to_string())?;
     Ok((summary, peak))
-}
-
-/// Gives the chunks to several processes, and what they return to `done`, in the order in which it comes. Returns the most
-/// memory that each of them had.
-fn many(
-    mut chunks: impl Iterator<Item = Chunk>,
-    workers: usize,
-    mut done: impl FnMut(Summary),
-) -> Result<Vec<u64>, Box<dyn Error>> {
-    let queue = Queue::new(1 << 20)?;
-    let (sender, results) = channel(RESULTS)?;
-    let start = |number| {
-        Process::builder()
-            .name(format!("worker {number}"))
-            .die_with_parent(true)
-            .start(work, (queue.clone(), sender.clone()))
-    };
-    let team = (0..workers).map(start).collect::<Result<Vec<_>, _>>()?;
-    drop(sender);
-    let mut hand_out = || match chunks.next() {
-        Some(chunk) => queue.put(chunk).map_err(multiproc::Error::from),
-        None => queue.close(),
-    };
-    // While a worker is at one chunk, the next is already there.
-    for _ in 0..2 * workers {
-        hand_out()?;
-    }
-    for result in &results {
-        hand_out()?;
-        done(result?);
-    }
-    team.into_iter().map(|child| Ok(child.join()??)).collect()
-}
-
-type Results = Sender<Result<Summary, String>>;
-
-fn work((chunks, results): (Queue<Chunk>, Results)) -> Result<u64, String> {
-    for chunk in &chunks {
-        let result = results.send(analyse::analyse(chunk));
-        result.map_err(|error| error.to_string())?;
-    }
-    memory::peak().map_err(|error| error.to_string())
 }
 
 /// Drawn on the standard error, and only if that is a terminal.
