@@ -89,6 +89,16 @@
 //! did not, comes out of [`Child::join`]. A [`scope`](scope()) joins all that it started. [`current`] and [`parent`] tell
 //! a process who it is and who started it, [`active_children`] whom it has started.
 //!
+//! # Pools
+//!
+//! A [`Pool`] keeps worker processes, which run the tasks handed to them through the methods of [`Executor`]: [`map`],
+//! [`imap`], [`submit`] and so on. A task ends once, with its value or with the [`TaskError`] that says why there is none; a
+//! worker that dies costs the one task that it had in hand. A [`ThreadPool`] does the same by threads.
+//!
+//! [`map`]: Executor::map
+//! [`imap`]: Executor::imap
+//! [`submit`]: Executor::submit
+//!
 //! # What is promised
 //!
 //! Processes may be killed at any instruction. Locks are then taken over by the next who asks, values are never torn,
