@@ -226,9 +226,7 @@ impl Core {
         let end = Outbox::BEGIN.saturating_add(lost.progress.bytes() as usize);
         let outcomes = outbox.as_ref().map(|outbox| outbox.bytes());
         let outcomes = outcomes.and_then(|bytes| bytes.get(Outbox::BEGIN..end));
-        locked(&self.arrivals)
-            .parcels
-            .retain(|[task, _], _| *task != lost.task);
+        locked(&self.arrivals).forget(&self.carrier, lost.task);
         let mut ledger = self.ledger();
         ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
@@ -318,6 +316,14 @@ impl Core {
 }
 
 impl Arrivals {
+    /// Drops what came for outcomes of a task that nobody will tell of.
+    fn forget(&mut self, carrier: &Carrier, task: u64) {
+        while let Ok(Some(parcel)) = carrier.receive() {
+            self.parcels.insert(parcel.name, parcel.descriptors);
+        }
+        self.parcels.retain(|[of, _], _| *of != task);
+    }
+
     /// What came for an outcome that is told by itself.
     fn find(&mut self, carrier: &Carrier, head: &ToldHead, told: &[u8]) -> Apart {
         let name = [head.task, head.first.into()];
