@@ -55,6 +55,7 @@ macro_rules! tests {
             (concat!("threads::", stringify!($name)), || $module::$name(Method::Threads)),
             (concat!("fork::", stringify!($name)), || $module::$name(Method::Fork)),
             (concat!("spawn::", stringify!($name)), || $module::$name(Method::Spawn)),
+            (concat!("forkserver::", stringify!($name)), || $module::$name(Method::ForkServer)),
         )*)*]
     };
 }

@@ -242,6 +242,7 @@ ROWS = {
     "pipe": pipe,
     "segment": segment,
     "fork": lambda: start_and_join("fork", 20),
+    "forkserver": lambda: start_and_join("forkserver", 20),
     "spawn": lambda: start_and_join("spawn", 3),
 }
 

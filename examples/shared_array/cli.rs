@@ -24,7 +24,7 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = processors(), value_parser = value_parser!(u16).range(1..))]
     pub workers: u16,
 
-    /// How they are started: spawn (the program anew) or fork (a copy of this process)
+    /// How they are started: spawn (the program anew), fork (a copy of this process) or forkserver (of a clean one)
     #[arg(long, default_value_t)]
     pub method: StartMethod,
 

@@ -86,7 +86,18 @@
 //! [`Process::spawn`] starts this very program anew and calls a function in it; [`Process::fork`] copies this process,
 //! which is faster and refused where it would not be safe; by [`StartMethod::ForkServer`] a small clean process is copied,
 //! which is nearly as fast and always safe. [`init`] must be the first line of `main`. What a [`Child`] returns, or why it
-//! did not, comes out of [`Child::join`].
+//! did not, comes out of [`Child::join`]. A [`scope`](scope()) joins all that it started. [`current`] and [`parent`] tell
+//! a process who it is and who started it, [`active_children`] whom it has started.
+//!
+//! # Pools
+//!
+//! A [`Pool`] keeps worker processes, which run the tasks handed to them through the methods of [`Executor`]: [`map`],
+//! [`imap`], [`submit`] and so on. A task ends once, with its value or with the [`TaskError`] that says why there is none; a
+//! worker that dies costs the one task that it had in hand. A [`ThreadPool`] does the same by threads.
+//!
+//! [`map`]: Executor::map
+//! [`imap`]: Executor::imap
+//! [`submit`]: Executor::submit
 //!
 //! # What is promised
 //!
@@ -140,7 +151,8 @@ pub use pipe::{
 };
 pub use pool::{
     Executor, Imap, ImapUnordered, MapError, MapOptions, OnWorkerDeath, Payload, Pool, PoolBuilder,
-    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, ThreadPool, WorkerStats,
+    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, TaskPanic, ThreadPool,
+    WorkerStats,
 };
 pub use process::{
     ActiveChild, Builder, Child, Current, ForkServer, JoinError, Memory, OnDrop, Parent,

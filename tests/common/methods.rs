@@ -1,4 +1,5 @@
-//! One test body for every way to have several parties: threads of this process, copies of it, and new processes.
+//! One test body for every way to have several parties: threads of this process, copies of it or of a fork server, and
+//! new processes.
 
 use std::{
     panic,
@@ -6,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use multiproc::{AtomicArray, Child, Counter, Process};
+use multiproc::{AtomicArray, Child, Counter, Process, StartError, StartMethod};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::common::{STUCK, asleep, kill_self, wait_until};
@@ -17,6 +18,7 @@ pub enum Method {
     Threads,
     Fork,
     Spawn,
+    ForkServer,
 }
 
 /// How many parties there are in most tests.
@@ -42,10 +44,35 @@ where
 {
     let party = |arguments| match method {
         Method::Threads => Party::Thread(thread::spawn(move || body(arguments))),
-        Method::Fork => Party::Process(Process::fork(body, arguments).unwrap()),
-        Method::Spawn => Party::Process(Process::spawn(body, arguments).unwrap()),
+        method => Party::Process(process(method, body, arguments).unwrap()),
     };
     Parties(arguments.into_iter().map(party).collect())
+}
+
+/// Starts a process: spawned where parties are threads.
+pub fn process<A, R>(method: Method, body: fn(A) -> R, arguments: A) -> Result<Child<R>, StartError>
+where
+    A: Serialize + DeserializeOwned,
+    R: Serialize + DeserializeOwned,
+{
+    let builder = Process::builder().method(method.of_processes());
+    builder.start(body, arguments)
+}
+
+impl Method {
+    /// How processes start: spawned where parties are threads.
+    pub fn of_processes(self) -> StartMethod {
+        match self {
+            Method::Fork => StartMethod::Fork,
+            Method::ForkServer => StartMethod::ForkServer,
+            Method::Spawn | Method::Threads => StartMethod::Spawn,
+        }
+    }
+
+    /// Whether parties decode their arguments, and have nothing else.
+    pub fn decodes(self) -> bool {
+        matches!(self, Method::Spawn | Method::ForkServer)
+    }
 }
 
 impl<R: DeserializeOwned> Parties<R> {
@@ -144,8 +171,7 @@ where
 {
     match method {
         Method::Threads => None,
-        Method::Fork => Some(Process::fork(body, arguments).unwrap()),
-        Method::Spawn => Some(Process::spawn(body, arguments).unwrap()),
+        method => Some(process(method, body, arguments).unwrap()),
     }
 }
 

@@ -1,4 +1,5 @@
 //! What can be seen of another process, and done to it, from outside.
+#![allow(dead_code, reason = "each test uses its part")]
 
 use std::{fs, io, thread};
 

@@ -12,8 +12,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fifo::Fifo;
 
+#[path = "kin.rs"]
+mod kin;
+#[path = "scopes.rs"]
+mod scopes;
+
+pub use kin::*;
+pub use scopes::*;
+
 /// Far longer than anything here takes.
-const STUCK: Duration = Duration::from_secs(30);
+pub const STUCK: Duration = Duration::from_secs(30);
 
 /// Passes the names of all these tests on to a macro.
 #[macro_export]
@@ -43,16 +51,28 @@ macro_rules! for_each_outcome {
             descriptors_cut_off_are_an_error_and_none_leaks,
             a_daemon_dies_with_its_parent,
             a_daemon_outlives_the_thread_that_started_it,
+            a_child_knows_how_it_was_started,
+            a_child_knows_its_parent,
+            a_child_sees_its_parent_end,
+            a_daemon_starts_daemons_that_all_die_with_the_first,
+            two_hundred_children_run_at_once,
+            active_children_are_those_that_have_not_ended,
+            a_scope_joins_what_it_started,
+            a_scope_ends_with_the_first_failure,
+            a_scope_that_fails_or_panics_kills_what_still_runs,
+            what_a_running_child_uses_is_told,
+            an_abort_comes_back_as_its_signal,
+            a_panic_brings_its_backtrace,
         }
     };
 }
 
-fn builder(method: StartMethod) -> Builder {
+pub fn builder(method: StartMethod) -> Builder {
     Process::builder().method(method)
 }
 
 /// Waits for ever, unless it is killed.
-fn idle(begun: Fifo) {
+pub fn idle(begun: Fifo) {
     begun.send("begun");
     loop {
         std::thread::park();
@@ -60,7 +80,7 @@ fn idle(begun: Fifo) {
 }
 
 /// A child that waits for ever, once it does.
-fn idling(builder: &Builder) -> Child<()> {
+pub fn idling(builder: &Builder) -> Child<()> {
     let begun = Fifo::new();
     let child = builder.start(idle, begun.clone()).unwrap();
     assert_eq!(begun.receive(), "begun");
@@ -68,19 +88,19 @@ fn idling(builder: &Builder) -> Child<()> {
     child
 }
 
-fn error_of<R: std::fmt::Debug + serde::de::DeserializeOwned>(child: Child<R>) -> JoinError {
+pub fn error_of<R: std::fmt::Debug + serde::de::DeserializeOwned>(child: Child<R>) -> JoinError {
     child.join().unwrap_err()
 }
 
 /// Whether there is no process with this id, not even a zombie.
-fn is_gone(pid: u32) -> bool {
+pub fn is_gone(pid: u32) -> bool {
     // SAFETY: signal 0 is never delivered.
     let result = unsafe { libc::kill(pid as i32, 0) };
     result == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH)
 }
 
 /// Waits for the end of a process that is not ours to join.
-fn wait_for_end(pid: u32) {
+pub fn wait_for_end(pid: u32) {
     let start = Instant::now();
     let stat = format!("/proc/{pid}/stat");
     // A zombie has ended, whoever is to reap it.
@@ -227,7 +247,7 @@ pub fn terminate_sends_sigterm(method: StartMethod) {
     child.kill().unwrap();
 }
 
-fn echo((gate, value): (Fifo, u32)) -> u32 {
+pub fn echo((gate, value): (Fifo, u32)) -> u32 {
     gate.receive();
     value
 }
@@ -448,54 +468,92 @@ pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
     assert_eq!(before, after);
 }
 
-pub fn a_daemon_dies_with_its_parent(method: StartMethod) {
-    fn report(pid: Fifo) {
-        pid.send(&process::id().to_string());
-        loop {
-            std::thread::park();
-        }
+pub fn two_hundred_children_run_at_once(method: StartMethod) {
+    fn meet((counter, gate, i): (Counter, multiproc::Event, u64)) -> u64 {
+        counter.add(1);
+        gate.wait();
+        i
     }
-    fn parent((method, pid): (String, Fifo)) {
-        let builder = Process::builder()
-            .method(method.parse().unwrap())
-            .daemon(true);
-        builder.start(report, pid).unwrap().detach();
-        loop {
-            std::thread::park();
-        }
+    let (counter, gate) = (Counter::new(0).unwrap(), multiproc::Event::new().unwrap());
+    let children: Vec<Child<u64>> = (0..200)
+        .map(|i| {
+            builder(method)
+                .start(meet, (counter.clone(), gate.clone(), i))
+                .unwrap()
+        })
+        .collect();
+    let start = Instant::now();
+    while counter.get() < 200 {
+        assert!(start.elapsed() < STUCK, "only {} have begun", counter.get());
+        std::thread::yield_now();
     }
-    let pid = Fifo::new();
-    let child = builder(method)
-        .start(parent, (method.to_string(), pid.clone()))
-        .unwrap();
-    let grandchild: u32 = pid.receive().parse().unwrap();
-    pid.remove();
-    assert!(!is_gone(grandchild));
-    child.kill().unwrap();
-    assert!(error_of(child).is_killed());
-    wait_for_end(grandchild);
+    gate.set();
+    for (i, child) in children.into_iter().enumerate() {
+        assert_eq!(child.join().unwrap(), i as u64);
+    }
 }
 
-pub fn a_daemon_outlives_the_thread_that_started_it(method: StartMethod) {
-    fn parent(method: String) -> u32 {
-        let gate = Fifo::new();
-        let theirs = gate.clone();
-        let start = move || {
-            let builder = Process::builder()
-                .method(method.parse().unwrap())
-                .daemon(true);
-            match builder.start(echo, (theirs.clone(), 8)) {
-                Ok(child) => child,
-                // A second thread is what `fork` refuses, and what this is about.
-                // SAFETY: the other thread only waits for this one.
-                Err(_) => unsafe { builder.start_closure(move || echo((theirs, 8))) }.unwrap(),
-            }
-        };
-        let child = std::thread::spawn(start).join().unwrap();
-        gate.send("go");
-        gate.remove();
-        child.join().unwrap()
+pub fn what_a_running_child_uses_is_told(method: StartMethod) {
+    fn work((begun, size): (Fifo, usize)) {
+        let filled = vec![1u8; size];
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(20) {
+            std::hint::black_box(&filled);
+        }
+        idle(begun)
     }
-    let child = builder(method).start(parent, method.to_string()).unwrap();
-    assert_eq!(child.join().unwrap(), 8);
+    const SIZE: usize = 32 << 20;
+    let begun = Fifo::new();
+    let child = builder(method).start(work, (begun.clone(), SIZE)).unwrap();
+    begun.receive();
+    begun.remove();
+    let memory = child.memory().unwrap();
+    assert!(
+        memory.peak >= SIZE as u64 && memory.peak < 1 << 40,
+        "{memory:?}"
+    );
+    assert!(memory.resident <= memory.peak, "{memory:?}");
+    let time = child.cpu_time().unwrap();
+    assert!(time > Duration::ZERO && time < STUCK, "{time:?}");
+    child.kill().unwrap();
+    let start = Instant::now();
+    while child.is_alive() {
+        assert!(start.elapsed() < STUCK);
+    }
+    assert_eq!(child.memory().unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert_eq!(
+        child.cpu_time().unwrap_err().kind(),
+        io::ErrorKind::NotFound
+    );
+}
+
+pub fn an_abort_comes_back_as_its_signal(method: StartMethod) {
+    fn abort(_: ()) {
+        let no_core = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: reads `no_core`.
+        unsafe { libc::setrlimit(libc::RLIMIT_CORE, &no_core) };
+        process::abort()
+    }
+    let error = error_of(builder(method).start(abort, ()).unwrap());
+    assert_eq!(error.signal(), Some(libc::SIGABRT));
+    assert_eq!(error.exit_code(), None);
+}
+
+pub fn a_panic_brings_its_backtrace(method: StartMethod) {
+    fn parent(method: StartMethod) -> Option<String> {
+        fn fail(_: ()) {
+            panic!("on purpose");
+        }
+        // SAFETY: this process has one thread.
+        unsafe { std::env::set_var("RUST_BACKTRACE", "1") };
+        match builder(method).start(fail, ()).unwrap().join() {
+            Err(JoinError::Panicked { backtrace, .. }) => backtrace,
+            other => panic!("{other:?}"),
+        }
+    }
+    let child = builder(method).start(parent, method).unwrap();
+    assert!(child.join().unwrap().unwrap().contains("fail"));
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::{
     common::{in_time, wait_until},
     fifo::Fifo,
-    parties::{Method, PARTIES, Sleepers, kill, meet, run, start, victim},
+    parties::{Method, PARTIES, Sleepers, kill, meet, process, run, start, victim},
     queues::{FIT, LONG, LOST, Numbered, STAYS, Unfit, assert_each_once, is_readable},
 };
 
@@ -305,13 +305,13 @@ pub fn an_end_is_held_while_a_child_has_not_decoded_it(method: Method) {
         sender.send(receiver.recv().unwrap() + 1).unwrap();
     }
     // Nothing is decoded by the others.
-    if method != Method::Spawn {
+    if !method.decodes() {
         return;
     }
     let gate = Fifo::new();
     let (sender, receiver) = channel(1024).unwrap();
     let (to_child, childs) = channel(1024).unwrap();
-    let child = Process::spawn(send, (Gate(gate.clone()), sender, childs)).unwrap();
+    let child = process(method, send, (Gate(gate.clone()), sender, childs)).unwrap();
     assert!(receiver.recv_timeout(SLICES).unwrap_err().is_timeout());
     assert!(!receiver.is_disconnected() && !to_child.is_disconnected());
     to_child.send(6).unwrap();
@@ -338,22 +338,19 @@ pub fn an_end_that_is_never_decoded_is_not_held_for_ever(method: Method) {
     let gate = Fifo::new();
     let (sender, receiver) = channel(SMALL).unwrap();
     // Killed before.
-    if method == Method::Spawn {
+    if method.decodes() {
         let child = victim(method, never, (Gate(gate.clone()), sender.clone()));
         assert!(receiver.recv_timeout(SLICES).unwrap_err().is_timeout());
         kill(child);
     }
     // What comes before it, or behind it, is not decoded.
-    if method == Method::Spawn {
-        let child = Process::spawn(not_begun, (sender.clone(), LOST)).unwrap();
+    if method.decodes() {
+        let child = process(method, not_begun, (sender.clone(), LOST)).unwrap();
         assert!(child.join().is_err());
     }
     // Not started at all: because of the arguments, of the name, of what this process holds.
     let start = |name: &str, unfit| {
-        let builder = Process::builder().name(name).method(match method {
-            Method::Fork => multiproc::StartMethod::Fork,
-            _ => multiproc::StartMethod::Spawn,
-        });
+        let builder = Process::builder().name(name).method(method.of_processes());
         builder.start(not_begun, (sender.clone(), unfit)).map(drop)
     };
     let refused = start("child", STAYS);
@@ -371,11 +368,7 @@ pub fn an_end_that_is_never_decoded_is_not_held_for_ever(method: Method) {
     assert_eq!(receiver.recv_timeout(LONG), Err(RecvError::Disconnected));
     gate.remove();
     // What nobody joins.
-    let child = match method {
-        Method::Fork => Process::fork(give, ()),
-        _ => Process::spawn(give, ()),
-    };
-    drop(child.unwrap());
+    drop(process(method, give, ()).unwrap());
 }
 
 pub fn ends_travel_with_a_process_and_nowhere_else(method: Method) {

@@ -7,13 +7,11 @@ use std::{
     time::Duration,
 };
 
-use multiproc::{
-    Event, PipeError, PipeReceiver, PipeSender, Process, Queue, RecvError, one_way, wait,
-};
+use multiproc::{Event, PipeError, PipeReceiver, PipeSender, Queue, RecvError, one_way, wait};
 
 use crate::{
     common::{in_time, named, wait_until},
-    parties::{Method, PARTIES, Sleepers, run, start},
+    parties::{Method, PARTIES, Sleepers, process, run, start},
 };
 
 const SOON: Duration = Duration::from_secs(10);
@@ -170,12 +168,9 @@ pub fn a_wait_tells_which_of_several_are_ready(method: Method) {
     assert_eq!(wait(&sources, None).unwrap(), [0, 1, 2, 3, 4]);
     assert!(wait::<&dyn AsFd>(&[], None).unwrap().is_empty());
     if method != Method::Threads {
-        let start = match method {
-            Method::Fork => Process::fork,
-            _ => Process::spawn,
-        };
         let (go, child_waits) = one_way::<()>().unwrap();
-        let child = start(|waits: PipeReceiver<()>| drop(waits.recv()), child_waits).unwrap();
+        let wait_for = |waits: PipeReceiver<()>| drop(waits.recv());
+        let child = process(method, wait_for, child_waits).unwrap();
         assert!(wait(&[&child], Some(MOMENT)).unwrap().is_empty());
         assert_eq!(child.as_raw_fd(), child.as_fd().as_raw_fd());
         assert_eq!(go.as_raw_fd(), go.as_fd().as_raw_fd());

@@ -2,11 +2,11 @@
 
 use std::{thread, time::Duration};
 
-use multiproc::{BoundedSemaphore, Child, Counter, Process, Refused, Semaphore};
+use multiproc::{BoundedSemaphore, Child, Counter, Refused, Semaphore};
 
 use crate::{
     common::{asleep, wait_until},
-    parties::{Method, PARTIES, meet, run, start},
+    parties::{self, Method, PARTIES, meet, run, start},
 };
 
 const ROUNDS: u64 = 10_000;
@@ -141,11 +141,7 @@ fn process(
     body: fn((Semaphore, Counter)),
     argument: &(Semaphore, Counter),
 ) -> Child<()> {
-    let start = match method {
-        Method::Fork => Process::fork,
-        Method::Threads | Method::Spawn => Process::spawn,
-    };
-    start(body, argument.clone()).unwrap()
+    parties::process(method, body, argument.clone()).unwrap()
 }
 
 fn take_and_stay((semaphore, taken): (Semaphore, Counter)) {

@@ -7,16 +7,15 @@ use std::{
 };
 
 use multiproc::{
-    Child, Consumer, Element, Event, Process, Producer, Raw, RecvError, SendError, StartError,
-    StartMethod, spsc, spsc_raw,
+    Consumer, Element, Event, Producer, Raw, RecvError, SendError, StartError, spsc, spsc_raw,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     channels::Gate,
     common::in_time,
     fifo::Fifo,
-    parties::{Method, Sleepers, run, start},
+    parties::{Method, Sleepers, process, run, start},
     queues::{FIT, LONG, LOST, STAYS, Unfit, is_readable},
 };
 
@@ -346,13 +345,13 @@ pub fn an_end_is_held_while_a_child_has_not_decoded_it(method: Method) {
         producer.send(7).unwrap();
     }
     // Nothing is decoded by the others.
-    if method != Method::Spawn {
+    if !method.decodes() {
         return;
     }
     for killed in [false, true] {
         let gate = Fifo::new();
         let (producer, mut consumer) = spsc(SMALL).unwrap();
-        let child = Process::spawn(send, (Gate(gate.clone()), producer)).unwrap();
+        let child = process(method, send, (Gate(gate.clone()), producer)).unwrap();
         assert_eq!(consumer.recv_timeout(SLICES), Err(RecvError::Timeout));
         assert!(!consumer.is_disconnected());
         if killed {
@@ -387,18 +386,6 @@ impl<'de, E: Deserialize<'de>> Deserialize<'de> for Shared<E> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Shared<E>, D::Error> {
         Ok(Shared(Arc::new(Mutex::new(E::deserialize(deserializer)?))))
     }
-}
-
-fn process<A: Serialize + DeserializeOwned>(
-    method: Method,
-    task: fn(A),
-    arguments: A,
-) -> Result<Child<()>, StartError> {
-    let builder = Process::builder().method(match method {
-        Method::Fork => StartMethod::Fork,
-        _ => StartMethod::Spawn,
-    });
-    builder.start(task, arguments)
 }
 
 pub fn an_end_that_was_handed_over_is_of_no_use_and_not_handed_over_twice(method: Method) {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     common::{raw::new_name, wait_until},
-    parties::{Method, PARTIES, run, start},
+    parties::{Method, PARTIES, process, run, start},
 };
 
 pub fn objects_are_found_by_name_and_in_files(method: Method) {
@@ -333,7 +333,7 @@ pub fn what_is_handed_over_read_only_is_mapped_read_only(method: Method) {
     );
     assert!(descriptors.contains(&true), "{descriptors:?}");
     // The others have what this process has as well.
-    if method == Method::Spawn {
+    if method.decodes() {
         assert_eq!(mappings, ["r--s"]);
         assert!(!descriptors.contains(&false), "{descriptors:?}");
     }
@@ -370,17 +370,16 @@ pub fn what_was_handed_over_read_only_is_never_taken_for_writable(method: Method
             Disguised::View(counter.read_only().unwrap())
         }
     }
-    let start = match method {
-        // Nothing is encoded between threads.
-        Method::Threads => return,
-        Method::Fork => Process::fork,
-        Method::Spawn => Process::spawn,
-    };
-    match start(give, true).unwrap().join() {
+    // Nothing is encoded between threads.
+    if method == Method::Threads {
+        return;
+    }
+    let start = |writable| process(method, give, writable);
+    match start(true).unwrap().join() {
         Ok(Disguised::Counter(counter)) => assert_eq!(counter.add(1), 1),
         other => panic!("{other:?}"),
     }
-    let error = start(give, false).unwrap().join().unwrap_err();
+    let error = start(false).unwrap().join().unwrap_err();
     assert!(matches!(error, JoinError::Decode { .. }), "{error}");
     assert!(error.to_string().contains("open for reading"), "{error}");
 }

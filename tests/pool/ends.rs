@@ -57,11 +57,13 @@ pub fn arguments_come_back_from_a_pool_that_takes_no_more() {
 }
 
 pub fn who_joins_waits_for_all_that_was_submitted() {
+    fn add(count: Counter) {
+        count.add(1);
+    }
     everywhere(|method| {
         let pool = pool(method);
         let pids = workers(&pool);
         let count = Counter::new(0).unwrap();
-        let add = |count: Counter| drop(count.add(1));
         for _ in 0..200 {
             drop(pool.submit(add, count.clone()).unwrap());
         }
@@ -72,10 +74,7 @@ pub fn who_joins_waits_for_all_that_was_submitted() {
     let count = Counter::new(0).unwrap();
     let pool = threads();
     for _ in 0..200 {
-        drop(
-            pool.submit(|count: Counter| drop(count.add(1)), count.clone())
-                .unwrap(),
-        );
+        drop(pool.submit(add, count.clone()).unwrap());
     }
     ThreadPool::join(pool);
     assert_eq!(count.get(), 200);

@@ -75,10 +75,12 @@ pub fn each_items_outcome_is_told() {
             let outcomes = pool.try_map_with(options, no_seven, 0..30).unwrap();
             assert_eq!(outcomes.len(), 30);
             expect_all_but(&outcomes, |index| index as u64, &[7, 17, 27]);
-            let Err(TaskError::Panicked { message, .. }) = &outcomes[17] else {
-                panic!("{:?}", outcomes[17]);
-            };
-            assert!(message.contains("17 ends in seven"), "{message}");
+            let error = outcomes[17].as_ref().unwrap_err();
+            assert!(error.is_panic(), "{error}");
+            assert!(error.to_string().contains("17 ends in seven"), "{error}");
+            let options = MapOptions::new().chunk_size(size);
+            let error = pool.map_with(options, no_seven, 8..30).unwrap_err();
+            assert_eq!(error.index(), Some(9));
         }
     }
     with_executors!(test);
@@ -131,8 +133,9 @@ pub fn tasks_of_two_to_six_arguments_take_tuples() {
         assert_eq!(sixes, [(0.5, [5, 4, 3, 2, 1])]);
         let divide = |a: u64, b: u64| a / b;
         let options = MapOptions::new().chunk_size(2);
-        let outcomes = pool
-            .try_starmap_with(options, divide, [(4, 2), (1, 0), (9, 3)])
+        let mut outcomes = Vec::new();
+        let items = [(4, 2), (1, 0), (9, 3)];
+        pool.star_each(options, divide, items, |outcome| outcomes.push(outcome))
             .unwrap();
         expect_all_but(&outcomes, |index| [2, 0, 3][index], &[1]);
         let error = pool.starmap(divide, [(4, 2), (1, 0)]).unwrap_err();

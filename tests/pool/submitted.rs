@@ -131,14 +131,13 @@ pub fn a_panic_is_told_with_message_and_place() {
             .submit(|x: u32| -> u32 { panic!("no {x}") }, 5)
             .unwrap();
         let error = outcome(task).unwrap_err();
-        let TaskError::Panicked {
-            message, location, ..
-        } = &error
-        else {
+        let TaskError::Panicked(panic) = &error else {
             panic!("{error}");
         };
-        assert_eq!(message, "no 5");
-        assert!(location.as_ref().unwrap().contains("submitted.rs"));
+        assert_eq!(panic.message, "no 5");
+        let location = panic.location.as_ref().unwrap();
+        assert!(location.contains("submitted.rs"), "{location}");
+        assert!(error.to_string().contains("no 5"), "{error}");
         assert!(!error.is_worker_death());
         assert_eq!(workers(&pool), before, "the worker goes on");
     });

@@ -60,5 +60,6 @@ pub const ALL: &[Measure] = &[
     pipe::round_trip,
     segment::anonymous,
     start::fork,
+    start::forkserver,
     start::spawn,
 ];

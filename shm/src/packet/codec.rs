@@ -46,18 +46,30 @@ pub(crate) fn decode<T: DeserializeOwned>(
 /// Appends the encoding of a value with no shared objects in it. If it fails, nothing is appended.
 #[inline]
 pub(crate) fn append_plain<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> postcard::Result<()> {
+    handle::outside(|| append_alone(value, bytes))
+}
+
+/// The value of these bytes, with no shared objects in it.
+#[inline]
+pub(crate) fn decode_plain<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    handle::outside(|| decode_alone(bytes))
+}
+
+/// As [`append_plain`], where it is known that no other message is just being made or read.
+#[inline]
+pub(crate) fn append_alone<T: Serialize>(value: &T, bytes: &mut Vec<u8>) -> postcard::Result<()> {
     let before = bytes.len();
-    let encoded = handle::outside(|| postcard::serialize_with_flavor(value, Append(&mut *bytes)));
+    let encoded = postcard::serialize_with_flavor(value, Append(&mut *bytes));
     if encoded.is_err() {
         bytes.truncate(before);
     }
     encoded
 }
 
-/// The value of these bytes, with no shared objects in it.
+/// As [`decode_plain`], where it is known that no other message is just being made or read.
 #[inline]
-pub(crate) fn decode_plain<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
-    match handle::outside(|| postcard::take_from_bytes(bytes)) {
+pub(crate) fn decode_alone<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
+    match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(left_over(rest.len())),
         Err(error) => Err(error.to_string()),

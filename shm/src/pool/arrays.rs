@@ -7,8 +7,8 @@ use multiproc_core::Element;
 use super::{
     Pool,
     code::Code,
-    error::{MapError, PoolError},
-    executor::{Executor, Payload, all},
+    error::MapError,
+    executor::{Executor, Payload, Values},
     options::MapOptions,
 };
 use crate::Array;
@@ -41,7 +41,12 @@ impl Pool {
         task: fn(usize, &[T]) -> R,
     ) -> Result<Vec<R>, MapError> {
         let items = self.chunks(&options, array);
-        all(self.run(options.chunk_size(1), Code::of_reader(task), items)?)
+        let mut values = Values::of(&items.iter());
+        let code = Code::of_reader(task);
+        self.run(options.chunk_size(1), code, items, |outcome| {
+            values.push(outcome)
+        })?;
+        values.all()
     }
 
     /// Runs the task for each chunk of an array, which it claims for writing: it is given the index of the first element
@@ -74,8 +79,12 @@ impl Pool {
         task: fn(usize, &mut [T]),
     ) -> Result<(), MapError> {
         let items = self.chunks(&options, array);
-        let ended = self.run::<_, ()>(options.chunk_size(1), Code::of_writer(task), items);
-        all(ended.map_err(|why: PoolError| MapError::Pool(why))?).map(drop)
+        let mut values = Values::<()>::of(&items.iter());
+        let code = Code::of_writer(task);
+        self.run(options.chunk_size(1), code, items, |outcome| {
+            values.push(outcome)
+        })?;
+        values.all().map(drop)
     }
 
     /// The chunks of an array, as arguments.

@@ -2,37 +2,23 @@
 //!
 //! Pool and workers run the same file, so a function lies equally far from the anchor of tasks in all of them. A [`Code`]
 //! has two such places that belong together: a task, and the instance of a caller for its types.
+//!
+//! A worker makes and reads no message while it runs a task, so that what these encode and decode stands alone.
 
 use std::{mem, ops::Range, os::fd::OwnedFd, ptr};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{outcome::Kind, star::StarTask};
+use super::{outcome::Kind, record::Items, star::StarTask, teller::Teller};
 use crate::{
     Array,
-    packet::codec::{self, Encoded},
-    process::task,
+    packet::codec,
+    process::{self, task},
 };
 use multiproc_core::Element;
 
-/// Decodes the arguments of an item, calls the task at this address with them, and appends the encoded return value.
-type Call = unsafe fn(usize, &[u8], Vec<OwnedFd>, &mut Vec<u8>) -> Ran;
-
-/// What came of an item, beside the bytes that were appended.
-pub(super) struct Ran {
-    pub(super) kind: Kind,
-    /// What was not appended, because shared objects are in it.
-    pub(super) carried: Option<Box<Encoded>>,
-}
-
-impl From<Kind> for Ran {
-    fn from(kind: Kind) -> Ran {
-        Ran {
-            kind,
-            carried: None,
-        }
-    }
-}
+/// Runs the items with the task at this address: decodes the arguments of each, calls the task, tells what it returned.
+type Call = unsafe fn(usize, &mut Items<'_>, &mut Vec<OwnedFd>, &mut Teller) -> Result<(), String>;
 
 /// Where a task and its caller lie, counted from the anchor of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,60 +80,58 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Runs an item. A panic of the task is the caller's to catch; what was appended then means nothing.
+    /// Runs the items; the descriptors are those of the first. An error when nobody can be told of them.
     #[inline]
     pub(super) fn run(
         &self,
-        arguments: &[u8],
-        descriptors: Vec<OwnedFd>,
-        told: &mut Vec<u8>,
-    ) -> Ran {
+        items: &mut Items<'_>,
+        descriptors: &mut Vec<OwnedFd>,
+        teller: &mut Teller,
+    ) -> Result<(), String> {
         // SAFETY: `call` is the instance for the types of `task`: they came as one `Code`.
-        unsafe { (self.call)(self.task, arguments, descriptors, told) }
+        unsafe { (self.call)(self.task, items, descriptors, teller) }
     }
 }
 
-/// Decodes the arguments of an item, or tells why not.
+/// Runs the items with this task, which may say why it could not begin.
+#[inline]
+fn run<A: DeserializeOwned, R: Serialize>(
+    items: &mut Items<'_>,
+    descriptors: &mut Vec<OwnedFd>,
+    teller: &mut Teller,
+    task: impl Fn(A) -> Result<R, String>,
+) -> Result<(), String> {
+    loop {
+        // One net for all of them: it is spread anew behind an item that panics.
+        let caught = process::catch(|| {
+            for bytes in items.by_ref() {
+                teller.begin();
+                match arguments(bytes, descriptors).and_then(&task) {
+                    Ok(value) => teller.returned(&value)?,
+                    Err(why) => teller.failed(Kind::NotBegun, why.as_bytes())?,
+                }
+            }
+            Ok(())
+        });
+        match caught {
+            Ok(result) => return result,
+            Err(panic) => teller.panicked(&panic)?,
+        }
+    }
+}
+
+/// Decodes the arguments of an item.
 #[inline]
 fn arguments<A: DeserializeOwned>(
     bytes: &[u8],
-    descriptors: Vec<OwnedFd>,
-    told: &mut Vec<u8>,
-) -> Result<A, Ran> {
+    descriptors: &mut Vec<OwnedFd>,
+) -> Result<A, String> {
     let decoded = if descriptors.is_empty() {
-        codec::decode_plain(bytes)
+        codec::decode_alone(bytes)
     } else {
-        codec::decode(bytes, descriptors)
+        codec::decode(bytes, mem::take(descriptors))
     };
-    decoded.map_err(|why| {
-        let why = format!("its arguments could not be decoded: {why}");
-        told.extend_from_slice(why.as_bytes());
-        Kind::NotDecoded.into()
-    })
-}
-
-/// Appends a return value.
-#[inline]
-fn returned<R: Serialize>(value: &R, told: &mut Vec<u8>) -> Ran {
-    match codec::append_plain(value, told) {
-        Ok(()) => Kind::Returned.into(),
-        Err(_) => carried(value, told),
-    }
-}
-
-/// A return value that could not be appended as it is: maybe because shared objects are in it.
-#[cold]
-fn carried<R: Serialize>(value: &R, told: &mut Vec<u8>) -> Ran {
-    match codec::encode(value) {
-        Ok(encoded) => Ran {
-            kind: Kind::Returned,
-            carried: Some(Box::new(encoded)),
-        },
-        Err(why) => {
-            told.extend_from_slice(why.as_bytes());
-            Kind::NotEncoded.into()
-        }
-    }
+    decoded.map_err(|why| format!("its arguments could not be decoded: {why}"))
 }
 
 /// # Safety
@@ -155,17 +139,14 @@ fn carried<R: Serialize>(value: &R, told: &mut Vec<u8>) -> Ran {
 /// `task` is the address of a `fn(A) -> R`.
 unsafe fn call<A: DeserializeOwned, R: Serialize>(
     task: usize,
-    bytes: &[u8],
-    descriptors: Vec<OwnedFd>,
-    told: &mut Vec<u8>,
-) -> Ran {
+    items: &mut Items<'_>,
+    descriptors: &mut Vec<OwnedFd>,
+    teller: &mut Teller,
+) -> Result<(), String> {
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(A) -> R>(task) };
-    match arguments(bytes, descriptors, told) {
-        Ok(arguments) => returned(&task(arguments), told),
-        Err(ran) => ran,
-    }
+    run(items, descriptors, teller, |arguments| Ok(task(arguments)))
 }
 
 /// # Safety
@@ -173,14 +154,13 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
 /// None: it has the form of the others.
 unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
     _: usize,
-    bytes: &[u8],
-    descriptors: Vec<OwnedFd>,
-    told: &mut Vec<u8>,
-) -> Ran {
-    match arguments(bytes, descriptors, told) {
-        Ok(arguments) => returned(&F::call(arguments), told),
-        Err(ran) => ran,
-    }
+    items: &mut Items<'_>,
+    descriptors: &mut Vec<OwnedFd>,
+    teller: &mut Teller,
+) -> Result<(), String> {
+    run(items, descriptors, teller, |arguments| {
+        Ok(F::call(arguments))
+    })
 }
 
 /// # Safety
@@ -188,21 +168,19 @@ unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
 /// `task` is the address of a `fn(usize, &[T]) -> R`.
 unsafe fn call_reader<T: Element, R: Serialize>(
     task: usize,
-    bytes: &[u8],
-    descriptors: Vec<OwnedFd>,
-    told: &mut Vec<u8>,
-) -> Ran {
+    items: &mut Items<'_>,
+    descriptors: &mut Vec<OwnedFd>,
+    teller: &mut Teller,
+) -> Result<(), String> {
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(usize, &[T]) -> R>(task) };
-    let (array, range) = match arguments::<(Array<T>, Range<usize>)>(bytes, descriptors, told) {
-        Ok(arguments) => arguments,
-        Err(ran) => return ran,
+    let read = |(array, range): (Array<T>, Range<usize>)| {
+        let start = range.start;
+        let elements = array.read(range).map_err(|why| why.to_string())?;
+        Ok(task(start, &elements))
     };
-    match array.read(range.clone()) {
-        Ok(elements) => returned(&task(range.start, &elements), told),
-        Err(error) => not_claimed(&error, told),
-    }
+    run(items, descriptors, teller, read)
 }
 
 /// # Safety
@@ -210,24 +188,18 @@ unsafe fn call_reader<T: Element, R: Serialize>(
 /// `task` is the address of a `fn(usize, &mut [T])`.
 unsafe fn call_writer<T: Element>(
     task: usize,
-    bytes: &[u8],
-    descriptors: Vec<OwnedFd>,
-    told: &mut Vec<u8>,
-) -> Ran {
+    items: &mut Items<'_>,
+    descriptors: &mut Vec<OwnedFd>,
+    teller: &mut Teller,
+) -> Result<(), String> {
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(usize, &mut [T])>(task) };
-    let (array, range) = match arguments::<(Array<T>, Range<usize>)>(bytes, descriptors, told) {
-        Ok(arguments) => arguments,
-        Err(ran) => return ran,
+    let write = |(array, range): (Array<T>, Range<usize>)| {
+        let start = range.start;
+        let mut elements = array.write(range).map_err(|why| why.to_string())?;
+        task(start, &mut elements);
+        Ok(())
     };
-    match array.write(range.clone()) {
-        Ok(mut elements) => returned(&task(range.start, &mut elements), told),
-        Err(error) => not_claimed(&error, told),
-    }
-}
-
-fn not_claimed(error: &dyn std::fmt::Display, told: &mut Vec<u8>) -> Ran {
-    told.extend_from_slice(error.to_string().as_bytes());
-    Kind::NotDecoded.into()
+    run(items, descriptors, teller, write)
 }

@@ -10,9 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::TaskError,
-    job::{Apart, Job},
-    outcome::Outcomes,
-    task::{apart, value},
+    job::{Apart, Job, Run},
+    task::{apart, each_value},
 };
 
 /// Outcomes in the order in which they came.
@@ -26,6 +25,8 @@ struct Kept {
     bytes: Vec<u8>,
     /// Which item the outcomes from here on in the bytes begin with.
     runs: Vec<(u64, usize)>,
+    /// The item behind the last one of these.
+    next: Option<u64>,
     apart: Vec<(u64, Apart)>,
     /// How many items have ended.
     ended: u64,
@@ -79,37 +80,31 @@ impl Collect {
     }
 
     /// Gives all outcomes to `take`, in the order of the items. Nothing more comes.
-    pub(super) fn take<R: DeserializeOwned>(
-        &self,
-        mut take: impl FnMut(u64, Result<R, TaskError>),
-    ) {
+    pub(super) fn take<R: DeserializeOwned>(&self, mut take: impl FnMut(Result<R, TaskError>)) {
         let Kept {
             bytes,
-            mut runs,
+            runs,
             mut apart,
             ..
         } = mem::take(&mut *self.kept());
-        // Almost in order already.
-        runs.sort();
         apart.sort_by_key(|(index, _)| *index);
         let mut others = apart.into_iter().peekable();
-        let mut ends: Vec<usize> = runs.iter().map(|(_, at)| *at).collect();
-        ends.sort_unstable();
-        ends.push(bytes.len());
-        for (first, at) in runs {
-            let next = ends.partition_point(|end| *end <= at);
-            let end = ends.get(next).copied().unwrap_or(bytes.len());
-            let mut index = first;
-            while let Some((before, how)) = others.next_if(|(before, _)| *before < first) {
-                take(before, self::apart(how));
+        let ends = runs.iter().skip(1).map(|(_, at)| *at).chain([bytes.len()]);
+        let mut runs: Vec<(u64, &[u8])> = runs
+            .iter()
+            .zip(ends)
+            .map(|((first, at), end)| (*first, &bytes[*at..end]))
+            .collect();
+        // Almost in order already.
+        runs.sort_by_key(|(first, _)| *first);
+        for (first, outcomes) in runs {
+            while let Some((_, how)) = others.next_if(|(before, _)| *before < first) {
+                take(self::apart(how));
             }
-            for (kind, told) in Outcomes(&bytes[at..end]) {
-                take(index, value(kind, told, Vec::new()));
-                index += 1;
-            }
+            each_value(outcomes, &mut take);
         }
-        for (index, how) in others {
-            take(index, self::apart(how));
+        for (_, how) in others {
+            take(self::apart(how));
         }
     }
 
@@ -120,12 +115,19 @@ impl Collect {
 }
 
 impl Job for Collect {
-    fn ended(&self, first: u64, outcomes: &[u8]) {
-        let count = Outcomes(outcomes).count() as u64;
+    fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
         let mut kept = self.kept();
-        let at = kept.bytes.len();
-        kept.bytes.extend_from_slice(outcomes);
-        kept.runs.push((first, at));
+        let mut count = 0;
+        for run in runs {
+            let at = kept.bytes.len();
+            kept.bytes.extend_from_slice(run.outcomes);
+            // Of those that follow each other nobody has to know where each begins.
+            if kept.next != Some(run.first) {
+                kept.runs.push((run.first, at));
+            }
+            kept.next = Some(run.first + run.items);
+            count += run.items;
+        }
         let wake = self.note(&mut kept, count);
         drop(kept);
         if wake {

@@ -16,6 +16,8 @@ use super::{
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job},
     ledger::{Body, Ledger, State},
+    outbox::Outbox,
+    pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
     shared::{Carrier, SOON, Shared},
     stats::Member,
@@ -102,29 +104,42 @@ impl Core {
         self.owner == sys::identity::me()
     }
 
-    /// Takes tasks of one job, each a body and how many items it has, the first of them being the item `first`. Gives the
-    /// name of the last one.
+    /// Takes a task of one item, which is the item `index` of its job; gives the name of the task.
     pub(super) fn submit(
         &self,
         job: &Arc<dyn Job>,
-        mut first: u64,
-        bodies: impl IntoIterator<Item = (Body, u32)>,
+        index: u64,
+        body: Body,
     ) -> Result<u64, PoolError> {
-        if !self.is_ours() {
-            return Err(PoolError::NotTheOwner);
-        }
         let mut batch = Batch::default();
-        let mut ledger = self.ledger();
-        ledger.refusal()?;
-        let mut last = 0;
-        for (body, items) in bodies {
-            last = ledger.add(Arc::clone(job), first, items, body);
-            first += u64::from(items);
-        }
+        let mut ledger = self.open_ledger()?;
+        let name = ledger.add(Arc::clone(job), index, body);
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
         drop(ledger);
         batch.deliver();
-        Ok(last)
+        Ok(name)
+    }
+
+    /// Takes tasks, the first item of which is the item `first` of their job; `first` is then the one behind them.
+    pub(super) fn submit_packed(
+        &self,
+        job: &Arc<dyn Job>,
+        first: &mut u64,
+        packed: &Packed<'_>,
+    ) -> Result<(), PoolError> {
+        self.open_ledger()?
+            .add_packed(job, first, packed, &self.shared.tasks);
+        Ok(())
+    }
+
+    /// The ledger, if tasks are taken.
+    fn open_ledger(&self) -> Result<MutexGuard<'_, Ledger>, PoolError> {
+        if !self.is_ours() {
+            return Err(PoolError::NotTheOwner);
+        }
+        let ledger = self.ledger();
+        ledger.refusal()?;
+        Ok(ledger)
     }
 
     /// Takes what the workers have told, and notes it; whether there was anything. What is to be delivered is in the batch.
@@ -132,8 +147,9 @@ impl Core {
         const MOST: usize = 1024;
         let mut arrivals = locked(&self.arrivals);
         let mut any = false;
+        let mut heads = Vec::new();
         loop {
-            let mut heads = Vec::new();
+            heads.clear();
             let bytes = &mut batch.bytes;
             let taken = self.shared.told.ring().get_many(NOW, MOST, |record| {
                 if let Some((head, outcomes)) = ToldHead::parse(record) {
@@ -147,21 +163,17 @@ impl Core {
                 return any;
             }
             any = true;
-            // Descriptors are received before the ledger is locked: that takes a while.
-            let carried: Vec<_> = heads
-                .iter()
-                .map(|(head, outcomes)| {
-                    let outcome = &batch.bytes[outcomes.clone()];
-                    (head.flags & CARRIED != 0).then(|| arrivals.find(&self.carrier, head, outcome))
-                })
-                .collect();
             let mut ledger = self.ledger();
-            for ((head, outcomes), carried) in heads.into_iter().zip(carried) {
+            for (head, outcomes) in heads.drain(..) {
                 if head.task == 0 {
                     self.is_ready(head.first as usize);
-                } else {
-                    ledger.told(head, outcomes, carried, batch);
+                    continue;
                 }
+                let carried = (head.flags & CARRIED != 0).then(|| {
+                    let told = &batch.bytes[outcomes.clone()];
+                    arrivals.find(&self.carrier, &head, told)
+                });
+                ledger.told(head, outcomes, carried, batch);
             }
             if ledger.has_backlog() {
                 ledger.flush(&self.shared.tasks, &self.carrier, batch);
@@ -230,13 +242,14 @@ impl Core {
         retry: bool,
         batch: &mut Batch,
     ) {
-        let outbox = self
-            .shared
-            .outboxes
-            .read(row, lost.progress.bytes() as usize);
+        // It is dead: nobody writes there any more.
+        let outbox = self.shared.outboxes.of(row);
+        let end = Outbox::BEGIN.saturating_add(lost.progress.bytes() as usize);
+        let outcomes = outbox.as_ref().map(|outbox| outbox.bytes());
+        let outcomes = outcomes.and_then(|bytes| bytes.get(Outbox::BEGIN..end));
         locked(&self.arrivals).forget(&self.carrier, lost.task);
         let mut ledger = self.ledger();
-        ledger.lost(lost, &outbox, error, retry, batch);
+        ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
         self.sweep(&mut ledger, Linux.now() + SOON);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
         self.look_if_idle(&ledger);
@@ -327,7 +340,7 @@ impl Core {
 }
 
 impl Arrivals {
-    /// What has come for a task, but was not told of, is told of no more.
+    /// Drops what came for outcomes of a task that nobody will tell of.
     fn forget(&mut self, carrier: &Carrier, task: u64) {
         while let Ok(Some(parcel)) = carrier.receive() {
             self.parcels.insert(parcel.name, parcel.descriptors);
@@ -336,10 +349,11 @@ impl Arrivals {
     }
 
     /// What came for an outcome that is told by itself.
-    fn find(&mut self, carrier: &Carrier, head: &ToldHead, outcome: &[u8]) -> Apart {
+    fn find(&mut self, carrier: &Carrier, head: &ToldHead, told: &[u8]) -> Apart {
         let name = [head.task, head.first.into()];
         let failed = |message: String| {
             let message = format!("its shared objects did not arrive: {message}");
+            let message = message.into();
             Apart::Failed(TaskError::Decode { message })
         };
         let mut descriptors = loop {
@@ -353,17 +367,21 @@ impl Arrivals {
                 Err(why) => return failed(why.to_string()),
             }
         };
-        let outcome = if head.flags & PARCEL != 0 {
+        let told = if head.flags & PARCEL != 0 {
             match open_parcel(&mut descriptors) {
-                Ok(outcome) => outcome,
+                Ok(told) => told,
                 Err(why) => return failed(why),
             }
         } else {
-            outcome.to_vec()
+            told.to_vec()
         };
-        Apart::Carried {
-            outcome,
-            descriptors,
+        match head.kind() {
+            Some(kind) => Apart::Carried {
+                kind,
+                told,
+                descriptors,
+            },
+            None => failed("it says not what it is".to_owned()),
         }
     }
 }

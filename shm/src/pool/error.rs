@@ -15,15 +15,8 @@ use crate::{
 #[non_exhaustive]
 pub enum TaskError {
     /// The task panicked. Its worker goes on.
-    #[error("the task panicked{}: {message}", at(.location))]
-    Panicked {
-        /// What it panicked with, if that was a text.
-        message: String,
-        /// File, line and column of the panic.
-        location: Option<String>,
-        /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
-        backtrace: Option<String>,
-    },
+    #[error("the task panicked{}: {}", at(&.0.location), .0.message)]
+    Panicked(Box<TaskPanic>),
     /// The worker that had the task in hand was killed by a signal.
     #[error(
         "worker {pid}, which had the task in hand, was killed by {}{}",
@@ -46,7 +39,7 @@ pub enum TaskError {
         /// Its exit code, where that is known.
         code: Option<i32>,
         /// How it ended.
-        what: String,
+        what: Box<str>,
     },
     /// The task was at work for longer than it may be; its worker was killed.
     #[error("the task was not done after {deadline:?}, and was killed with its worker")]
@@ -66,19 +59,19 @@ pub enum TaskError {
     #[error("the task could not begin: {message}")]
     NotBegun {
         /// Why not.
-        message: String,
+        message: Box<str>,
     },
     /// The task returned, but its return value could not be encoded or sent.
     #[error("the return value of the task could not be encoded: {message}")]
     NotEncoded {
         /// What the worker said.
-        message: String,
+        message: Box<str>,
     },
     /// The return value arrived, but could not be decoded.
     #[error("the return value of the task could not be decoded: {message}")]
     Decode {
         /// What was wrong with it.
-        message: String,
+        message: Box<str>,
     },
     /// The task was cancelled before it began.
     #[error("the task was cancelled")]
@@ -90,15 +83,30 @@ pub enum TaskError {
     #[error("the pool broke before the task was done: {message}")]
     Broken {
         /// Why it broke.
-        message: String,
+        message: Box<str>,
     },
     /// The task was never handed to the pool.
     #[error("the task was not submitted: {message}")]
     NotSubmitted {
         /// Why not.
-        message: String,
+        message: Box<str>,
     },
 }
+
+/// How a task panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskPanic {
+    /// What it panicked with, if that was a text.
+    pub message: String,
+    /// File, line and column of the panic.
+    pub location: Option<String>,
+    /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
+    pub backtrace: Option<String>,
+}
+
+// Outcomes of maps are kept side by side.
+const _: () = assert!(size_of::<TaskError>() <= 32);
 
 fn at(location: &Option<String>) -> String {
     match location {
@@ -111,7 +119,7 @@ impl TaskError {
     /// Whether the task itself panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
-        matches!(self, TaskError::Panicked { .. })
+        matches!(self, TaskError::Panicked(_))
     }
 
     /// Whether the task went with its worker, by a signal, an exit, its deadline or the limit on memory: it may have been
@@ -163,14 +171,14 @@ impl TaskError {
             Ok(()) => TaskError::WorkerExited {
                 pid,
                 code: Some(0),
-                what: "ended".to_owned(),
+                what: "ended".into(),
             },
             Err(error) => TaskError::WorkerExited {
                 pid,
                 code: error.exit_code(),
                 what: match error.exit_code() {
-                    Some(code) => format!("exited with code {code}"),
-                    None => format!("ended: {error}"),
+                    Some(code) => format!("exited with code {code}").into(),
+                    None => format!("ended: {error}").into(),
                 },
             },
         }

@@ -48,29 +48,63 @@ pub trait Executor {
         arguments: A,
     ) -> Result<Task<R>, SubmitError<A>>;
 
-    /// Runs the task for each item and waits for all; gives how each ended, in their order.
+    /// Runs the task for each item and waits for all; then gives how each ended to `take`, in their order.
+    ///
+    /// The other maps are made of this one and [`star_each`](Self::star_each).
     ///
     /// # Errors
     ///
     /// [`PoolError`] when the pool is closed or broken.
-    fn try_map_with<A: Payload, R: Payload>(
+    fn each<A: Payload, R: Payload>(
         &self,
         options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError>;
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError>;
 
-    /// As [`try_map_with`](Self::try_map_with), for a task of several arguments; items are tuples of these.
+    /// As [`each`](Self::each), for a task of several arguments; items are tuples of these.
     ///
     /// # Errors
     ///
     /// [`PoolError`] when the pool is closed or broken.
-    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+    fn star_each<A: Payload, F: StarTask<A, Output: Payload>>(
         &self,
         options: MapOptions<'_>,
         task: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError>;
+        take: impl FnMut(Result<F::Output, TaskError>),
+    ) -> Result<(), PoolError>;
+
+    /// Runs the task for each item and waits for all; gives what they returned, in their order.
+    ///
+    /// # Errors
+    ///
+    /// [`MapError`] with the first item that failed, once all have ended; or when the pool is closed or broken.
+    fn map<A: Payload, R: Payload>(
+        &self,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, MapError> {
+        self.map_with(MapOptions::new(), task, items)
+    }
+
+    /// As [`map`](Self::map), with options.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    fn map_with<A: Payload, R: Payload>(
+        &self,
+        options: MapOptions<'_>,
+        task: fn(A) -> R,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<R>, MapError> {
+        let items = items.into_iter();
+        let mut values = Values::of(&items);
+        self.each(options, task, items, |outcome| values.push(outcome))?;
+        values.all()
+    }
 
     /// Runs the task for each item and waits for all; gives how each ended, in their order.
     ///
@@ -85,17 +119,20 @@ pub trait Executor {
         self.try_map_with(MapOptions::new(), task, items)
     }
 
-    /// Runs the task for each item and waits for all; gives what they returned, in their order.
+    /// As [`try_map`](Self::try_map), with options.
     ///
     /// # Errors
     ///
-    /// [`MapError`] with the first item that failed, once all have ended; or when the pool is closed or broken.
-    fn map<A: Payload, R: Payload>(
+    /// As [`try_map`](Self::try_map).
+    fn try_map_with<A: Payload, R: Payload>(
         &self,
+        options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<R>, MapError> {
-        all(self.try_map(task, items)?)
+    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        let mut outcomes = Vec::new();
+        self.each(options, task, items, |outcome| outcomes.push(outcome))?;
+        Ok(outcomes)
     }
 
     /// As [`map`](Self::map), for a task of several arguments; items are tuples of these.
@@ -118,7 +155,12 @@ pub trait Executor {
         task: F,
         items: impl IntoIterator<Item = A>,
     ) -> Result<Vec<F::Output>, MapError> {
-        all(self.try_starmap_with(MapOptions::new(), task, items)?)
+        let items = items.into_iter();
+        let mut values = Values::of(&items);
+        self.star_each(MapOptions::new(), task, items, |outcome| {
+            values.push(outcome)
+        })?;
+        values.all()
     }
 
     /// Runs the task for each item; gives how each ended, in their order, as soon as it and all before it have.
@@ -156,9 +198,40 @@ pub trait Executor {
 }
 
 /// What all returned, or the first that did not.
-pub(super) fn all<R>(outcomes: Vec<Result<R, TaskError>>) -> Result<Vec<R>, MapError> {
-    let numbered = outcomes.into_iter().enumerate();
-    numbered
-        .map(|(index, outcome)| outcome.map_err(|error| MapError::Task { index, error }))
-        .collect()
+pub(super) struct Values<R> {
+    values: Vec<R>,
+    first: Option<MapError>,
+}
+
+impl<R> Values<R> {
+    /// Of about so many.
+    pub(super) fn of(items: &impl Iterator) -> Values<R> {
+        Values {
+            values: Vec::with_capacity(items.size_hint().0),
+            first: None,
+        }
+    }
+
+    /// The next one has ended so.
+    #[inline]
+    pub(super) fn push(&mut self, outcome: Result<R, TaskError>) {
+        match outcome {
+            Ok(value) => self.values.push(value),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    #[cold]
+    fn fail(&mut self, error: TaskError) {
+        if self.first.is_none() {
+            // All before it are there.
+            let index = self.values.len();
+            self.first = Some(MapError::Task { index, error });
+        }
+    }
+
+    /// All have ended.
+    pub(super) fn all(self) -> Result<Vec<R>, MapError> {
+        self.first.map_or(Ok(self.values), Err)
+    }
 }

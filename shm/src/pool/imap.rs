@@ -47,7 +47,7 @@ impl<'p, E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Im
 
 fn not_submitted(message: impl ToString) -> TaskError {
     TaskError::NotSubmitted {
-        message: message.to_string(),
+        message: message.to_string().into(),
     }
 }
 

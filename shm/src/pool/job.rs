@@ -2,63 +2,91 @@
 
 use std::{ops::Range, os::fd::OwnedFd, sync::Arc};
 
-use super::error::TaskError;
+use super::{error::TaskError, outcome::Kind};
 
 /// Where the outcomes of items go. Each item ends once.
 pub(super) trait Job: Send + Sync {
-    /// These items have ended, in this order from the item `first` on, as the [outcomes](super::outcome) tell.
-    fn ended(&self, first: u64, outcomes: &[u8]);
+    /// These items have ended by themselves.
+    fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>);
 
     /// An item has ended in another way.
     fn ended_apart(&self, index: u64, how: Apart);
+}
+
+/// Items that ended one after the other, from the item `first` on, so many.
+pub(super) struct Run<'a> {
+    pub(super) first: u64,
+    pub(super) items: u64,
+    /// As they are [told](super::outcome).
+    pub(super) outcomes: &'a [u8],
 }
 
 /// How an item ended that is not told among others.
 pub(super) enum Apart {
     /// With one outcome, and the descriptors of the shared objects in it.
     Carried {
-        outcome: Vec<u8>,
+        kind: Kind,
+        told: Vec<u8>,
         descriptors: Vec<OwnedFd>,
     },
     /// With an error.
     Failed(TaskError),
 }
 
-/// What is to be told to a job, once no lock is held any more: what it does then is its own affair.
-pub(super) enum Delivery {
-    Ended {
-        job: Arc<dyn Job>,
-        first: u64,
-        /// Which bytes of the batch.
-        outcomes: Range<usize>,
-    },
-    Apart {
-        job: Arc<dyn Job>,
-        index: u64,
-        how: Apart,
-    },
-}
-
-/// Deliveries, and the bytes that they are about.
+/// What is to be told to jobs, once no lock is held any more: what they do then is their own affair.
 #[derive(Default)]
 pub(super) struct Batch {
+    /// The bytes that the runs are about.
     pub(super) bytes: Vec<u8>,
-    pub(super) deliveries: Vec<Delivery>,
+    runs: Vec<(Arc<dyn Job>, Told)>,
+    apart: Vec<(Arc<dyn Job>, u64, Apart)>,
+}
+
+/// A run, by the place of its bytes in a batch.
+struct Told {
+    first: u64,
+    items: u64,
+    outcomes: Range<usize>,
 }
 
 impl Batch {
-    /// Tells all jobs.
+    #[inline]
+    pub(super) fn ended(
+        &mut self,
+        job: Arc<dyn Job>,
+        first: u64,
+        items: u64,
+        outcomes: Range<usize>,
+    ) {
+        let told = Told {
+            first,
+            items,
+            outcomes,
+        };
+        self.runs.push((job, told));
+    }
+
+    pub(super) fn ended_apart(&mut self, job: Arc<dyn Job>, index: u64, how: Apart) {
+        self.apart.push((job, index, how));
+    }
+
+    /// Tells all jobs, each of its runs in a row at once.
     pub(super) fn deliver(&mut self) {
-        for delivery in self.deliveries.drain(..) {
-            match delivery {
-                Delivery::Ended {
-                    job,
-                    first,
-                    outcomes,
-                } => job.ended(first, &self.bytes[outcomes]),
-                Delivery::Apart { job, index, how } => job.ended_apart(index, how),
-            }
+        let Batch { bytes, runs, apart } = self;
+        for of_one in runs.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
+            let Some((job, _)) = of_one.first() else {
+                continue;
+            };
+            job.ended(&mut of_one.iter().map(|(_, told)| Run {
+                first: told.first,
+                items: told.items,
+                outcomes: &bytes[told.outcomes.clone()],
+            }));
         }
-        self.bytes.clear();
+        runs.clear();
+        bytes.clear();
+        for (job, index, how) in apart.drain(..) {
+            job.ended_apart(index, how);
+        }
     }
 }

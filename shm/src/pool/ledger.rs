@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
     io,
     num::NonZeroU64,
     ops::Range,
@@ -17,8 +18,9 @@ use multiproc_core::{Lost, NOW};
 use super::{
     code::Code,
     error::{PoolError, TaskError},
-    job::{Apart, Batch, Delivery, Job},
+    job::{Apart, Batch, Job},
     outcome::Outcomes,
+    pack::Packed,
     record::{CARRIED, Items, TaskHead, ToldHead},
     shared::{Carrier, Tasks},
 };
@@ -62,6 +64,25 @@ pub(super) enum State {
     Broken(String),
 }
 
+/// Names are numbers in a row, made by this process: they need no more than to be spread.
+#[derive(Default)]
+pub(super) struct NameHasher(u64);
+
+impl Hasher for NameHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64((*byte).into()));
+    }
+
+    fn write_u64(&mut self, name: u64) {
+        // Knuth's constant: it spreads neighbours over the high bits, too.
+        self.0 = (self.0 ^ name).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
 /// How many items there were.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
@@ -71,7 +92,7 @@ pub(super) struct Counts {
 }
 
 pub(super) struct Ledger {
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, Entry, BuildHasherDefault<NameHasher>>,
     /// The names of those that are not in the ring yet, in their order. Some may have ended.
     backlog: VecDeque<u64>,
     last: u64,
@@ -86,7 +107,7 @@ impl Ledger {
     /// For tasks each of which may be begun again so often.
     pub(super) fn new(retries: u32) -> Ledger {
         Ledger {
-            entries: HashMap::new(),
+            entries: HashMap::default(),
             backlog: VecDeque::new(),
             last: 0,
             state: State::Open,
@@ -121,10 +142,47 @@ impl Ledger {
         !self.backlog.is_empty()
     }
 
-    /// Takes a task of so many items; gives its name. It waits for [`flush`](Self::flush).
-    pub(super) fn add(&mut self, job: Arc<dyn Job>, first: u64, items: u32, body: Body) -> u64 {
-        self.counts.submitted += u64::from(items);
-        self.enter(job, first, items, body, self.retries)
+    /// Takes a task of one item; gives its name. It waits for [`flush`](Self::flush).
+    pub(super) fn add(&mut self, job: Arc<dyn Job>, index: u64, body: Body) -> u64 {
+        self.counts.submitted += 1;
+        self.enter(job, index, 1, Some(body), self.retries)
+    }
+
+    /// Takes tasks, and puts as many into the ring as there is room for.
+    pub(super) fn add_packed(
+        &mut self,
+        job: &Arc<dyn Job>,
+        first: &mut u64,
+        packed: &Packed<'_>,
+        tasks: &Tasks,
+    ) {
+        let begin = self.last + 1;
+        let may_put = self.backlog.is_empty();
+        for (_, items) in packed.tasks {
+            self.enter(Arc::clone(job), *first, *items, None, self.retries);
+            *first += u64::from(*items);
+            self.counts.submitted += u64::from(*items);
+        }
+        let names = (begin..).filter_map(NonZeroU64::new);
+        let named = names.zip(packed.bodies());
+        // Whatever is wrong with the ring, who waits for room finds that out again.
+        let put = if may_put {
+            tasks.ring().put_many(named, NOW).0
+        } else {
+            0
+        };
+        self.backlog.drain(..put.min(self.backlog.len()));
+        for (number, (name, body)) in (begin..).zip(packed.bodies()).enumerate() {
+            if let Some(entry) = self.entries.get_mut(&name) {
+                entry.is_put = number < put;
+                if !entry.is_put || entry.is_kept() {
+                    entry.body = Some(Body {
+                        record: body.to_vec(),
+                        ..Body::default()
+                    });
+                }
+            }
+        }
     }
 
     fn enter(
@@ -132,7 +190,7 @@ impl Ledger {
         job: Arc<dyn Job>,
         first: u64,
         items: u32,
-        body: Body,
+        body: Option<Body>,
         retries: u32,
     ) -> u64 {
         self.last += 1;
@@ -142,7 +200,7 @@ impl Ledger {
             items,
             finished: 0,
             retries,
-            body: Some(body),
+            body,
             is_carried: false,
             is_put: false,
         };
@@ -162,7 +220,7 @@ impl Ledger {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(why) => {
-                    let message = why.to_string();
+                    let message = why.to_string().into();
                     self.fail(name, &TaskError::NotSubmitted { message }, batch);
                     continue;
                 }
@@ -189,7 +247,7 @@ impl Ledger {
         for name in backlog.drain(..put) {
             if let Some(entry) = entries.get_mut(&name) {
                 entry.is_put = true;
-                if entry.items == 1 && entry.retries == 0 {
+                if !entry.is_kept() {
                     entry.body = None;
                 }
             }
@@ -215,21 +273,16 @@ impl Ledger {
         }
         let first = entry.first + u64::from(entry.finished);
         entry.finished = end;
-        let job = Arc::clone(&entry.job);
-        batch.deliveries.push(match carried {
-            None => Delivery::Ended {
-                job,
-                first,
-                outcomes,
-            },
-            Some(how) => Delivery::Apart {
-                job,
-                index: first,
-                how,
-            },
-        });
-        if entry.finished == entry.items {
-            self.entries.remove(&head.task);
+        let job = if entry.finished == entry.items {
+            self.entries.remove(&head.task).map(|entry| entry.job)
+        } else {
+            Some(Arc::clone(&entry.job))
+        };
+        if let Some(job) = job {
+            match carried {
+                None => batch.ended(job, first, u64::from(head.items), outcomes),
+                Some(how) => batch.ended_apart(job, first, how),
+            }
         }
         self.counts.done += u64::from(head.items);
         self.counts.failed += u64::from(head.failed);
@@ -263,11 +316,9 @@ impl Ledger {
                 let begin = batch.bytes.len();
                 let len = before.0.len() - rest.0.len();
                 batch.bytes.extend_from_slice(&before.0[..len]);
-                batch.deliveries.push(Delivery::Ended {
-                    job: Arc::clone(&entry.job),
-                    first: entry.first + u64::from(item),
-                    outcomes: begin..batch.bytes.len(),
-                });
+                let first = entry.first + u64::from(item);
+                let outcomes = begin..batch.bytes.len();
+                batch.ended(Arc::clone(&entry.job), first, 1, outcomes);
                 self.counts.done += 1;
                 self.counts.failed += u64::from(kind != super::outcome::Kind::Returned);
             }
@@ -283,7 +334,7 @@ impl Ledger {
             match again {
                 Some(body) => {
                     let job = Arc::clone(&entry.job);
-                    self.enter(job, index, 1, body, entry.retries - 1);
+                    self.enter(job, index, 1, Some(body), entry.retries - 1);
                 }
                 None => self.end_apart(&entry.job, index, error, batch),
             }
@@ -294,7 +345,13 @@ impl Ledger {
             match part(&body, next..entry.items) {
                 Some(body) => {
                     let items = entry.items - next;
-                    self.enter(Arc::clone(&entry.job), first, items, body, entry.retries);
+                    self.enter(
+                        Arc::clone(&entry.job),
+                        first,
+                        items,
+                        Some(body),
+                        entry.retries,
+                    );
                 }
                 None => {
                     for item in next..entry.items {
@@ -309,11 +366,7 @@ impl Ledger {
     fn end_apart(&mut self, job: &Arc<dyn Job>, index: u64, error: &TaskError, batch: &mut Batch) {
         self.counts.done += 1;
         self.counts.failed += 1;
-        batch.deliveries.push(Delivery::Apart {
-            job: Arc::clone(job),
-            index,
-            how: Apart::Failed(error.clone()),
-        });
+        batch.ended_apart(Arc::clone(job), index, Apart::Failed(error.clone()));
     }
 
     /// What has not ended of a task fails; whether there was such a task.
@@ -345,6 +398,11 @@ impl Ledger {
 }
 
 impl Entry {
+    /// Whether its body may be needed again once it is in the ring.
+    fn is_kept(&self) -> bool {
+        self.items > 1 || self.retries > 0
+    }
+
     /// Sees to it that the descriptors of the task are in the socket, if it has any; `false` when there is no room.
     fn carry(&mut self, name: u64, carrier: &Carrier) -> io::Result<bool> {
         let Some(body) = &mut self.body else {
@@ -373,7 +431,7 @@ fn part(body: &Body, items: Range<u32>) -> Option<Body> {
             moves: Moves::default(),
         });
     }
-    let mut rest = Items(arguments);
+    let mut rest = Items::new(arguments, head.items);
     for _ in 0..items.start {
         rest.next()?;
     }
@@ -386,7 +444,7 @@ fn part(body: &Body, items: Range<u32>) -> Option<Body> {
         task: head.task,
     };
     let mut record = head_of(code, items.end - items.start, 0).to_vec();
-    record.extend_from_slice(&begin.0[..begin.0.len() - rest.0.len()]);
+    record.extend_from_slice(&begin.bytes()[..begin.bytes().len() - rest.bytes().len()]);
     Some(Body {
         record,
         ..Body::default()

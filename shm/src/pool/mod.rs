@@ -10,12 +10,14 @@ mod code;
 mod collect;
 mod collector;
 mod core;
+mod cursor;
 mod error;
 mod executor;
 mod imap;
 mod job;
 mod ledger;
 mod options;
+mod outbox;
 mod outcome;
 mod pack;
 mod record;
@@ -24,6 +26,7 @@ mod star;
 mod stats;
 mod supervisor;
 mod task;
+mod teller;
 mod thread_pool;
 mod worker;
 
@@ -35,7 +38,7 @@ use std::{
 };
 
 pub use builder::PoolBuilder;
-pub use error::{MapError, PoolError, SubmitError, TaskError};
+pub use error::{MapError, PoolError, SubmitError, TaskError, TaskPanic};
 pub use executor::{Executor, Payload};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};
@@ -50,10 +53,10 @@ use self::{
     core::Core,
     job::{Apart, Job},
     ledger::State,
-    pack::{Packed, Packer},
+    pack::Packer,
     task::Slot,
 };
-use crate::Memory;
+use crate::{Memory, handle};
 
 /// Worker processes that run the tasks handed to them, through the methods of [`Executor`].
 ///
@@ -216,32 +219,38 @@ impl Pool {
         Err(failure.unwrap_or(PoolError::Closed))
     }
 
-    /// Runs the items of a map.
+    /// Runs the items of a map; gives the outcomes to `take`, in their order.
     fn run<A: serde::Serialize, R: Payload>(
         &self,
         mut options: MapOptions<'_>,
         code: Option<Code>,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
         let code = code.ok_or(PoolError::NotInExecutable)?;
         let items = items.into_iter();
-        match items.size_hint() {
-            (least, Some(most)) if least == most => self.run_known(&mut options, code, items, most),
+        let collected = match items.size_hint() {
+            (least, Some(most)) if least == most => {
+                self.collect(&mut options, code, items, most)?
+            }
             _ => {
                 let items: Vec<A> = items.collect();
                 let count = items.len();
-                self.run_known(&mut options, code, items.into_iter(), count)
+                self.collect(&mut options, code, items, count)?
             }
-        }
+        };
+        collected.take(take);
+        Ok(())
     }
 
-    fn run_known<A: serde::Serialize, R: Payload>(
+    /// Has the items run, about so many, and waits for all.
+    fn collect<A: serde::Serialize>(
         &self,
         options: &mut MapOptions<'_>,
         code: Code,
-        items: impl Iterator<Item = A>,
+        items: impl IntoIterator<Item = A>,
         count: usize,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+    ) -> Result<Arc<Collect>, PoolError> {
         /// How many tasks are submitted at once.
         const RUN: usize = 64;
         let chunk = options
@@ -250,31 +259,34 @@ impl Pool {
         let collect = Collect::new(options.progress.is_some());
         let job: Arc<dyn Job> = collect.clone();
         let mut packer = Packer::new(code, chunk);
-        let mut ready: Vec<Packed> = Vec::new();
         // How many items were submitted, or cannot be.
         let mut passed = 0;
-        let submit = |ready: &mut Vec<Packed>, passed: &mut u64| {
-            let items: u64 = ready.iter().map(|(_, items)| u64::from(*items)).sum();
-            let done = self.core.submit(&job, *passed, ready.drain(..));
-            *passed += items;
-            done.map(drop)
+        let submit = |packer: &mut Packer, passed: &mut u64| {
+            packer.take(|packed| self.core.submit_packed(&job, passed, packed))
         };
         // Large chunks at once, so that no worker waits; small ones many at a time.
         let least = if chunk > RUN { 1 } else { RUN };
-        for item in items {
-            let packed = packer.add(&item, |packed| ready.push(packed));
-            if let Err(message) = packed {
-                ready.extend(packer.finish());
-                submit(&mut ready, &mut passed)?;
-                job.ended_apart(passed, Apart::Failed(TaskError::NotSubmitted { message }));
-                passed += 1;
+        // No message that the caller is just making has anything to do with this.
+        handle::outside(|| {
+            for item in items {
+                if packer.add(&item).is_err() {
+                    submit(&mut packer, &mut passed)?;
+                    match pack::one(code, &item) {
+                        Ok(body) => drop(self.core.submit(&job, passed, body)?),
+                        Err(message) => {
+                            let message = message.into();
+                            let how = Apart::Failed(TaskError::NotSubmitted { message });
+                            job.ended_apart(passed, how);
+                        }
+                    }
+                    passed += 1;
+                } else if packer.ready() >= least || packer.is_full() {
+                    submit(&mut packer, &mut passed)?;
+                }
             }
-            if ready.len() >= least {
-                submit(&mut ready, &mut passed)?;
-            }
-        }
-        ready.extend(packer.finish());
-        submit(&mut ready, &mut passed)?;
+            packer.finish();
+            submit(&mut packer, &mut passed)
+        })?;
         let all = passed;
         drop(job);
         let mut progress = options.progress.take();
@@ -283,9 +295,7 @@ impl Pool {
                 progress(Progress { done, total: all });
             }
         });
-        let mut outcomes = Vec::with_capacity(count);
-        collect.take(|_, outcome| outcomes.push(outcome));
-        Ok(outcomes)
+        Ok(collect)
     }
 }
 
@@ -307,7 +317,7 @@ impl Executor for Pool {
         };
         let slot = Slot::new();
         let job: Arc<dyn Job> = slot.clone();
-        let submitted = packed.and_then(|body| self.core.submit(&job, 0, [(body, 1)]));
+        let submitted = packed.and_then(|body| self.core.submit(&job, 0, body));
         match submitted {
             Ok(name) => {
                 let core = Arc::downgrade(&self.core);
@@ -319,22 +329,24 @@ impl Executor for Pool {
         }
     }
 
-    fn try_map_with<A: Payload, R: Payload>(
+    fn each<A: Payload, R: Payload>(
         &self,
         options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
-        self.run(options, Code::of(task), items)
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
+        self.run(options, Code::of(task), items, take)
     }
 
-    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+    fn star_each<A: Payload, F: StarTask<A, Output: Payload>>(
         &self,
         options: MapOptions<'_>,
         _: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError> {
-        self.run(options, Code::of_star::<A, F>(), items)
+        take: impl FnMut(Result<F::Output, TaskError>),
+    ) -> Result<(), PoolError> {
+        self.run(options, Code::of_star::<A, F>(), items, take)
     }
 }
 

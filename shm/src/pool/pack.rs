@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{
     code::Code,
+    cursor::{Cursor, Unwritten},
     ledger::{Body, head_of},
-    record::{CARRIED, PARCEL, TaskHead, begin_item, end_item},
+    record::{CARRIED, LENGTH, PARCEL, TaskHead, length},
     shared::LONGEST,
 };
 use crate::{
@@ -17,26 +18,26 @@ use crate::{
 
 /// The task of one item; or why it cannot be encoded.
 pub(super) fn one<A: Serialize>(code: Code, arguments: &A) -> Result<Body, String> {
-    let mut record = head_of(code, 1, 0).to_vec();
-    let at = begin_item(&mut record);
-    if codec::append_plain(arguments, &mut record).is_ok() && end_item(&mut record, at) {
-        if record.len() <= LONGEST {
-            return Ok(Body {
-                record,
-                ..Body::default()
-            });
+    let mut bytes = Vec::new();
+    // With no message open, so that shared objects in it are refused.
+    let (bytes, descriptors, moves) = match codec::append_plain(arguments, &mut bytes) {
+        Ok(()) => (bytes, Vec::new(), Moves::default()),
+        Err(_) => {
+            let encoded = codec::encode(arguments)?;
+            (encoded.bytes, encoded.descriptors, encoded.moves)
         }
-        return carried(code, &record[at..], Vec::new(), Moves::default());
+    };
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(format!("they have {} bytes", bytes.len()));
     }
-    // Maybe because shared objects are in it.
-    let encoded = codec::encode(arguments)?;
-    let mut items = Vec::with_capacity(encoded.bytes.len() + 4);
-    let at = begin_item(&mut items);
-    items.extend_from_slice(&encoded.bytes);
-    if !end_item(&mut items, at) {
-        return Err(format!("they have {} bytes", encoded.bytes.len()));
+    let items = [&length(bytes.len()), &bytes[..]].concat();
+    if descriptors.is_empty() && TaskHead::LEN + items.len() <= LONGEST {
+        return Ok(Body {
+            record: [&head_of(code, 1, 0), &items[..]].concat(),
+            ..Body::default()
+        });
     }
-    carried(code, &items, encoded.descriptors, encoded.moves)
+    carried(code, &items, descriptors, moves)
 }
 
 /// The task of an item that comes with descriptors, or is too long for the ring.
@@ -62,81 +63,135 @@ fn carried(
     })
 }
 
-/// Packs items into tasks of up to so many, each of no more than so many bytes.
+/// Packs items into tasks of up to so many, each of no more than so many bytes, which lie side by side.
 pub(super) struct Packer {
     code: Code,
     most: u32,
-    record: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where each task ends, and how many items it has.
+    tasks: Vec<(usize, u32)>,
+    /// Up to where the task goes that is being packed, and how many items it has.
+    end: usize,
     items: u32,
 }
 
-/// A task and how many items it has.
-pub(super) type Packed = (Body, u32);
+/// What cannot be packed with others.
+pub(super) struct Apart;
 
 impl Packer {
+    /// How many bytes of tasks are packed at most before they are taken.
+    const ROOM: usize = 64 * 1024;
+
     pub(super) fn new(code: Code, most: usize) -> Packer {
         Packer {
             code,
             most: u32::try_from(most).unwrap_or(u32::MAX),
-            record: Vec::new(),
+            bytes: vec![0; Packer::ROOM],
+            tasks: Vec::new(),
+            end: 0,
             items: 0,
         }
     }
 
-    /// Packs one more item. The tasks that are ready then are given to `ready`. An item that cannot be encoded is none: why
-    /// not.
+    /// Where the task begins that is being packed.
+    fn begin(&self) -> usize {
+        self.tasks.last().map_or(0, |(end, _)| *end)
+    }
+
+    /// Packs one more item; [`Apart`] when it is long, or shared objects may be in it. No other message is just being made.
+    /// There is room if what is [full](Self::is_full) was taken.
     #[inline]
-    pub(super) fn add<A: Serialize>(
-        &mut self,
-        arguments: &A,
-        mut ready: impl FnMut(Packed),
-    ) -> Result<(), String> {
-        if self.items == 0 {
-            self.record.clear();
-            self.record.extend_from_slice(&head_of(self.code, 0, 0));
+    pub(super) fn add<A: Serialize>(&mut self, arguments: &A) -> Result<(), Apart> {
+        loop {
+            let begin = self.begin();
+            if self.items == 0 {
+                self.end = begin + TaskHead::LEN;
+            }
+            let most = self.bytes.len().min(begin + LONGEST);
+            match add_item(&mut self.bytes[..most], self.end, arguments) {
+                Ok(end) => {
+                    self.end = end;
+                    self.items += 1;
+                    if self.items == self.most {
+                        self.finish();
+                    }
+                    return Ok(());
+                }
+                Err(Unwritten::Full) if self.items > 0 => self.finish(),
+                Err(_) => {
+                    self.finish();
+                    return Err(Apart);
+                }
+            }
+            if self.is_full() {
+                return Err(Apart);
+            }
         }
-        let at = begin_item(&mut self.record);
-        let is_plain = codec::append_plain(arguments, &mut self.record).is_ok()
-            && end_item(&mut self.record, at);
-        if !is_plain || self.record.len() > LONGEST {
-            return self.add_apart(arguments, at, ready);
-        }
-        self.items += 1;
-        if self.items == self.most {
-            self.finish().into_iter().for_each(&mut ready);
-        }
-        Ok(())
     }
 
-    /// An item that does not fit to those before it.
-    #[cold]
-    fn add_apart<A: Serialize>(
-        &mut self,
-        arguments: &A,
-        at: usize,
-        mut ready: impl FnMut(Packed),
-    ) -> Result<(), String> {
-        self.record.truncate(at);
-        let was_first = self.items == 0;
-        self.finish().into_iter().for_each(&mut ready);
-        if was_first {
-            ready((one(self.code, arguments)?, 1));
-            return Ok(());
-        }
-        self.add(arguments, ready)
+    /// Whether there may be no room for another task.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes.len() - self.begin() < LONGEST
     }
 
-    /// The task of what is packed and not ready yet.
-    pub(super) fn finish(&mut self) -> Option<Packed> {
-        let items = std::mem::take(&mut self.items);
-        (items > 0).then(|| {
-            let mut record = std::mem::replace(&mut self.record, Vec::new());
-            record[..TaskHead::LEN].copy_from_slice(&head_of(self.code, items, 0));
-            let body = Body {
-                record,
-                ..Body::default()
-            };
-            (body, items)
-        })
+    /// How many tasks are packed, but for the one that is not full.
+    pub(super) fn ready(&self) -> usize {
+        self.tasks.len()
     }
+
+    /// Ends the task that is being packed.
+    pub(super) fn finish(&mut self) {
+        if self.items > 0 {
+            let begin = self.begin();
+            let head = head_of(self.code, self.items, 0);
+            self.bytes[begin..begin + TaskHead::LEN].copy_from_slice(&head);
+            self.tasks.push((self.end, self.items));
+            self.items = 0;
+        }
+    }
+
+    /// Gives the body of each task that is ready, and how many items it has, to `take`; then they are gone.
+    pub(super) fn take<T>(&mut self, take: impl FnOnce(&Packed<'_>) -> T) -> T {
+        let result = take(&Packed {
+            bytes: &self.bytes,
+            tasks: &self.tasks,
+        });
+        let begin = self.begin();
+        if self.items > 0 {
+            self.bytes.copy_within(begin..self.end, 0);
+            self.end -= begin;
+        }
+        self.tasks.clear();
+        result
+    }
+}
+
+/// Tasks that are packed.
+pub(super) struct Packed<'a> {
+    bytes: &'a [u8],
+    /// Where each ends, and how many items it has.
+    pub(super) tasks: &'a [(usize, u32)],
+}
+
+impl<'a> Packed<'a> {
+    /// Their bodies.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &'a [u8]> {
+        let begins = [0]
+            .into_iter()
+            .chain(self.tasks.iter().map(|(end, _)| *end));
+        let ranges = begins.zip(self.tasks);
+        let bytes = self.bytes;
+        ranges.map(move |(begin, (end, _))| &bytes[begin..*end])
+    }
+}
+
+/// Writes the arguments of an item to this place; where they end.
+#[inline]
+fn add_item<A: Serialize>(bytes: &mut [u8], at: usize, arguments: &A) -> Result<usize, Unwritten> {
+    let begin = at + LENGTH;
+    let mut cursor = Cursor::new(bytes, begin);
+    cursor.encode(arguments)?;
+    let end = cursor.at();
+    Cursor::new(bytes, at).write(&length(end - begin))?;
+    Ok(end)
 }

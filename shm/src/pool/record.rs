@@ -12,8 +12,11 @@
 //! What a worker tells of a task begins with its name, which item the first one told of is, how many are, and how many of
 //! them failed; then come the [outcomes](super::outcome).
 //!
-//! With [`CARRIED`] there is a packet of descriptors in the pool's socket, in the order of the records; with [`PARCEL`] the
-//! arguments, or outcomes, are a file in memory, the first of these descriptors.
+//! With [`CARRIED`] there is a packet of descriptors in the pool's socket, in the order of the records; with [`PARCEL`] what
+//! follows the head is a file in memory, the first of these descriptors. What is told so is one outcome, whose kind is in
+//! the flags.
+
+use super::outcome::Kind;
 
 /// Flag: descriptors come in a packet.
 pub(super) const CARRIED: u32 = 1;
@@ -83,6 +86,16 @@ impl ToldHead {
         bytes
     }
 
+    /// The flag of an outcome that is told by itself.
+    pub(super) fn flag_of(kind: Kind) -> u32 {
+        (kind as u32) << 8
+    }
+
+    /// The kind of an outcome that is told by itself.
+    pub(super) fn kind(self) -> Option<Kind> {
+        Kind::from_number(self.flags >> 8)
+    }
+
     #[inline]
     pub(super) fn parse(bytes: &[u8]) -> Option<(ToldHead, &[u8])> {
         let (head, rest) = bytes.split_first_chunk::<{ ToldHead::LEN }>()?;
@@ -102,39 +115,49 @@ fn words(bytes: &[u8; 24]) -> &[[u8; 8]; 3] {
     bytemuck::cast_ref(bytes)
 }
 
-/// The arguments of items, one after the other. Ends where the bytes are none.
+/// The arguments of so many items, one after the other. Ends early where the bytes are none.
 #[derive(Clone, Copy)]
-pub(super) struct Items<'a>(pub(super) &'a [u8]);
+pub(super) struct Items<'a> {
+    bytes: &'a [u8],
+    left: u32,
+}
+
+impl<'a> Items<'a> {
+    pub(super) fn new(bytes: &'a [u8], left: u32) -> Items<'a> {
+        Items { bytes, left }
+    }
+
+    /// How many are left.
+    pub(super) fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// The bytes that are left.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+}
 
 impl<'a> Iterator for Items<'a> {
     type Item = &'a [u8];
 
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
-        let (len, rest) = self.0.split_first_chunk::<4>()?;
+        let left = self.left.checked_sub(1)?;
+        let (len, rest) = self.bytes.split_first_chunk::<LENGTH>()?;
         let (arguments, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        self.0 = rest;
+        *self = Items { bytes: rest, left };
         Some(arguments)
     }
 }
 
-/// Begins the arguments of an item at the end of `bytes`; where.
-#[inline]
-pub(super) fn begin_item(bytes: &mut Vec<u8>) -> usize {
-    let at = bytes.len();
-    bytes.extend_from_slice(&[0; 4]);
-    at
-}
+/// How many bytes the length of an item's arguments takes.
+pub(super) const LENGTH: usize = 4;
 
-/// Ends the item that was [begun](begin_item) there; `false`, and it is gone, when it is too long to be told.
+/// The length of an item's arguments, which lies before them.
 #[inline]
-pub(super) fn end_item(bytes: &mut Vec<u8>, at: usize) -> bool {
-    let Ok(len) = u32::try_from(bytes.len() - at - 4) else {
-        bytes.truncate(at);
-        return false;
-    };
-    bytes[at..at + 4].copy_from_slice(&len.to_le_bytes());
-    true
+pub(super) fn length(len: usize) -> [u8; LENGTH] {
+    (len as u32).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -167,11 +190,11 @@ mod tests {
     fn items_come_out_as_they_went_in_and_end_where_bytes_are_none() {
         let mut bytes = Vec::new();
         for item in [&b"one"[..], b"", b"three"] {
-            let at = begin_item(&mut bytes);
+            bytes.extend_from_slice(&length(item.len()));
             bytes.extend_from_slice(item);
-            assert!(end_item(&mut bytes, at));
         }
-        assert!(Items(&bytes).eq([&b"one"[..], b"", b"three"]));
-        assert_eq!(Items(&bytes[..bytes.len() - 1]).count(), 2);
+        assert!(Items::new(&bytes, 3).eq([&b"one"[..], b"", b"three"]));
+        assert_eq!(Items::new(&bytes, 2).count(), 2);
+        assert_eq!(Items::new(&bytes[..bytes.len() - 1], 3).count(), 2);
     }
 }

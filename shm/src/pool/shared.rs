@@ -3,15 +3,15 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
 use multiproc_core::{ByteRing, TaskRing};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::outbox::Outboxes;
 use crate::{
-    AtomicArray, Error, handle,
+    Error, handle,
     mapped::{Mapped, shared_object, view},
     packet::{Role, Socket},
     segment::Create,
@@ -22,8 +22,6 @@ use crate::{
     },
 };
 
-/// How many bytes an outbox holds: what a worker has to tell before it does.
-pub(super) const OUTBOX: usize = 64 * 1024;
 /// The longest body of a task, and what is told of one, that lies in a ring, in bytes. A ring for `n` workers has room for
 /// eight times `n` of them.
 pub(super) const LONGEST: usize = 8 * 1024;
@@ -78,41 +76,6 @@ impl Told {
     #[inline]
     pub(super) fn ring(&self) -> &ByteRing<'static, u8, Linux> {
         self.0.view()
-    }
-}
-
-/// What workers have to tell and have not told yet: a row of words for each.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Outboxes(AtomicArray<u64>);
-
-impl Outboxes {
-    const WORDS: usize = OUTBOX / size_of::<u64>();
-
-    fn new(workers: usize) -> Result<Outboxes, Error> {
-        AtomicArray::zeroed(workers * Outboxes::WORDS).map(Outboxes)
-    }
-
-    /// Writes whole words to the place `at` in an outbox, all in bytes. The caller has checked that there is room.
-    #[inline]
-    pub(super) fn write(&self, row: usize, at: usize, bytes: &[u8]) {
-        let begin = row * Outboxes::WORDS + at / size_of::<u64>();
-        let words = bytes.chunks_exact(size_of::<u64>());
-        for (place, word) in self.0[begin..].iter().zip(words) {
-            // Relaxed: what is there counts from the Release of the worker's progress on.
-            let word = <[u8; 8]>::try_from(word).map_or(0, u64::from_ne_bytes);
-            place.store(word, Ordering::Relaxed);
-        }
-    }
-
-    /// The first `len` bytes of an outbox.
-    pub(super) fn read(&self, row: usize, len: usize) -> Vec<u8> {
-        let words = len.min(OUTBOX).div_ceil(size_of::<u64>());
-        let begin = row * Outboxes::WORDS;
-        let words = &self.0[begin..][..words];
-        let bytes = words
-            .iter()
-            .flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes());
-        bytes.take(len).collect()
     }
 }
 

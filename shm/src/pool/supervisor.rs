@@ -72,6 +72,7 @@ impl Supervisor {
             };
             self.core.crew().failure = Some(error);
             let state = State::Broken(message.clone());
+            let message = message.into();
             self.core.end_all(state, &TaskError::Broken { message });
             self.end_workers(Duration::ZERO);
             break;

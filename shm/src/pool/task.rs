@@ -1,6 +1,7 @@
 //! A task that was submitted: a handle to its outcome.
 
 use std::{
+    cell::Cell,
     fmt, mem,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -11,10 +12,10 @@ use serde::de::DeserializeOwned;
 
 use super::{
     error::TaskError,
-    job::{Apart, Job},
+    job::{Apart, Job, Run},
     outcome::{self, Kind, Outcomes},
 };
-use crate::packet::codec;
+use crate::{handle, packet::codec};
 
 /// A task of a pool, whose return value is an `R`.
 ///
@@ -208,8 +209,9 @@ impl<R> fmt::Debug for Task<R> {
 }
 
 impl<R: DeserializeOwned + Send> Job for Slot<R> {
-    fn ended(&self, _: u64, outcomes: &[u8]) {
-        if let Some((kind, told)) = Outcomes(outcomes).next() {
+    fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
+        let mut outcomes = runs.flat_map(|run| Outcomes(run.outcomes));
+        if let Some((kind, told)) = outcomes.next() {
             self.end(value(kind, told, Vec::new()));
         }
     }
@@ -238,7 +240,54 @@ pub(super) fn value<R: DeserializeOwned>(
     // A panic of the type's own code is an error of this one value.
     let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
     let decoded = decoded.unwrap_or_else(|_| Err("its decoding panicked".to_owned()));
-    decoded.map_err(|message| TaskError::Decode { message })
+    decoded.map_err(|message| TaskError::Decode {
+        message: message.into(),
+    })
+}
+
+/// What outcomes mean that came without descriptors.
+pub(super) fn each_value<R: DeserializeOwned>(
+    outcomes: &[u8],
+    mut take: impl FnMut(Result<R, TaskError>),
+) {
+    let mut rest = Outcomes(outcomes);
+    let is_taking = Cell::new(false);
+    while !rest.0.is_empty() {
+        // One net for all of them. A panic of the type's own code is caught at the one that it was at.
+        let caught = panic::catch_unwind(AssertUnwindSafe(|| {
+            handle::outside(|| {
+                let mut ahead = rest;
+                while let Some((kind, told)) = ahead.next() {
+                    let outcome = match kind {
+                        Kind::Returned => decode(told),
+                        _ => Err(outcome::error(kind, told)),
+                    };
+                    rest = ahead;
+                    is_taking.set(true);
+                    take(outcome);
+                    is_taking.set(false);
+                }
+            });
+        }));
+        match caught {
+            Ok(()) => return,
+            // The caller's own.
+            Err(payload) if is_taking.get() => panic::resume_unwind(payload),
+            Err(_) => {
+                rest.next();
+                take(Err(TaskError::Decode {
+                    message: "its decoding panicked".into(),
+                }));
+            }
+        }
+    }
+}
+
+#[inline]
+fn decode<R: DeserializeOwned>(told: &[u8]) -> Result<R, TaskError> {
+    codec::decode_alone(told).map_err(|message| TaskError::Decode {
+        message: message.into(),
+    })
 }
 
 /// What an outcome means that is not told among others.
@@ -246,13 +295,9 @@ pub(super) fn apart<R: DeserializeOwned>(how: Apart) -> Result<R, TaskError> {
     match how {
         Apart::Failed(error) => Err(error),
         Apart::Carried {
-            outcome,
+            kind,
+            told,
             descriptors,
-        } => match Outcomes(&outcome).next() {
-            Some((kind, told)) => value(kind, told, descriptors),
-            None => Err(TaskError::Decode {
-                message: "nothing was told of it".to_owned(),
-            }),
-        },
+        } => value(kind, &told, descriptors),
     }
 }

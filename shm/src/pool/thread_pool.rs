@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    error::{PoolError, SubmitError, TaskError},
+    error::{PoolError, SubmitError, TaskError, TaskPanic},
     executor::{Executor, Payload},
     options::MapOptions,
     star::StarTask,
@@ -178,25 +178,26 @@ impl ThreadPool {
         }))
     }
 
+    /// Runs the task for each item; gives the outcomes to `take`, in their order.
     fn run<A: Send + 'static, R: Send + 'static>(
         &self,
         mut options: MapOptions<'_>,
         task: impl Fn(A) -> R + Copy + Send + 'static,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
+        mut take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
         let tasks: Vec<Task<R>> = items
             .into_iter()
             .map(|item| self.begin(task, item).map_err(|error| error.why))
             .collect::<Result<_, _>>()?;
         let total = tasks.len() as u64;
-        let mut outcomes = Vec::with_capacity(tasks.len());
         for (task, done) in tasks.into_iter().zip(1..) {
-            outcomes.push(task.get());
+            take(task.get());
             if let Some(progress) = &mut options.progress {
                 progress(Progress { done, total });
             }
         }
-        Ok(outcomes)
+        Ok(())
     }
 }
 
@@ -205,11 +206,11 @@ fn panicked(payload: &(dyn Any + Send)) -> TaskError {
         .downcast_ref::<&str>()
         .map(ToString::to_string)
         .or_else(|| payload.downcast_ref::<String>().cloned());
-    TaskError::Panicked {
+    TaskError::Panicked(Box::new(TaskPanic {
         message: message.unwrap_or_else(|| "(not a text)".to_owned()),
         location: None,
         backtrace: None,
-    }
+    }))
 }
 
 impl Executor for ThreadPool {
@@ -225,22 +226,24 @@ impl Executor for ThreadPool {
         self.begin(task, arguments)
     }
 
-    fn try_map_with<A: Payload, R: Payload>(
+    fn each<A: Payload, R: Payload>(
         &self,
         options: MapOptions<'_>,
         task: fn(A) -> R,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<R, TaskError>>, PoolError> {
-        self.run(options, task, items)
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
+        self.run(options, task, items, take)
     }
 
-    fn try_starmap_with<A: Payload, F: StarTask<A, Output: Payload>>(
+    fn star_each<A: Payload, F: StarTask<A, Output: Payload>>(
         &self,
         options: MapOptions<'_>,
         _: F,
         items: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError> {
-        self.run(options, F::call, items)
+        take: impl FnMut(Result<F::Output, TaskError>),
+    ) -> Result<(), PoolError> {
+        self.run(options, F::call, items, take)
     }
 }
 

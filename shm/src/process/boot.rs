@@ -191,11 +191,12 @@ fn run(socket: OwnedFd, parent: Owner) -> ! {
 
 /// A child that came from a server from here to its end, which is this exit code. If its parent has ended before that knew
 /// of it, it does nothing.
-pub(crate) fn run_when_told(socket: &OwnedFd, parents: &OwnedFd, parent: Owner) -> i32 {
+pub(crate) fn run_when_told(socket: &OwnedFd, process: OwnedFd, parent: Owner) -> i32 {
     let told = told(socket);
-    if !serve::wait_for_go(socket.as_fd(), parents.as_fd()) {
+    if !serve::wait_for_go(socket.as_fd(), process.as_fd()) {
         return panics::EXIT_CODE;
     }
+    drop(process);
     let outcome = told.map(|message| begin(parent, message));
     tell(socket, &outcome.unwrap_or_else(|not_begun| not_begun))
 }
@@ -224,7 +225,7 @@ pub(crate) fn become_known(known: Known<'_>) -> &'static Info {
     clone::set_title(known.name);
     let leaked = |text: &str| &*Box::leak(text.to_owned().into_boxed_str());
     let info = Box::leak(Box::new(Info {
-        me: sys::identity::me(),
+        pid: std::process::id(),
         name: leaked(known.name),
         method: known.method,
         daemon: known.daemon,

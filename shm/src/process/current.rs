@@ -16,8 +16,9 @@ use crate::sys::{self, pidfd};
 /// What a child is told of how it was started.
 #[derive(Debug)]
 pub(crate) struct Info {
-    /// The child: a copy of it that this library did not make is no child of anybody known.
-    pub(crate) me: Owner,
+    /// The child: a copy of it that this library did not make is no child of anybody known. Not its identity, which takes
+    /// long to find out and would be for nothing in most children.
+    pub(crate) pid: u32,
     pub(crate) name: &'static str,
     pub(crate) method: StartMethod,
     pub(crate) daemon: bool,
@@ -38,7 +39,7 @@ fn info() -> Option<&'static Info> {
     let info = INFO.load(Ordering::Acquire);
     // SAFETY: null, or what is never freed nor changed.
     let info = unsafe { info.as_ref() }?;
-    (info.me == sys::identity::me()).then_some(info)
+    (info.pid == process::id()).then_some(info)
 }
 
 /// The name of the calling process.

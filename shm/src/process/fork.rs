@@ -219,7 +219,7 @@ fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce()
     // SAFETY: the name lies in a frame that this process never returns to.
     let name: &'static String = unsafe { &*ptr::from_ref(start.name) };
     let info = Info {
-        me: sys::identity::me(),
+        pid: std::process::id(),
         name,
         method: StartMethod::Fork,
         daemon: start.daemon,

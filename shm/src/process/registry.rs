@@ -104,7 +104,7 @@ pub(super) fn reap_detached() -> Children {
 ///     let waits = |pipe: multiproc::Pipe<(), ()>| drop(pipe.recv());
 ///     let child = Process::builder().name("waiter").start(waits, theirs).unwrap();
 ///     assert_eq!(active_children()[0].name(), "waiter");
-///     ours.send(&()).unwrap();
+///     ours.send(()).unwrap();
 ///     child.join().unwrap();
 ///     assert!(active_children().is_empty());
 /// }

@@ -30,7 +30,7 @@ use crate::sys::{
     pidfd,
     poll::{self, State},
     sibling::{Notice, Thread},
-    signal::Ignored,
+    signal::Blocked,
     socket,
 };
 
@@ -106,7 +106,7 @@ struct Server {
     thread: Thread,
     origin: Origin,
     /// An interrupt from the keyboard is for the requester to act upon, and for the children.
-    interrupts: Ignored,
+    interrupts: Blocked,
 }
 
 /// A new process of the same executable, as a server: runs what is to be preloaded, and serves.
@@ -120,7 +120,7 @@ pub(crate) fn executed(socket: OwnedFd, requester: Owner, message: Message) -> !
         Ok(serve) => serve,
         Err(error) => refuse(not_begun(&error)),
     };
-    let Some(notice) = message.descriptors.into_iter().next().map(File::from) else {
+    let Some(file) = message.descriptors.into_iter().next().map(File::from) else {
         refuse(not_begun(&"it was not given its notice"))
     };
     become_known(StartMethod::Spawn, requester, serve.parent_name);
@@ -136,11 +136,13 @@ pub(crate) fn executed(socket: OwnedFd, requester: Owner, message: Message) -> !
             refuse(outcome)
         }
     }
-    let set_up = || Ok((Notice::open(&notice)?, Thread::find()?, watch(requester)?));
+    let set_up = || Ok((Notice::open(&file)?, Thread::find()?, watch(requester)?));
     let (notice, thread, requester_fd) = match set_up() {
         Ok(all) => all,
         Err(error) => refuse(not_begun(&why_not(&error))),
     };
+    // Nothing here is ever dropped by itself: this function does not return.
+    drop(file);
     let ready = Message::text(Kind::Begun, "").send(socket.as_fd());
     if ready.is_err() {
         Origin::Executed.leave(0)
@@ -151,7 +153,7 @@ pub(crate) fn executed(socket: OwnedFd, requester: Owner, message: Message) -> !
         notice,
         thread,
         origin: Origin::Executed,
-        interrupts: Ignored::interrupts(),
+        interrupts: Blocked::interrupts(),
     };
     server.run(requester)
 }
@@ -170,7 +172,7 @@ pub(crate) fn copied(start: &Start<'_>, socket: OwnedFd, notice: Notice) -> ! {
                 notice,
                 thread,
                 origin: Origin::Copied,
-                interrupts: Ignored::interrupts(),
+                interrupts: Blocked::interrupts(),
             };
             server.run(requester)
         }
@@ -280,7 +282,7 @@ impl Server {
         } = self;
         drop((servers, notice, interrupts));
         sys::thread::forget_guards();
-        let code = boot::run_when_told(&socket, &requester, parent);
+        let code = boot::run_when_told(&socket, requester, parent);
         origin.leave(code)
     }
 }

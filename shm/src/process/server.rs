@@ -108,6 +108,7 @@ impl Server {
     fn ready(self, start: &Start<'_>) -> Result<Server, StartError> {
         self.listen()
             .map_err(|error| start.io("waiting for the fork server", error))?;
+        // What cannot be read says as little as nothing does: it ended.
         let message = wire::receive(self.socket.as_fd()).unwrap_or_default();
         let ended = |message| StartError::ServerEnded { message };
         Err(match message {
@@ -284,16 +285,27 @@ impl Child {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Builder, Process};
+    use super::super::{Builder, Process, task::Places};
     use super::*;
+    use crate::packet::codec;
 
     crate::init_in_tests!();
+
+    fn start_through(
+        server: &Server,
+        task: fn(u32) -> u32,
+        argument: u32,
+    ) -> Result<crate::Child<u32>, StartError> {
+        let arguments = codec::encode(&argument).unwrap();
+        let places = Places::of(task).unwrap();
+        Builder::default().start_encoded(places, arguments, Some(server))
+    }
 
     /// A process of one thread, as the harness has none, that starts children from a copy of itself.
     fn requester(beside_threads: bool) -> (u32, Result<u32, String>) {
         let server = Server::forked(sys::identity::me()).unwrap();
         let start = |task: fn(u32) -> u32| {
-            let child = Builder::default().start_through(&server, task, 20).unwrap();
+            let child = start_through(&server, task, 20).unwrap();
             child.join().map_err(|error| error.to_string())
         };
         let work = || {
@@ -323,11 +335,9 @@ mod tests {
 
     fn asks_a_killed_one(_: ()) -> (bool, bool) {
         let server = Server::forked(sys::identity::me()).unwrap();
-        let child = Builder::default()
-            .start_through(&server, |x: u32| x + 1, 1)
-            .unwrap();
+        let child = start_through(&server, |x| x + 1, 1).unwrap();
         pidfd::signal(server.process.as_fd(), signal::KILL).unwrap();
-        let refused = Builder::default().start_through(&server, |x: u32| x, 1);
+        let refused = start_through(&server, |x| x, 1);
         (
             matches!(refused, Err(StartError::ServerEnded { .. })),
             matches!(child.join(), Ok(2)),

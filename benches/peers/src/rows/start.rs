@@ -2,7 +2,7 @@
 
 use std::{env, error::Error};
 
-use multiproc::Process;
+use multiproc::{ForkServer, Process, StartMethod};
 
 use crate::{
     EXIT_AT_ONCE,
@@ -27,6 +27,29 @@ pub fn fork(report: &mut Report) -> Result<(), Box<dyn Error>> {
         })
         .python("Python fork", "fork")
         .run(report)
+}
+
+/// By a fork server, which is started before, as Python's is.
+pub fn forkserver(report: &mut Report) -> Result<(), Box<dyn Error>> {
+    let Some(bench) = report.bench("start and join, forkserver", Place::First) else {
+        return Ok(());
+    };
+    const TIMES: u32 = 50;
+    let builder = Process::builder().method(StartMethod::ForkServer);
+    let result = bench
+        .ours(|| {
+            ForkServer::start().unwrap();
+            per_call(TIMES, || {
+                builder.start(nothing, ()).unwrap().join().unwrap()
+            })
+        })
+        .target("fork and waitpid (limit)", 3.0, || {
+            per_call(TIMES, || Child::fork(|| ()).unwrap().wait().unwrap())
+        })
+        .python("Python forkserver", "forkserver")
+        .run(report);
+    ForkServer::stop();
+    result
 }
 
 /// By executing this program anew.

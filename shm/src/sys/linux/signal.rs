@@ -7,55 +7,46 @@ pub(crate) const TERMINATE: i32 = libc::SIGTERM;
 /// Ends a process.
 pub(crate) const KILL: i32 = libc::SIGKILL;
 
-/// Keeps all signals from the calling thread until dropped.
+/// Keeps signals from the calling thread until dropped.
 pub(crate) struct Blocked {
     before: libc::sigset_t,
 }
 
 impl Blocked {
+    /// Keeps all of them away.
     pub(crate) fn new() -> Blocked {
-        // SAFETY: zeros are a valid signal set.
-        let mut all: libc::sigset_t = unsafe { mem::zeroed() };
+        let mut all = none();
         // SAFETY: `all` is writable.
         unsafe { libc::sigfillset(&mut all) };
-        let mut before = all;
+        Blocked::these(all)
+    }
+
+    /// Keeps the interrupt from the keyboard away. One that comes meanwhile is not lost to a copy of this process: it
+    /// comes when that drops this.
+    pub(crate) fn interrupts() -> Blocked {
+        let mut interrupts = none();
+        // SAFETY: `interrupts` is writable.
+        unsafe { libc::sigaddset(&mut interrupts, libc::SIGINT) };
+        Blocked::these(interrupts)
+    }
+
+    fn these(signals: libc::sigset_t) -> Blocked {
+        let mut before = none();
         // SAFETY: both sets outlive the call. It cannot fail: the first argument is a valid one.
-        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before) };
+        unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &signals, &mut before) };
         Blocked { before }
     }
+}
+
+fn none() -> libc::sigset_t {
+    // SAFETY: zeros are a set of no signals.
+    unsafe { mem::zeroed() }
 }
 
 impl Drop for Blocked {
     fn drop(&mut self) {
         // SAFETY: `before` came from the same call.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.before, ptr::null_mut()) };
-    }
-}
-
-/// Ignores a signal of this process until dropped.
-pub(crate) struct Ignored {
-    signal: libc::c_int,
-    before: libc::sigaction,
-}
-
-impl Ignored {
-    /// The interrupt from the keyboard.
-    pub(crate) fn interrupts() -> Ignored {
-        let signal = libc::SIGINT;
-        // SAFETY: zeros are a valid action.
-        let mut ignore: libc::sigaction = unsafe { mem::zeroed() };
-        let mut before = ignore;
-        ignore.sa_sigaction = libc::SIG_IGN;
-        // SAFETY: installs no handler, and `before` is writable. It cannot fail: the signal can be ignored.
-        unsafe { libc::sigaction(signal, &ignore, &mut before) };
-        Ignored { signal, before }
-    }
-}
-
-impl Drop for Ignored {
-    fn drop(&mut self) {
-        // SAFETY: what was there before.
-        unsafe { libc::sigaction(self.signal, &self.before, ptr::null_mut()) };
     }
 }
 

@@ -1,0 +1,56 @@
+//! A pool of worker processes: maps, tasks, and what happens when one goes wrong.
+//!
+//! ```text
+//! cargo run --release --example pool
+//! ```
+
+use std::{process, sync::OnceLock, time::Duration};
+
+use indicatif::ProgressBar;
+use multiproc::{Array, Executor, MapOptions, Pool};
+
+static LIMIT: OnceLock<u32> = OnceLock::new();
+
+/// Called once in each worker.
+fn set_limit(limit: u32) {
+    LIMIT.get_or_init(|| limit);
+}
+
+/// How many steps of the Collatz sequence lead from `n` to 1, if they are not too many.
+fn steps(n: u64) -> Option<u32> {
+    let next = |n: &u64| Some(if n % 2 == 0 { n / 2 } else { 3 * n + 1 });
+    let steps = std::iter::successors(Some(n), next).take_while(|n| *n != 1);
+    let steps = steps.count() as u32;
+    (Some(&steps) <= LIMIT.get()).then_some(steps)
+}
+
+fn main() -> Result<(), multiproc::Error> {
+    multiproc::init();
+    let pool = Pool::builder().initializer(set_limit, 400).build()?;
+
+    println!("map: {:?}", pool.map(steps, [1, 7, 27])?);
+    println!("starmap: {:?}", pool.starmap(u32::pow, [(2, 5), (3, 2)])?);
+    let first = pool.imap(steps, 1..).map_while(Result::ok); // lazy: the numbers have no end
+    println!("imap: {:?}", first.flatten().find(|steps| *steps > 100));
+    let task = pool.submit(steps, 97)?;
+    println!("submit: {:?}", task.get_timeout(Duration::from_secs(5)));
+
+    let bar = ProgressBar::new(300_000);
+    let shown = MapOptions::new().progress(|progress| bar.set_position(progress.done));
+    let all = pool.map_with(shown, steps, 1..=300_000)?;
+    bar.finish();
+    println!("within the limit: {}", all.iter().flatten().count());
+
+    let numbers = Array::from_slice(&[0.0; 8])?; // changed in place, by all workers
+    let options = MapOptions::new().chunk_size(3);
+    pool.for_each_chunk(options, &numbers, |first, chunk| chunk[0] = first as f64)?;
+    println!("array: {:?}", numbers.to_vec()?);
+
+    let risky = |n: i32| if n == 2 { process::exit(n) } else { n };
+    for outcome in pool.try_map(risky, 1..=3)? {
+        println!("one of three exits: {outcome:?}"); // which costs that task, and no other
+    }
+    println!("{}", pool.stats());
+    pool.join()?;
+    Ok(())
+}

@@ -1,0 +1,303 @@
+//! What a worker tells of the task that it has in hand.
+//!
+//! What a worker that may die at any instruction leaves behind must say exactly which item went with it. Invariants:
+//!
+//! 1. An outcome is written into the outbox, then the progress in the worker's row includes it: from then on the item has
+//!    ended, though nobody has been told.
+//! 2. What is told is in the ring before the progress says that the outbox is empty. Told twice is told once.
+//! 3. The row names the task until all of it is told.
+
+use std::{os::fd::OwnedFd, thread, time::Duration};
+
+use multiproc_core::{FOREVER, Os, Progress};
+use serde::Serialize;
+
+use super::{
+    cursor::{Cursor, Unwritten},
+    outbox::Outbox,
+    outcome::{self, HEAD, Kind},
+    record::{CARRIED, PARCEL, ToldHead},
+    shared::{LONGEST, Shared},
+};
+use crate::{
+    packet::{self, codec},
+    process::Panic,
+    sys::Linux,
+};
+
+pub(super) struct Teller {
+    shared: Shared,
+    row: usize,
+    /// Whether the pool wants to know when an item begins, and may condemn the worker over it.
+    timed: bool,
+    outbox: Outbox,
+    /// What there is to tell.
+    head: ToldHead,
+    /// Up to where outcomes lie in the outbox.
+    end: usize,
+    /// How far the row says that the worker is.
+    progress: Progress,
+    /// When something was told last, and after how many more items that is looked at.
+    since: u64,
+    patience: u32,
+}
+
+/// After so many nanoseconds what there is to tell is told, before all of the task is done.
+const TELL_AFTER: u64 = 20_000_000;
+
+/// How long a condemned worker sleeps between two looks whether it was pardoned.
+const NAP: Duration = Duration::from_millis(1);
+
+impl Teller {
+    pub(super) fn new(shared: Shared, row: usize, timed: bool) -> Option<Teller> {
+        Some(Teller {
+            outbox: shared.outboxes.of(row)?,
+            shared,
+            row,
+            timed,
+            head: ToldHead::default(),
+            end: Outbox::BEGIN,
+            progress: Progress::default(),
+            since: 0,
+            patience: 0,
+        })
+    }
+
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// Tells the pool that this worker takes tasks.
+    pub(super) fn ready(&self) -> Result<(), String> {
+        let head = ToldHead {
+            first: self.row as u32,
+            ..ToldHead::default()
+        };
+        self.put(&head.to_bytes())
+    }
+
+    /// Begins with a task.
+    pub(super) fn begin_task(&mut self, task: u64) {
+        self.head = ToldHead {
+            task,
+            ..ToldHead::default()
+        };
+        self.end = Outbox::BEGIN;
+        self.progress = Progress::default();
+        self.patience = 0;
+    }
+
+    /// Begins with the next item.
+    #[inline]
+    pub(super) fn begin(&self) {
+        if self.timed {
+            // The clock of a machine that has just been started says 0 for a moment.
+            self.shared.tasks.ring().begin(self.row, Linux.now().max(1));
+        }
+    }
+
+    /// The item has returned this.
+    #[inline]
+    pub(super) fn returned<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+        let at = self.end + HEAD;
+        let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
+        let encoded = cursor.encode(value);
+        let end = cursor.at();
+        match encoded {
+            Ok(()) if end - at <= LONGEST => self.ended(Kind::Returned, end),
+            Err(Unwritten::Full) if self.end > Outbox::BEGIN => self.returned_later(value),
+            _ => self.returned_alone(value),
+        }
+    }
+
+    /// The item has returned what has no room before the others are told.
+    #[cold]
+    fn returned_later<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+        self.tell()?;
+        self.returned(value)
+    }
+
+    /// The item has returned what is told by itself: it is long, or holds shared objects.
+    #[cold]
+    fn returned_alone<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+        let encoded = match codec::encode(value) {
+            Ok(encoded) => encoded,
+            Err(why) => return self.failed(Kind::NotEncoded, why.as_bytes()),
+        };
+        match self.carry(encoded.descriptors, &encoded.bytes) {
+            Ok((flags, told)) => {
+                encoded.moves.are_made();
+                let number = self.progress.items();
+                self.end_alone(number, Kind::Returned, flags, told)
+            }
+            Err(why) => self.failed(Kind::NotEncoded, why.as_bytes()),
+        }
+    }
+
+    /// The item has ended otherwise than by returning.
+    #[cold]
+    pub(super) fn failed(&mut self, kind: Kind, told: &[u8]) -> Result<(), String> {
+        let at = self.end + HEAD;
+        let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
+        if told.len() <= LONGEST && cursor.write(told).is_ok() {
+            return self.ended(kind, at + told.len());
+        }
+        if self.end > Outbox::BEGIN {
+            self.tell()?;
+            return self.failed(kind, told);
+        }
+        // Longer than anything that explains something, so that the rest may go if need be.
+        match self.carry(Vec::new(), told) {
+            Ok((flags, inline)) => self.end_alone(self.progress.items(), kind, flags, inline),
+            Err(_) => self.failed(kind, &told[..LONGEST]),
+        }
+    }
+
+    /// The item has panicked.
+    #[cold]
+    pub(super) fn panicked(&mut self, panic: &Panic) -> Result<(), String> {
+        // A text that cannot be encoded there is none.
+        let told = postcard::to_allocvec(panic).unwrap_or_default();
+        self.failed(Kind::Panicked, &told)
+    }
+
+    /// The item has ended, and what there is to tell of it lies in the outbox up to `end`.
+    #[inline]
+    fn ended(&mut self, kind: Kind, end: usize) -> Result<(), String> {
+        let head = outcome::head(kind, end - self.end - HEAD);
+        // There is room for it before what it is the head of.
+        let _ = Cursor::new(self.outbox.bytes_mut(), self.end).write(&head);
+        self.end = end;
+        self.head.items += 1;
+        self.head.failed += u32::from(kind != Kind::Returned);
+        let items = self.progress.items() + 1;
+        self.advance(Progress::new(items, (end - Outbox::BEGIN) as u32));
+        if self.patience > 0 {
+            self.patience -= 1;
+            return Ok(());
+        }
+        self.tell_if_late()
+    }
+
+    /// Says how far it is. If it was condemned, it waits for its end, or to be pardoned.
+    #[inline]
+    fn advance(&mut self, to: Progress) {
+        let ring = self.shared.tasks.ring();
+        if self.timed {
+            while !ring.advance(self.row, self.progress, to) {
+                thread::sleep(NAP);
+            }
+        } else {
+            ring.note(self.row, to);
+        }
+        self.progress = to;
+    }
+
+    /// Tells what there is to tell, if it is long ago that anything was. The clock is looked at the less often the faster
+    /// items are.
+    #[cold]
+    fn tell_if_late(&mut self) -> Result<(), String> {
+        let now = Linux.now();
+        let items = self.progress.items();
+        if items == 1 {
+            self.since = now;
+        }
+        let late = now.saturating_sub(self.since);
+        // As many again as there were, if they took no time to speak of.
+        self.patience = match late {
+            ..1_000_000 => items.min(1 << 16),
+            1_000_000..TELL_AFTER => items / 8,
+            _ => 0,
+        };
+        if late >= TELL_AFTER {
+            self.since = now;
+            self.tell()?;
+        }
+        Ok(())
+    }
+
+    /// Tells what there is to tell.
+    fn tell(&mut self) -> Result<(), String> {
+        if self.put_outbox()? {
+            let items = self.progress.items();
+            self.advance(Progress::new(items, 0));
+            self.told_up_to(items);
+        }
+        Ok(())
+    }
+
+    /// Puts what is in the outbox; whether anything is.
+    fn put_outbox(&mut self) -> Result<bool, String> {
+        if self.head.items == 0 {
+            return Ok(false);
+        }
+        let head = self.head.to_bytes();
+        let _ = Cursor::new(self.outbox.bytes_mut(), 0).write(&head);
+        self.put(&self.outbox.bytes()[..self.end])?;
+        Ok(true)
+    }
+
+    fn told_up_to(&mut self, first: u32) {
+        self.end = Outbox::BEGIN;
+        self.head = ToldHead {
+            task: self.head.task,
+            first,
+            ..ToldHead::default()
+        };
+    }
+
+    /// All items have ended: tells the rest. Then nothing is in hand any more.
+    pub(super) fn finish(&mut self) -> Result<(), String> {
+        self.put_outbox()?;
+        self.shared.tasks.ring().done(self.row);
+        Ok(())
+    }
+
+    /// Sends descriptors, and what does not fit into a record, for the item that the worker is at. Gives the flags of the
+    /// record, and what goes into it.
+    fn carry<'b>(
+        &self,
+        mut descriptors: Vec<OwnedFd>,
+        told: &'b [u8],
+    ) -> Result<(u32, &'b [u8]), String> {
+        let mut flags = CARRIED;
+        let mut inline = told;
+        if told.len() > LONGEST {
+            let parcel = packet::pack(told).map_err(|why| why.to_string())?;
+            descriptors.insert(0, parcel.into());
+            flags |= PARCEL;
+            inline = &[];
+        }
+        let name = [self.head.task, self.progress.items().into()];
+        let sent = self.shared.carrier.send_waiting(name, &descriptors);
+        sent.map_err(|why| why.to_string())?;
+        Ok((flags, inline))
+    }
+
+    /// The item with this number has ended, and is told by itself.
+    fn end_alone(
+        &mut self,
+        number: u32,
+        kind: Kind,
+        flags: u32,
+        told: &[u8],
+    ) -> Result<(), String> {
+        self.tell()?;
+        self.advance(Progress::new(number + 1, 0));
+        let head = ToldHead {
+            task: self.head.task,
+            first: number,
+            items: 1,
+            failed: u32::from(kind != Kind::Returned),
+            flags: flags | ToldHead::flag_of(kind),
+        };
+        self.put(&[&head.to_bytes()[..], told].concat())?;
+        self.told_up_to(number + 1);
+        Ok(())
+    }
+
+    fn put(&self, record: &[u8]) -> Result<(), String> {
+        let put = self.shared.told.ring().put(record, FOREVER);
+        put.map_err(|why| format!("it could not tell of its tasks: {why}"))
+    }
+}

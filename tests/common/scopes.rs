@@ -1,0 +1,72 @@
+//! What a scope does with the children that were started in it.
+
+use std::process;
+
+use multiproc::{Counter, JoinError, StartMethod};
+
+use super::{builder, idle, is_gone};
+use crate::fifo::Fifo;
+
+pub fn a_scope_joins_what_it_started(method: StartMethod) {
+    fn count((counter, n): (Counter, u64)) -> u64 {
+        counter.add(n)
+    }
+    let counter = Counter::new(0).unwrap();
+    let first = multiproc::scope(|s| {
+        let builder = builder(method);
+        let first = s.start(&builder, count, (counter.clone(), 1))?.join()?;
+        for n in [10, 100] {
+            s.start(&builder, count, (counter.clone(), n))?;
+        }
+        Ok::<_, multiproc::Error>(first)
+    });
+    assert_eq!((first.unwrap(), counter.get()), (0, 111));
+}
+
+/// In a scope: a child that waits for ever, once it does.
+fn idling_in<'s>(s: &'s multiproc::Scope, method: StartMethod) -> multiproc::ScopedChild<'s, ()> {
+    let begun = Fifo::new();
+    let child = s.start(&builder(method), idle, begun.clone()).unwrap();
+    assert_eq!(begun.receive(), "begun");
+    begun.remove();
+    child
+}
+
+pub fn a_scope_ends_with_the_first_failure(method: StartMethod) {
+    fn leave(code: i32) {
+        process::exit(code)
+    }
+    let mut idle = 0;
+    let failed = multiproc::scope(|s| {
+        idle = idling_in(s, method).pid();
+        s.start(&builder(method), leave, 9).unwrap();
+        Ok::<_, JoinError>(())
+    });
+    assert_eq!(failed.unwrap_err().exit_code(), Some(9));
+    assert!(is_gone(idle));
+}
+
+pub fn a_scope_that_fails_or_panics_kills_what_still_runs(method: StartMethod) {
+    let mut pid = 0;
+    let failed = multiproc::scope(|s| {
+        let child = idling_in(s, method);
+        assert!(child.is_alive());
+        pid = child.pid();
+        // Whatever becomes of the handle.
+        std::mem::forget(child);
+        Err::<(), _>(multiproc::Error::NoProc)
+    });
+    assert!(matches!(failed, Err(multiproc::Error::NoProc)));
+    assert!(is_gone(pid));
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        multiproc::scope(|s| {
+            pid = idling_in(s, method).pid();
+            // Without the hook, which would print it.
+            std::panic::resume_unwind(Box::new(()));
+            #[allow(unreachable_code, reason = "it gives the type")]
+            Ok::<(), JoinError>(())
+        })
+    }));
+    assert!(panicked.is_err());
+    assert!(is_gone(pid));
+}
