@@ -324,7 +324,12 @@ impl Ledger {
             }
             item += 1;
         }
-        gone.extend((ended < entry.items).then_some(ended));
+        // Who has ended an item and not told of it has not begun with the next.
+        let mut next = ended;
+        if gone.is_empty() && ended < entry.items {
+            gone.push(ended);
+            next = ended + 1;
+        }
         let body = entry.body.take().unwrap_or_default();
         for &item in &gone {
             let index = entry.first + u64::from(item);
@@ -339,7 +344,6 @@ impl Ledger {
                 None => self.end_apart(&entry.job, index, error, batch),
             }
         }
-        let next = ended + 1;
         if next < entry.items {
             let first = entry.first + u64::from(next);
             match part(&body, next..entry.items) {
