@@ -31,6 +31,8 @@ mod rings;
 mod rwlocks;
 #[path = "kill_steps/singles.rs"]
 mod singles;
+#[path = "kill_steps/tasks.rs"]
+mod tasks;
 #[path = "kill_steps/ways.rs"]
 mod ways;
 
@@ -50,6 +52,14 @@ fn main() -> ExitCode {
     common::run_at_once(
         AT_ONCE,
         tests! {
+            tasks:
+                a_kill_at_any_step_of_what_may_be_begun_again_costs_nothing,
+                a_kill_at_any_step_of_a_chunk_with_a_long_result_costs_one_item_alone,
+                a_kill_at_any_step_of_a_task_with_shared_objects_costs_that_task_alone,
+                a_kill_at_any_step_of_a_task_costs_that_task_alone,
+                a_kill_at_any_step_of_a_timed_task_costs_that_task_alone,
+                a_kill_at_any_step_of_a_chunk_costs_one_item_alone,
+                a_kill_at_any_step_of_a_worker_that_does_one_task_costs_that_task_alone;
             rings:
                 a_kill_at_any_step_of_sending_many_sends_all_that_there_is_room_for_or_none,
                 a_kill_at_any_step_of_receiving_takes_the_record_along_or_leaves_it_to_another,

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use multiproc_core::{NOW, Owner};
+use multiproc_core::{NOW, Os, Owner};
 
 use super::{
     error::{PoolError, TaskError},
@@ -19,7 +19,7 @@ use super::{
     outbox::Outbox,
     pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
-    shared::{Carrier, Shared},
+    shared::{Carrier, SOON, Shared},
     stats::Member,
     worker::open_parcel,
 };
@@ -178,6 +178,7 @@ impl Core {
             if ledger.has_backlog() {
                 ledger.flush(&self.shared.tasks, &self.carrier, batch);
             }
+            self.sweep(&mut ledger, NOW);
             self.look_if_idle(&ledger);
             if taken < MOST {
                 return any;
@@ -193,6 +194,26 @@ impl Core {
         self.look_if_idle(&ledger);
         drop(ledger);
         batch.deliver();
+    }
+
+    /// Removes descriptors of tasks that have ended without having been taken, or with the worker that had taken them, as
+    /// soon as they come first: whatever they are the last ends of is closed then.
+    fn sweep(&self, ledger: &mut Ledger, until: u64) {
+        if !ledger.has_strays {
+            return;
+        }
+        // The end of the workers, who look at it and take from it likewise.
+        let carrier = &self.shared.carrier;
+        let swept = self.shared.tasks.ring().alone(until, || {
+            loop {
+                match carrier.peek() {
+                    Ok(Some(parcel)) if ledger.is_put(parcel.name[0]).is_some() => return true,
+                    Ok(Some(_)) if carrier.receive().is_ok() => {}
+                    _ => return false,
+                }
+            }
+        });
+        ledger.has_strays = swept.unwrap_or(true);
     }
 
     fn look_if_idle(&self, ledger: &Ledger) {
@@ -229,6 +250,7 @@ impl Core {
         locked(&self.arrivals).forget(&self.carrier, lost.task);
         let mut ledger = self.ledger();
         ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
+        self.sweep(&mut ledger, Linux.now() + SOON);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
         self.look_if_idle(&ledger);
     }
@@ -255,12 +277,14 @@ impl Core {
             None => false,
             Some(false) => true,
             Some(true) => {
-                let cancelled = self.shared.tasks.ring().cancel(name, NOW);
+                let until = Linux.now() + SOON;
+                let cancelled = self.shared.tasks.ring().cancel(name, until);
                 cancelled.unwrap_or(false)
             }
         };
         if is_cancelled {
             ledger.fail(name, &TaskError::Cancelled, &mut batch);
+            self.sweep(&mut ledger, Linux.now() + SOON);
             self.look_if_idle(&ledger);
         }
         drop(ledger);

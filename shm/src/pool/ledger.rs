@@ -98,6 +98,8 @@ pub(super) struct Ledger {
     last: u64,
     pub(super) state: State,
     pub(super) counts: Counts,
+    /// Whether there may be descriptors in the socket of tasks that have ended.
+    pub(super) has_strays: bool,
     retries: u32,
 }
 
@@ -110,6 +112,7 @@ impl Ledger {
             last: 0,
             state: State::Open,
             counts: Counts::default(),
+            has_strays: false,
             retries,
         }
     }
@@ -298,6 +301,7 @@ impl Ledger {
         let Some(mut entry) = self.entries.remove(&lost.task) else {
             return;
         };
+        self.has_strays |= entry.is_carried;
         let ended = lost.progress.items().min(entry.items);
         let untold = Outcomes(outbox).count() as u32;
         // What is in the outbox is about the last that have ended. Of these some may have been told, and of those before
@@ -320,7 +324,12 @@ impl Ledger {
             }
             item += 1;
         }
-        gone.extend((ended < entry.items).then_some(ended));
+        // Who has ended an item and not told of it has not begun with the next.
+        let mut next = ended;
+        if gone.is_empty() && ended < entry.items {
+            gone.push(ended);
+            next = ended + 1;
+        }
         let body = entry.body.take().unwrap_or_default();
         for &item in &gone {
             let index = entry.first + u64::from(item);
@@ -335,7 +344,6 @@ impl Ledger {
                 None => self.end_apart(&entry.job, index, error, batch),
             }
         }
-        let next = ended + 1;
         if next < entry.items {
             let first = entry.first + u64::from(next);
             match part(&body, next..entry.items) {
@@ -370,6 +378,7 @@ impl Ledger {
         let Some(entry) = self.entries.remove(&name) else {
             return false;
         };
+        self.has_strays |= entry.is_carried;
         for item in entry.finished..entry.items {
             self.end_apart(&entry.job, entry.first + u64::from(item), error, batch);
         }

@@ -26,6 +26,10 @@ use crate::{
 /// eight times `n` of them.
 pub(super) const LONGEST: usize = 8 * 1024;
 
+/// How long who wants the side of those who take tasks waits for it, at most, in nanoseconds: it takes longer only while a
+/// worker is stopped that has it.
+pub(super) const SOON: u64 = 100_000_000;
+
 /// How much a ring holds that so many workers share, in bytes.
 fn capacity(workers: usize) -> usize {
     (1 << 20).max(workers * 8 * LONGEST)

@@ -223,10 +223,8 @@ impl Supervisor {
             match (self.start)(row) {
                 Ok(process) => {
                     let mut crew = self.core.crew();
-                    crew.members[row] = Member {
-                        pid: Some(process.pid()),
-                        is_ready: false,
-                    };
+                    // Whether it is ready may have been told already.
+                    crew.members[row].pid = Some(process.pid());
                     crew.restarts += 1;
                     drop(crew);
                     self.posts[row].process = Some(process);

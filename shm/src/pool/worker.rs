@@ -2,17 +2,17 @@
 
 use std::{fs::File, mem, os::fd::OwnedFd, ptr};
 
-use multiproc_core::{FOREVER, NOW, RingError};
+use multiproc_core::{FOREVER, Os, RingError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     code::{Code, Found},
     outcome::Kind,
     record::{CARRIED, Items, PARCEL, TaskHead},
-    shared::Shared,
+    shared::{SOON, Shared},
     teller::{Stop, Teller},
 };
-use crate::{packet, process::task};
+use crate::{packet, process::task, sys::Linux};
 
 /// What a worker is told when it begins. The pool, which lends it, has an `S` of its own.
 #[derive(Serialize, Deserialize)]
@@ -94,7 +94,8 @@ impl Worker {
         if carried.is_some() {
             // Nobody else takes a task that has one meanwhile, so that what is first there is this one's, or older.
             // If somebody is stopped with the lock, it is left to the next who comes here.
-            let _ = ring.alone(NOW, || remove_up_to(shared, task));
+            let until = Linux.now() + SOON;
+            let _ = ring.alone(until, || remove_up_to(shared, task));
         }
         Ok((task, carried))
     }

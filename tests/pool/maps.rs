@@ -1,0 +1,317 @@
+//! Maps.
+
+use std::{cell::Cell, ops::RangeFrom};
+
+use multiproc::{Executor, MapError, MapOptions, Pool, PoolError, StartMethod, TaskError};
+use serde::{Deserialize, Serialize, Serializer, ser};
+
+use crate::{
+    common::{self, STUCK, kill_self},
+    pools::{
+        Gate, WORKERS, busy, double, everywhere, expect_all_but, lone, pass, pool, value,
+        with_executors, with_pools,
+    },
+};
+
+pub fn results_come_in_the_order_of_the_items() {
+    fn test(pool: &impl Executor) {
+        let doubled: Vec<u64> = (0..1000).map(double).collect();
+        assert_eq!(pool.map(double, 0..1000).unwrap(), doubled);
+        // How many there are is not known before.
+        let odd = (0..1000).filter(|x| x % 2 == 1);
+        let expected: Vec<u64> = odd.clone().map(double).collect();
+        assert_eq!(pool.map(double, odd).unwrap(), expected);
+    }
+    with_executors!(test);
+}
+
+pub fn chunks_of_any_size_give_the_same() {
+    fn test(pool: &impl Executor) {
+        // Of different lengths, so that what belongs to whom shows.
+        let repeat = |x: usize| "x".repeat(x % 57);
+        let expected: Vec<String> = (0..333).map(repeat).collect();
+        for size in [0, 1, 2, 7, 332, 333, 1000, usize::MAX] {
+            let options = MapOptions::new().chunk_size(size);
+            let outcomes = pool.try_map_with(options, repeat, 0..333).unwrap();
+            let results: Vec<String> = outcomes.into_iter().map(Result::unwrap).collect();
+            assert!(results == expected, "chunks of {size}");
+        }
+        assert!(pool.map(repeat, 0..333).unwrap() == expected);
+    }
+    with_executors!(test);
+}
+
+/// Panics over numbers that end in 7.
+fn no_seven(x: u64) -> u64 {
+    assert_ne!(x % 10, 7, "{x} ends in seven");
+    x
+}
+
+pub fn the_first_item_that_failed_is_told_once_all_have_ended() {
+    with_pools(|pool| {
+        let gate = Gate::new();
+        let items = vec![(gate.clone(), 17), (gate.clone(), 7), (gate.clone(), 1)];
+        // The first to fail is the second by time.
+        let task = |(gate, x): (Gate, u64)| {
+            match x {
+                17 => gate.open.wait(),
+                7 => gate.open.set(),
+                _ => drop(gate.begun.add(1)),
+            }
+            no_seven(x)
+        };
+        let error = pool.map(task, items).unwrap_err();
+        assert_eq!(error.index(), Some(0));
+        let why = error.task_error().unwrap();
+        assert!(why.is_panic() && why.to_string().contains("17 ends in seven"));
+        assert_eq!(gate.begun.get(), 1, "all have ended");
+    });
+}
+
+pub fn each_items_outcome_is_told() {
+    fn test(pool: &impl Executor) {
+        for size in [1, 5, 100] {
+            let options = MapOptions::new().chunk_size(size);
+            let outcomes = pool.try_map_with(options, no_seven, 0..30).unwrap();
+            assert_eq!(outcomes.len(), 30);
+            expect_all_but(&outcomes, |index| index as u64, &[7, 17, 27]);
+            let error = outcomes[17].as_ref().unwrap_err();
+            assert!(error.is_panic(), "{error}");
+            assert!(error.to_string().contains("17 ends in seven"), "{error}");
+            let options = MapOptions::new().chunk_size(size);
+            let error = pool.map_with(options, no_seven, 8..30).unwrap_err();
+            assert_eq!(error.index(), Some(9));
+        }
+    }
+    with_executors!(test);
+}
+
+/// A number that cannot be encoded if it ends in 3.
+#[derive(Deserialize)]
+struct NoThree(u64);
+
+impl Serialize for NoThree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % 10 == 3 {
+            return Err(ser::Error::custom("it ends in three"));
+        }
+        serializer.serialize_u64(self.0)
+    }
+}
+
+pub fn an_item_that_cannot_be_submitted_fails_alone() {
+    with_pools(|pool| {
+        for size in [1, 4, 100, 1000] {
+            let options = MapOptions::new().chunk_size(size);
+            let items = (0..204).map(NoThree);
+            let outcomes = pool.try_map_with(options, |x: NoThree| x.0, items).unwrap();
+            assert_eq!(outcomes.len(), 204);
+            let threes: Vec<usize> = (3..204).step_by(10).collect();
+            expect_all_but(&outcomes, |index| index as u64, &threes);
+            let error = outcomes[203].as_ref().unwrap_err();
+            assert!(matches!(error, TaskError::NotSubmitted { .. }), "{error}");
+        }
+    });
+}
+
+pub fn tasks_of_two_to_six_arguments_take_tuples() {
+    fn add(a: u64, b: u64) -> u64 {
+        a + b
+    }
+    fn test(pool: &impl Executor) {
+        assert_eq!(pool.starmap(add, [(1, 2), (3, 4)]).unwrap(), [3, 7]);
+        let three = |a: String, b: u8, c: Option<u8>| format!("{a}{b}{c:?}");
+        let items = [("x".to_owned(), 1, None), ("y".to_owned(), 2, Some(3))];
+        assert_eq!(pool.starmap(three, items).unwrap(), ["x1None", "y2Some(3)"]);
+        let four = |a: u8, b: u8, c: u8, d: u8| [d, c, b, a];
+        assert_eq!(pool.starmap(four, [(1, 2, 3, 4)]).unwrap(), [[4, 3, 2, 1]]);
+        let five = |a: u8, b: u8, c: u8, d: u8, e: u8| [e, d, c, b, a];
+        let fives = pool.starmap(five, [(1, 2, 3, 4, 5)]).unwrap();
+        assert_eq!(fives, [[5, 4, 3, 2, 1]]);
+        let six = |a: u8, b: u8, c: u8, d: u8, e: u8, f: f64| (f, [e, d, c, b, a]);
+        let sixes = pool.starmap(six, [(1, 2, 3, 4, 5, 0.5)]).unwrap();
+        assert_eq!(sixes, [(0.5, [5, 4, 3, 2, 1])]);
+        let divide = |a: u64, b: u64| a / b;
+        let options = MapOptions::new().chunk_size(2);
+        let mut outcomes = Vec::new();
+        let items = [(4, 2), (1, 0), (9, 3)];
+        pool.star_each(options, divide, items, |outcome| outcomes.push(outcome))
+            .unwrap();
+        expect_all_but(&outcomes, |index| [2, 0, 3][index], &[1]);
+        let error = pool.starmap(divide, [(4, 2), (1, 0)]).unwrap_err();
+        assert_eq!(error.index(), Some(1));
+    }
+    with_executors!(test);
+}
+
+pub fn a_map_of_nothing_is_nothing() {
+    fn test(pool: &impl Executor) {
+        assert_eq!(pool.map(double, []).unwrap(), [0; 0]);
+        assert!(pool.try_map(double, []).unwrap().is_empty());
+        assert_eq!(pool.starmap(|a: u8, b: u8| a + b, []).unwrap(), [0; 0]);
+        assert_eq!(pool.imap(double, []).count(), 0);
+        assert_eq!(pool.imap_unordered(double, []).count(), 0);
+    }
+    with_executors!(test);
+}
+
+pub fn progress_is_told_up_to_the_end() {
+    fn test(pool: &impl Executor) {
+        let last = Cell::new((0, 0));
+        let options = MapOptions::new().chunk_size(3).progress(|progress| {
+            assert!(progress.done > last.get().0 && progress.done <= progress.total);
+            last.set((progress.done, progress.total));
+        });
+        let outcomes = pool.try_map_with(options, no_seven, 0..100).unwrap();
+        assert_eq!(
+            outcomes.iter().filter(|outcome| outcome.is_err()).count(),
+            10
+        );
+        assert_eq!(last.get(), (100, 100));
+    }
+    with_executors!(test);
+}
+
+pub fn results_come_one_by_one_in_order() {
+    fn test(pool: &impl Executor) {
+        let results: Vec<_> = pool.imap(no_seven, 0..30).collect();
+        assert_eq!(results.len(), 30);
+        expect_all_but(&results, |index| index as u64, &[7, 17, 27]);
+        for window in [0, 1, 100] {
+            let results = pool.imap(double, 0..30).window(window);
+            assert_eq!(results.size_hint(), (30, Some(30)));
+            let results: Vec<u64> = results.map(Result::unwrap).collect();
+            assert_eq!(results, (0..30).map(double).collect::<Vec<_>>());
+        }
+    }
+    with_executors!(test);
+}
+
+/// Numbers without end, which say how many were taken.
+fn counted(count: &Cell<usize>) -> impl Iterator<Item = u64> + '_ {
+    let numbers: RangeFrom<u64> = 0..;
+    numbers.inspect(|_| count.set(count.get() + 1))
+}
+
+/// Defect 11 of Python: 1,449 inputs were read for one result.
+pub fn only_so_many_items_are_taken_ahead() {
+    fn test(pool: &impl Executor) {
+        let count = Cell::new(0);
+        let mut results = pool.imap(double, counted(&count));
+        assert_eq!(count.get(), 0, "nothing was asked for");
+        assert_eq!(results.next().unwrap().unwrap(), 0);
+        assert_eq!(count.get(), 4 * pool.workers());
+        assert_eq!(results.next().unwrap().unwrap(), 2);
+        assert_eq!(count.get(), 4 * pool.workers() + 1);
+        drop(results);
+        count.set(0);
+        let mut results = pool.imap_unordered(double, counted(&count)).window(3);
+        for given in 0..20 {
+            assert!(results.next().unwrap().is_ok());
+            assert!(count.get() <= given + 3, "{} for {given}", count.get());
+        }
+        drop(results);
+        count.set(0);
+        let first = pool.imap(double, counted(&count)).window(1).nth(5);
+        assert_eq!((first.unwrap().unwrap(), count.get()), (10, 6));
+    }
+    with_executors!(test);
+}
+
+pub fn results_come_one_by_one_as_they_end() {
+    fn test(pool: &impl Executor) {
+        let gate = Gate::new();
+        let items = (0..6).map(|x| (gate.clone(), x));
+        let task = |(gate, x): (Gate, u64)| {
+            if x == 0 {
+                gate.pass();
+            }
+            no_seven(x + 2)
+        };
+        let mut results = pool.imap_unordered(task, items).window(6);
+        let mut given = Vec::new();
+        for _ in 0..5 {
+            given.push(results.next().unwrap().ok());
+        }
+        assert!(!given.contains(&Some(2)), "it waits: {given:?}");
+        gate.open.set();
+        given.extend(results.map(Result::ok));
+        assert_eq!(given.last(), Some(&Some(2)));
+        given.sort_unstable();
+        let expected: Vec<_> = [None].into_iter().chain((2..7).map(Some)).collect();
+        assert_eq!(given, expected);
+    }
+    with_executors!(test);
+}
+
+pub fn what_nobody_asks_for_any_more_is_cancelled() {
+    everywhere(|method| {
+        let pool = lone(method);
+        let (gate, tasks) = busy(&pool);
+        let later = Gate::new();
+        for ordered in [true, false] {
+            // One for which somebody waits, so that the others are submitted.
+            let items = std::iter::repeat_with(|| later.clone());
+            std::thread::scope(|scope| {
+                let submitted = pool.stats().queued + 4;
+                let asks = scope.spawn(|| {
+                    if ordered {
+                        drop(pool.imap(pass, items).window(4).next());
+                    } else {
+                        drop(pool.imap_unordered(pass, items).window(4).next());
+                    }
+                });
+                if ordered {
+                    common::wait_until(|| pool.stats().queued >= submitted);
+                    gate.open.set();
+                }
+                later.open.set();
+                asks.join().unwrap();
+            });
+        }
+        tasks.into_iter().for_each(value);
+        assert!(pool.wait_idle(STUCK));
+        // The first, and what was taken before it was cancelled.
+        let begun = later.begun.get();
+        assert!((2..=8).contains(&begun), "{begun}");
+        assert_eq!(pool.stats().queued, 0);
+    });
+}
+
+pub fn a_closed_pool_tells_each_item_that_is_asked_for() {
+    everywhere(|method| {
+        let pool = pool(method);
+        pool.close();
+        let closed = |error: &MapError| matches!(error, MapError::Pool(PoolError::Closed));
+        assert!(closed(&pool.map(double, 0..3).unwrap_err()));
+        let refused = pool.starmap(|a: u8, b: u8| a + b, [(1, 2)]).unwrap_err();
+        assert!(closed(&refused));
+        let outcomes: Vec<_> = pool.imap(double, 0..3).collect();
+        assert_eq!(outcomes.len(), 3);
+        for outcome in outcomes
+            .into_iter()
+            .chain(pool.imap_unordered(double, 0..3))
+        {
+            let error = outcome.unwrap_err();
+            assert!(matches!(error, TaskError::NotSubmitted { .. }), "{error}");
+        }
+    });
+}
+
+/// A pool breaks in the middle of a map: what has ended has ended, the rest says why not.
+pub fn broken_in_the_middle(method: StartMethod) -> Vec<Result<u64, TaskError>> {
+    let pool = Pool::builder()
+        .workers(WORKERS)
+        .method(method)
+        .on_worker_death(multiproc::OnWorkerDeath::Break)
+        .build()
+        .unwrap();
+    let task = |x: u64| {
+        if x == 50 {
+            kill_self();
+        }
+        x
+    };
+    let options = MapOptions::new().chunk_size(1);
+    pool.try_map_with(options, task, 0..100).unwrap()
+}
