@@ -18,7 +18,13 @@ fn set_limit(limit: u32) {
 
 /// How many steps of the Collatz sequence lead from `n` to 1, if they are not too many.
 fn steps(n: u64) -> Option<u32> {
-    let next = |n: &u64| Some(if n % 2 == 0 { n / 2 } else { 3 * n + 1 });
+    let next = |n: &u64| {
+        Some(if n.is_multiple_of(2) {
+            n / 2
+        } else {
+            3 * n + 1
+        })
+    };
     let steps = std::iter::successors(Some(n), next).take_while(|n| *n != 1);
     let steps = steps.count() as u32;
     (Some(&steps) <= LIMIT.get()).then_some(steps)

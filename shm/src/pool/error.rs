@@ -269,7 +269,7 @@ pub struct SubmitError<A> {
     pub why: PoolError,
 }
 
-/// Why [`map`](crate::Pool::map) has no results.
+/// Why [`map`](crate::Executor::map) has no results.
 #[derive(Error)]
 #[non_exhaustive]
 pub enum MapError {

@@ -65,7 +65,7 @@ const FALSE_STARTS: usize = 8;
 impl Supervisor {
     /// Until the pool has ended.
     pub(super) fn run(mut self) {
-        while let Err(error) = self.watch_until_idle() {
+        if let Err(error) = self.watch_until_idle() {
             let message = match &error {
                 PoolError::Broken { message } => message.clone(),
                 other => other.to_string(),
@@ -75,7 +75,6 @@ impl Supervisor {
             let message = message.into();
             self.core.end_all(state, &TaskError::Broken { message });
             self.end_workers(Duration::ZERO);
-            break;
         }
         self.core.finish();
     }
