@@ -232,7 +232,7 @@ impl Supervisor {
                     self.false_starts += 1;
                     let nobody = self.posts.iter().all(|post| post.process.is_none());
                     if nobody && self.false_starts > FALSE_STARTS * self.posts.len() {
-                        return Err(PoolError::Start(error));
+                        return Err(PoolError::Start(error.into()));
                     }
                     // The system may have room again at the next tick.
                 }
