@@ -4,7 +4,7 @@
 //! cargo run --release --example pool
 //! ```
 
-use std::{process, sync::OnceLock, time::Duration};
+use std::{iter::successors, process, sync::OnceLock, time::Duration};
 
 use indicatif::ProgressBar;
 use multiproc::{Array, Executor, MapOptions, Pool};
@@ -18,10 +18,11 @@ fn set_limit(limit: u32) {
 
 /// How many steps of the Collatz sequence lead from `n` to 1, if they are not too many.
 fn steps(n: u64) -> Option<u32> {
-    let next = |n: &u64| Some(if n % 2 == 0 { n / 2 } else { 3 * n + 1 });
-    let steps = std::iter::successors(Some(n), next).take_while(|n| *n != 1);
-    let steps = steps.count() as u32;
-    (Some(&steps) <= LIMIT.get()).then_some(steps)
+    let half = |n: u64| n.is_multiple_of(2).then_some(n / 2);
+    let next = |n: &u64| half(*n).or(Some(3 * n + 1));
+    let sequence = successors(Some(n), next).take_while(|n| *n != 1);
+    let steps = sequence.count() as u32;
+    (steps <= *LIMIT.get()?).then_some(steps)
 }
 
 fn main() -> Result<(), multiproc::Error> {
@@ -42,8 +43,8 @@ fn main() -> Result<(), multiproc::Error> {
     println!("within the limit: {}", all.iter().flatten().count());
 
     let numbers = Array::from_slice(&[0.0; 8])?; // changed in place, by all workers
-    let options = MapOptions::new().chunk_size(3);
-    pool.for_each_chunk(options, &numbers, |first, chunk| chunk[0] = first as f64)?;
+    let mark = |first, chunk: &mut [f64]| chunk[0] = first as f64;
+    pool.for_each_chunk(MapOptions::new().chunk_size(3), &numbers, mark)?;
     println!("array: {:?}", numbers.to_vec()?);
 
     let risky = |n: i32| if n == 2 { process::exit(n) } else { n };

@@ -228,6 +228,49 @@ def start_and_join(method, times):
     return per_operation(operation, times)
 
 
+def add_one(x):
+    return x + 1
+
+
+def pool_made(method, times):
+    context = multiprocessing.get_context(method)
+
+    def operation():
+        pool = context.Pool(2)
+        assert pool.apply(add_one, (1,)) == 2
+        pool.terminate()
+        pool.join()
+
+    return per_operation(operation, times)
+
+
+def pool_apply():
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return per_operation(lambda: pool.apply(add_one, (1,)), 500)
+
+
+def per_item(times, run):
+    run(range(times // 10))
+    begun = perf_counter_ns()
+    values = run(range(times))
+    time = perf_counter_ns() - begun
+    assert values == list(range(1, times + 1))
+    return time / times
+
+
+def pool_map(times, chunk):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return per_item(times, lambda items: pool.map(add_one, items, chunk))
+
+
+def executor_map(times):
+    # Here, so that the children of the other rows need not read it.
+    from concurrent.futures import ProcessPoolExecutor
+
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as executor:
+        return per_item(times, lambda items: list(executor.map(add_one, items)))
+
+
 ROWS = {
     "value get": value_get,
     "value update": value_update,
@@ -244,6 +287,13 @@ ROWS = {
     "fork": lambda: start_and_join("fork", 20),
     "forkserver": lambda: start_and_join("forkserver", 20),
     "spawn": lambda: start_and_join("spawn", 3),
+    "pool made, fork": lambda: pool_made("fork", 5),
+    "pool made, forkserver": lambda: pool_made("forkserver", 3),
+    "pool made, spawn": lambda: pool_made("spawn", 1),
+    "pool apply": pool_apply,
+    "pool map, chunks of 1": lambda: pool_map(5_000, 1),
+    "pool map": lambda: pool_map(100_000, None),
+    "executor map": lambda: executor_map(2_000),
 }
 
 if __name__ == "__main__":

@@ -162,7 +162,7 @@ pub fn tasks_with_and_without_objects_keep_theirs() {
         (x, counter)
     }
     with_pools(|pool| {
-        let item = |x: u64| (x, (x % 3 == 0).then(|| Counter::new(x).unwrap()));
+        let item = |x: u64| (x, x.is_multiple_of(3).then(|| Counter::new(x).unwrap()));
         for size in [1, 4, 100] {
             let options = MapOptions::new().chunk_size(size);
             let outcomes = pool
@@ -174,7 +174,7 @@ pub fn tasks_with_and_without_objects_keep_theirs() {
                 .collect();
             let expected = |index: usize| {
                 let x = index as u64;
-                (x, (x % 3 == 0).then_some(x))
+                (x, x.is_multiple_of(3).then_some(x))
             };
             expect_all_but(&shown, expected, &[]);
         }

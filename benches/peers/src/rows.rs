@@ -8,6 +8,7 @@ mod event;
 mod lock;
 mod once;
 mod pipe;
+mod pool;
 mod queue;
 mod records;
 mod reentrant;
@@ -62,4 +63,8 @@ pub const ALL: &[Measure] = &[
     start::fork,
     start::forkserver,
     start::spawn,
+    pool::made,
+    pool::submit,
+    pool::map_one_by_one,
+    pool::map,
 ];

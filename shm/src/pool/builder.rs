@@ -202,7 +202,7 @@ impl PoolBuilder {
         let start = self.starter(Arc::clone(&core))?;
         let mut posts = Vec::with_capacity(workers);
         for row in 0..workers {
-            let process = start(row).map_err(PoolError::Start)?;
+            let process = start(row).map_err(|why| PoolError::Start(why.into()))?;
             core.crew().members[row] = Member {
                 pid: Some(process.pid()),
                 is_ready: false,
@@ -252,9 +252,9 @@ impl PoolBuilder {
         let places = crew.places.ok_or(PoolError::NotInExecutable)?;
         let initializer = crew.initializer?;
         let server = match method {
-            StartMethod::Fork => {
-                Some(Server::forked(sys::identity::me()).map_err(PoolError::Start)?)
-            }
+            StartMethod::Fork => Some(
+                Server::forked(sys::identity::me()).map_err(|why| PoolError::Start(why.into()))?,
+            ),
             _ => None,
         };
         Ok(Box::new(move |row| {

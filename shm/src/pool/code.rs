@@ -9,7 +9,12 @@ use std::{mem, ops::Range, os::fd::OwnedFd, ptr};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{outcome::Kind, record::Items, star::StarTask, teller::Teller};
+use super::{
+    outcome::Kind,
+    record::Items,
+    star::StarTask,
+    teller::{Stop, Teller},
+};
 use crate::{
     Array,
     packet::codec,
@@ -18,7 +23,7 @@ use crate::{
 use multiproc_core::Element;
 
 /// Runs the items with the task at this address: decodes the arguments of each, calls the task, tells what it returned.
-type Call = unsafe fn(usize, &mut Items<'_>, &mut Vec<OwnedFd>, &mut Teller) -> Result<(), String>;
+type Call = unsafe fn(usize, &mut Items<'_>, &mut Vec<OwnedFd>, &mut Teller) -> Result<(), Stop>;
 
 /// Where a task and its caller lie, counted from the anchor of tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +92,7 @@ impl Found {
         items: &mut Items<'_>,
         descriptors: &mut Vec<OwnedFd>,
         teller: &mut Teller,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stop> {
         // SAFETY: `call` is the instance for the types of `task`: they came as one `Code`.
         unsafe { (self.call)(self.task, items, descriptors, teller) }
     }
@@ -100,7 +105,7 @@ fn run<A: DeserializeOwned, R: Serialize>(
     descriptors: &mut Vec<OwnedFd>,
     teller: &mut Teller,
     task: impl Fn(A) -> Result<R, String>,
-) -> Result<(), String> {
+) -> Result<(), Stop> {
     loop {
         // One net for all of them: it is spread anew behind an item that panics.
         let caught = process::catch(|| {
@@ -142,7 +147,7 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
     teller: &mut Teller,
-) -> Result<(), String> {
+) -> Result<(), Stop> {
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(A) -> R>(task) };
@@ -157,7 +162,7 @@ unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
     teller: &mut Teller,
-) -> Result<(), String> {
+) -> Result<(), Stop> {
     run(items, descriptors, teller, |arguments| {
         Ok(F::call(arguments))
     })
@@ -171,7 +176,7 @@ unsafe fn call_reader<T: Element, R: Serialize>(
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
     teller: &mut Teller,
-) -> Result<(), String> {
+) -> Result<(), Stop> {
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(usize, &[T]) -> R>(task) };
@@ -191,7 +196,7 @@ unsafe fn call_writer<T: Element>(
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
     teller: &mut Teller,
-) -> Result<(), String> {
+) -> Result<(), Stop> {
     let task = ptr::with_exposed_provenance::<()>(task);
     // SAFETY: promised by the caller.
     let task = unsafe { mem::transmute::<*const (), fn(usize, &mut [T])>(task) };

@@ -69,7 +69,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Core {
     pub(super) fn new(workers: usize, retries: u32) -> Result<Core, PoolError> {
-        let (shared, carrier) = Shared::new(workers).map_err(PoolError::Memory)?;
+        let (shared, carrier) =
+            Shared::new(workers).map_err(|why| PoolError::Memory(why.into()))?;
         let call = EventFd::new().map_err(|source| PoolError::Io {
             what: "making an event descriptor",
             source,

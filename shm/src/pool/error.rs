@@ -205,13 +205,13 @@ pub enum PoolError {
     },
     /// A worker could not be started.
     #[error("a worker of the pool could not be started: {0}")]
-    Start(#[source] StartError),
+    Start(#[source] Box<StartError>),
     /// A worker ended before it was ready: the initializer failed, or it crashed.
     #[error("a worker of the pool ended before it was ready: {0}")]
     Initializer(String),
     /// The shared memory of the pool could not be made.
     #[error("the shared memory of the pool could not be made: {0}")]
-    Memory(#[source] Error),
+    Memory(#[source] Box<Error>),
     /// The system refused something.
     #[error("a pool cannot be made: {what} failed")]
     Io {
@@ -269,7 +269,7 @@ pub struct SubmitError<A> {
     pub why: PoolError,
 }
 
-/// Why [`map`](crate::Pool::map) has no results.
+/// Why [`map`](crate::Executor::map) has no results.
 #[derive(Error)]
 #[non_exhaustive]
 pub enum MapError {

@@ -65,7 +65,7 @@ const FALSE_STARTS: usize = 8;
 impl Supervisor {
     /// Until the pool has ended.
     pub(super) fn run(mut self) {
-        while let Err(error) = self.watch_until_idle() {
+        if let Err(error) = self.watch_until_idle() {
             let message = match &error {
                 PoolError::Broken { message } => message.clone(),
                 other => other.to_string(),
@@ -75,7 +75,6 @@ impl Supervisor {
             let message = message.into();
             self.core.end_all(state, &TaskError::Broken { message });
             self.end_workers(Duration::ZERO);
-            break;
         }
         self.core.finish();
     }
@@ -233,7 +232,7 @@ impl Supervisor {
                     self.false_starts += 1;
                     let nobody = self.posts.iter().all(|post| post.process.is_none());
                     if nobody && self.false_starts > FALSE_STARTS * self.posts.len() {
-                        return Err(PoolError::Start(error));
+                        return Err(PoolError::Start(error.into()));
                     }
                     // The system may have room again at the next tick.
                 }

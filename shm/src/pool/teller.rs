@@ -7,7 +7,7 @@
 //! 2. What is told is in the ring before the progress says that the outbox is empty. Told twice is told once.
 //! 3. The row names the task until all of it is told.
 
-use std::{os::fd::OwnedFd, thread, time::Duration};
+use std::{fmt::Display, os::fd::OwnedFd, thread, time::Duration};
 
 use multiproc_core::{FOREVER, Os, Progress};
 use serde::Serialize;
@@ -35,12 +35,19 @@ pub(super) struct Teller {
     head: ToldHead,
     /// Up to where outcomes lie in the outbox.
     end: usize,
-    /// How far the row says that the worker is.
+    /// How many items of the task have ended.
+    done: u32,
+    /// How far the row says that the worker is, if it may be condemned.
     progress: Progress,
     /// When something was told last, and after how many more items that is looked at.
     since: u64,
     patience: u32,
+    why: String,
 }
+
+/// Nobody can be told any more; [`Teller::why`] says why. Not the text itself, which each outcome would have to make room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stop;
 
 /// After so many nanoseconds what there is to tell is told, before all of the task is done.
 const TELL_AFTER: u64 = 20_000_000;
@@ -58,8 +65,10 @@ impl Teller {
             head: ToldHead::default(),
             end: Outbox::BEGIN,
             progress: Progress::default(),
+            done: 0,
             since: 0,
             patience: 0,
+            why: String::new(),
         })
     }
 
@@ -67,8 +76,13 @@ impl Teller {
         &self.shared
     }
 
+    /// Why nobody can be told any more.
+    pub(super) fn why(self, _: Stop) -> String {
+        self.why
+    }
+
     /// Tells the pool that this worker takes tasks.
-    pub(super) fn ready(&self) -> Result<(), String> {
+    pub(super) fn ready(&mut self) -> Result<(), Stop> {
         let head = ToldHead {
             first: self.row as u32,
             ..ToldHead::default()
@@ -83,6 +97,7 @@ impl Teller {
             ..ToldHead::default()
         };
         self.end = Outbox::BEGIN;
+        self.done = 0;
         self.progress = Progress::default();
         self.patience = 0;
     }
@@ -98,7 +113,7 @@ impl Teller {
 
     /// The item has returned this.
     #[inline]
-    pub(super) fn returned<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+    pub(super) fn returned<R: Serialize>(&mut self, value: &R) -> Result<(), Stop> {
         let at = self.end + HEAD;
         let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
         let encoded = cursor.encode(value);
@@ -112,14 +127,14 @@ impl Teller {
 
     /// The item has returned what has no room before the others are told.
     #[cold]
-    fn returned_later<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+    fn returned_later<R: Serialize>(&mut self, value: &R) -> Result<(), Stop> {
         self.tell()?;
         self.returned(value)
     }
 
     /// The item has returned what is told by itself: it is long, or holds shared objects.
     #[cold]
-    fn returned_alone<R: Serialize>(&mut self, value: &R) -> Result<(), String> {
+    fn returned_alone<R: Serialize>(&mut self, value: &R) -> Result<(), Stop> {
         let encoded = match codec::encode(value) {
             Ok(encoded) => encoded,
             Err(why) => return self.failed(Kind::NotEncoded, why.as_bytes()),
@@ -127,8 +142,7 @@ impl Teller {
         match self.carry(encoded.descriptors, &encoded.bytes) {
             Ok((flags, told)) => {
                 encoded.moves.are_made();
-                let number = self.progress.items();
-                self.end_alone(number, Kind::Returned, flags, told)
+                self.end_alone(Kind::Returned, flags, told)
             }
             Err(why) => self.failed(Kind::NotEncoded, why.as_bytes()),
         }
@@ -136,7 +150,7 @@ impl Teller {
 
     /// The item has ended otherwise than by returning.
     #[cold]
-    pub(super) fn failed(&mut self, kind: Kind, told: &[u8]) -> Result<(), String> {
+    pub(super) fn failed(&mut self, kind: Kind, told: &[u8]) -> Result<(), Stop> {
         let at = self.end + HEAD;
         let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
         if told.len() <= LONGEST && cursor.write(told).is_ok() {
@@ -148,14 +162,14 @@ impl Teller {
         }
         // Longer than anything that explains something, so that the rest may go if need be.
         match self.carry(Vec::new(), told) {
-            Ok((flags, inline)) => self.end_alone(self.progress.items(), kind, flags, inline),
+            Ok((flags, inline)) => self.end_alone(kind, flags, inline),
             Err(_) => self.failed(kind, &told[..LONGEST]),
         }
     }
 
     /// The item has panicked.
     #[cold]
-    pub(super) fn panicked(&mut self, panic: &Panic) -> Result<(), String> {
+    pub(super) fn panicked(&mut self, panic: &Panic) -> Result<(), Stop> {
         // A text that cannot be encoded there is none.
         let told = postcard::to_allocvec(panic).unwrap_or_default();
         self.failed(Kind::Panicked, &told)
@@ -163,15 +177,17 @@ impl Teller {
 
     /// The item has ended, and what there is to tell of it lies in the outbox up to `end`.
     #[inline]
-    fn ended(&mut self, kind: Kind, end: usize) -> Result<(), String> {
-        let head = outcome::head(kind, end - self.end - HEAD);
+    fn ended(&mut self, kind: Kind, end: usize) -> Result<(), Stop> {
+        let at = self.end + HEAD;
         // There is room for it before what it is the head of.
-        let _ = Cursor::new(self.outbox.bytes_mut(), self.end).write(&head);
+        if let Some(room) = self.outbox.bytes_mut().get_mut(self.end..at) {
+            room.copy_from_slice(&outcome::head(kind, end - at));
+        }
         self.end = end;
         self.head.items += 1;
         self.head.failed += u32::from(kind != Kind::Returned);
-        let items = self.progress.items() + 1;
-        self.advance(Progress::new(items, (end - Outbox::BEGIN) as u32));
+        self.done += 1;
+        self.advance();
         if self.patience > 0 {
             self.patience -= 1;
             return Ok(());
@@ -179,16 +195,22 @@ impl Teller {
         self.tell_if_late()
     }
 
-    /// Says how far it is. If it was condemned, it waits for its end, or to be pardoned.
+    /// Says how far it is.
     #[inline]
-    fn advance(&mut self, to: Progress) {
-        let ring = self.shared.tasks.ring();
+    fn advance(&mut self) {
+        let to = Progress::new(self.done, (self.end - Outbox::BEGIN) as u32);
         if self.timed {
-            while !ring.advance(self.row, self.progress, to) {
-                thread::sleep(NAP);
-            }
+            self.advance_if_allowed(to);
         } else {
-            ring.note(self.row, to);
+            self.shared.tasks.ring().note(self.row, to);
+        }
+    }
+
+    /// Says how far it is. If it was condemned, it waits for its end, or to be pardoned.
+    fn advance_if_allowed(&mut self, to: Progress) {
+        let ring = self.shared.tasks.ring();
+        while !ring.advance(self.row, self.progress, to) {
+            thread::sleep(NAP);
         }
         self.progress = to;
     }
@@ -196,9 +218,9 @@ impl Teller {
     /// Tells what there is to tell, if it is long ago that anything was. The clock is looked at the less often the faster
     /// items are.
     #[cold]
-    fn tell_if_late(&mut self) -> Result<(), String> {
+    fn tell_if_late(&mut self) -> Result<(), Stop> {
         let now = Linux.now();
-        let items = self.progress.items();
+        let items = self.done;
         if items == 1 {
             self.since = now;
         }
@@ -217,37 +239,40 @@ impl Teller {
     }
 
     /// Tells what there is to tell.
-    fn tell(&mut self) -> Result<(), String> {
+    fn tell(&mut self) -> Result<(), Stop> {
         if self.put_outbox()? {
-            let items = self.progress.items();
-            self.advance(Progress::new(items, 0));
-            self.told_up_to(items);
+            self.told();
         }
         Ok(())
     }
 
     /// Puts what is in the outbox; whether anything is.
-    fn put_outbox(&mut self) -> Result<bool, String> {
+    fn put_outbox(&mut self) -> Result<bool, Stop> {
         if self.head.items == 0 {
             return Ok(false);
         }
         let head = self.head.to_bytes();
         let _ = Cursor::new(self.outbox.bytes_mut(), 0).write(&head);
-        self.put(&self.outbox.bytes()[..self.end])?;
-        Ok(true)
+        let record = &self.outbox.bytes()[..self.end];
+        match self.shared.told.ring().put(record, FOREVER) {
+            Ok(()) => Ok(true),
+            Err(why) => Err(self.stop(&why)),
+        }
     }
 
-    fn told_up_to(&mut self, first: u32) {
+    /// All that has ended is told.
+    fn told(&mut self) {
         self.end = Outbox::BEGIN;
+        self.advance();
         self.head = ToldHead {
             task: self.head.task,
-            first,
+            first: self.done,
             ..ToldHead::default()
         };
     }
 
     /// All items have ended: tells the rest. Then nothing is in hand any more.
-    pub(super) fn finish(&mut self) -> Result<(), String> {
+    pub(super) fn finish(&mut self) -> Result<(), Stop> {
         self.put_outbox()?;
         self.shared.tasks.ring().done(self.row);
         Ok(())
@@ -268,36 +293,37 @@ impl Teller {
             flags |= PARCEL;
             inline = &[];
         }
-        let name = [self.head.task, self.progress.items().into()];
+        let name = [self.head.task, self.done.into()];
         let sent = self.shared.carrier.send_waiting(name, &descriptors);
         sent.map_err(|why| why.to_string())?;
         Ok((flags, inline))
     }
 
-    /// The item with this number has ended, and is told by itself.
-    fn end_alone(
-        &mut self,
-        number: u32,
-        kind: Kind,
-        flags: u32,
-        told: &[u8],
-    ) -> Result<(), String> {
+    /// The item has ended, and is told by itself.
+    fn end_alone(&mut self, kind: Kind, flags: u32, told: &[u8]) -> Result<(), Stop> {
         self.tell()?;
-        self.advance(Progress::new(number + 1, 0));
         let head = ToldHead {
             task: self.head.task,
-            first: number,
+            first: self.done,
             items: 1,
             failed: u32::from(kind != Kind::Returned),
             flags: flags | ToldHead::flag_of(kind),
         };
+        self.done += 1;
+        self.advance();
         self.put(&[&head.to_bytes()[..], told].concat())?;
-        self.told_up_to(number + 1);
+        self.told();
         Ok(())
     }
 
-    fn put(&self, record: &[u8]) -> Result<(), String> {
+    fn put(&mut self, record: &[u8]) -> Result<(), Stop> {
         let put = self.shared.told.ring().put(record, FOREVER);
-        put.map_err(|why| format!("it could not tell of its tasks: {why}"))
+        put.map_err(|why| self.stop(&why))
+    }
+
+    #[cold]
+    fn stop(&mut self, why: &dyn Display) -> Stop {
+        self.why = format!("it could not tell of its tasks: {why}");
+        Stop
     }
 }

@@ -10,7 +10,7 @@ use super::{
     outcome::Kind,
     record::{CARRIED, Items, PARCEL, TaskHead},
     shared::{SOON, Shared},
-    teller::Teller,
+    teller::{Stop, Teller},
 };
 use crate::{packet, process::task, sys::Linux};
 
@@ -47,14 +47,20 @@ pub(super) fn work<I: DeserializeOwned>(
         body: Vec::new(),
         known: None,
     };
-    worker.teller.ready()?;
+    if let Err(stop) = worker.teller.ready() {
+        return Err(worker.teller.why(stop));
+    }
     for _ in 0..setup.max_tasks.unwrap_or(u64::MAX) {
         let (task, carried) = match worker.take() {
             Ok(taken) => taken,
             Err(RingError::Closed) => return Ok(()),
             Err(why) => return Err(format!("it could not take a task: {why}")),
         };
-        worker.run(task, carried)?;
+        match worker.run(task, carried) {
+            Ok(true) => {}
+            Ok(false) => return Err("a task is not what it says".to_owned()),
+            Err(stop) => return Err(worker.teller.why(stop)),
+        }
     }
     Ok(())
 }
@@ -94,10 +100,11 @@ impl Worker {
         Ok((task, carried))
     }
 
-    fn run(&mut self, task: u64, carried: Carried) -> Result<(), String> {
+    /// Runs the task; `false` when its body is damaged.
+    fn run(&mut self, task: u64, carried: Carried) -> Result<bool, Stop> {
         let body = mem::take(&mut self.body);
         let Some((head, arguments)) = TaskHead::parse(&body) else {
-            return Err("a task has no head".to_owned());
+            return Ok(false);
         };
         self.teller.begin_task(task);
         let begun = carried
@@ -109,17 +116,18 @@ impl Worker {
                 for _ in 0..head.items {
                     self.teller.failed(Kind::NotBegun, why.as_bytes())?;
                 }
-                return self.teller.finish();
+                self.teller.finish()?;
+                return Ok(true);
             }
         };
         let mut items = Items::new(parcel.as_deref().unwrap_or(arguments), head.items);
         found.run(&mut items, &mut descriptors, &mut self.teller)?;
         if items.left() > 0 {
-            return Err("a task has fewer items than it says".to_owned());
+            return Ok(false);
         }
         self.teller.finish()?;
         self.body = body;
-        Ok(())
+        Ok(true)
     }
 
     /// The code of a task; mostly that of the one before.
