@@ -60,6 +60,7 @@ macro_rules! for_each_outcome {
             a_scope_joins_what_it_started,
             a_scope_ends_with_the_first_failure,
             a_scope_that_fails_or_panics_kills_what_still_runs,
+            a_scope_does_not_join_again_what_was_joined_in_time,
             what_a_running_child_uses_is_told,
             an_abort_comes_back_as_its_signal,
             a_panic_brings_its_backtrace,

@@ -189,6 +189,11 @@ impl<R> Child<R> {
         Err(io::Error::new(io::ErrorKind::NotFound, ended))
     }
 
+    /// Whether its outcome was handed out.
+    pub(super) fn is_joined(&self) -> bool {
+        self.running.joined
+    }
+
     /// What the scope of a child keeps of it.
     pub(super) fn entry(&self) -> Arc<Entry> {
         Arc::clone(&self.running.entry)
