@@ -393,7 +393,7 @@ fn a_panic_brings_its_backtrace_if_asked() {
         // SAFETY: there is one thread.
         unsafe { env::set_var("RUST_BACKTRACE", setting) };
         match Process::spawn(fail, ()).unwrap().join() {
-            Err(JoinError::Panicked { backtrace, .. }) => backtrace,
+            Err(JoinError::Panicked { panic, .. }) => panic.backtrace,
             other => panic!("{other:?}"),
         }
     };

@@ -205,19 +205,22 @@ pub fn a_panic_comes_back_with_message_and_place(method: StartMethod) {
     let JoinError::Panicked {
         name,
         pid: panicked,
-        message,
-        location,
+        panic,
         ..
     } = &error
     else {
         panic!("{error}");
     };
     assert_eq!(
-        (name.as_str(), *panicked, message.as_str()),
+        (name.as_str(), *panicked, panic.message.as_str()),
         ("cook", pid, "no more salt")
     );
-    assert!(location.as_ref().unwrap().contains("outcomes.rs:"));
-    assert!(error.to_string().contains("no more salt"));
+    let location = panic.location.as_ref().unwrap();
+    assert!(location.contains("outcomes.rs:"));
+    assert_eq!(
+        error.to_string(),
+        format!("child 'cook' (pid {pid}) panicked at {location}: no more salt")
+    );
 }
 
 pub fn an_exit_code_comes_back(method: StartMethod) {
@@ -326,7 +329,7 @@ pub fn what_cannot_be_decoded_is_an_error(method: StartMethod) {
         OneWay
     }
     let error = error_of(builder(method).start(make, ()).unwrap());
-    assert!(matches!(error, JoinError::Decode { .. }), "{error}");
+    assert!(matches!(error, JoinError::NotDecoded { .. }), "{error}");
 }
 
 pub fn a_dropped_child_is_killed(method: StartMethod) {
@@ -461,7 +464,7 @@ pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
         let with_child = descriptors();
         limit_descriptors(with_child + OBJECTS / 2);
         let error = error_of(child);
-        assert!(matches!(error, JoinError::Decode { .. }));
+        assert!(matches!(error, JoinError::NotDecoded { .. }));
         (error.to_string(), before, descriptors())
     }
     let child = builder(method).start(parent, method.to_string()).unwrap();
@@ -568,7 +571,7 @@ pub fn a_panic_brings_its_backtrace(method: StartMethod) {
         // SAFETY: this process has one thread.
         unsafe { std::env::set_var("RUST_BACKTRACE", "1") };
         match builder(method).start(fail, ()).unwrap().join() {
-            Err(JoinError::Panicked { backtrace, .. }) => backtrace,
+            Err(JoinError::Panicked { panic, .. }) => panic.backtrace,
             other => panic!("{other:?}"),
         }
     }

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use thiserror::Error;
 
-use crate::packet::WireError;
+use crate::{error::debug_as_display, packet::WireError};
 
 /// Why nothing was sent, or received, through a pipe.
 ///
@@ -139,13 +139,6 @@ impl From<WireError> for PipeError {
     }
 }
 
-/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
-impl fmt::Debug for PipeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 /// Why an item was not sent, and the item.
 ///
 /// ```
@@ -199,12 +192,7 @@ impl<T> fmt::Display for PipeSendError<T> {
     }
 }
 
-/// Without the item, so that `unwrap` needs nothing of it.
-impl<T> fmt::Debug for PipeSendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_as_display!(PipeError, PipeSendError<T>);
 
 impl<T> std::error::Error for PipeSendError<T> {}
 

@@ -38,7 +38,7 @@ use std::{
 };
 
 pub use builder::PoolBuilder;
-pub use error::{MapError, PoolError, SubmitError, TaskError, TaskPanic};
+pub use error::{MapError, PoolError, SubmitError, TaskError};
 pub use executor::{Executor, Payload};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};

@@ -22,6 +22,7 @@ use super::{
     task::{self, Places},
 };
 use crate::{
+    error::debug_as_display,
     packet::codec::{self, Encoded},
     sys,
 };
@@ -60,9 +61,11 @@ impl fmt::Display for StartMethod {
 }
 
 /// A text that names no [`StartMethod`].
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, PartialEq, Eq, Error)]
 #[error("there is no start method {0:?}; there are \"spawn\", \"fork\" and \"forkserver\"")]
 pub struct ParseStartMethodError(String);
+
+debug_as_display!(ParseStartMethodError);
 
 impl FromStr for StartMethod {
     type Err = ParseStartMethodError;
@@ -79,6 +82,7 @@ impl FromStr for StartMethod {
 
 /// What happens to a child whose [`Child`] is dropped without having been joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OnDrop {
     /// It is killed, and the drop waits for its end.
     #[default]

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::{
     builder::OnDrop,
     error::JoinError,
-    frame::{self, Kind, Panic},
+    frame::{self, Kind},
     registry::{self, Entry},
     usage::Memory,
     wire::{self, Message},
@@ -108,7 +108,7 @@ impl<R: DeserializeOwned> Child<R> {
 
     fn decode(&self, message: Message) -> Result<R, JoinError> {
         codec::decode(&message.payload, message.descriptors)
-            .map_err(|why| self.running.decode_error(why))
+            .map_err(|why| self.running.not_decoded(why))
     }
 }
 
@@ -272,7 +272,7 @@ impl Running {
             match wire::receive(self.socket.as_fd()) {
                 Ok(Some(message)) if message.kind == Kind::Begun => self.begun = true,
                 Ok(message) => return Ok(message),
-                Err(error) => return Err(self.decode_error(error.to_string())),
+                Err(error) => return Err(self.not_decoded(error.to_string())),
             }
         }
     }
@@ -281,15 +281,9 @@ impl Running {
     fn failure(&self, message: Message) -> JoinError {
         let (name, pid) = self.who();
         match message.kind {
-            Kind::Panicked => match frame::decode::<Panic>(&message.payload) {
-                Ok(panic) => JoinError::Panicked {
-                    name,
-                    pid,
-                    message: panic.message,
-                    location: panic.location,
-                    backtrace: panic.backtrace,
-                },
-                Err(error) => self.decode_error(error.to_string()),
+            Kind::Panicked => match frame::decode(&message.payload) {
+                Ok(panic) => JoinError::Panicked { name, pid, panic },
+                Err(error) => self.not_decoded(error.to_string()),
             },
             Kind::NotBegun => JoinError::NotBegun {
                 name,
@@ -301,7 +295,7 @@ impl Running {
                 pid,
                 message: message.into_text(),
             },
-            kind => self.decode_error(format!("an unexpected message ({kind:?})")),
+            kind => self.not_decoded(format!("an unexpected message ({kind:?})")),
         }
     }
 
@@ -314,9 +308,9 @@ impl Running {
         JoinError::StatusUnknown { name, pid }
     }
 
-    fn decode_error(&self, message: String) -> JoinError {
+    fn not_decoded(&self, message: String) -> JoinError {
         let (name, pid) = self.who();
-        JoinError::Decode { name, pid, message }
+        JoinError::NotDecoded { name, pid, message }
     }
 
     fn io_error(&self, what: &'static str, why: io::Error) -> JoinError {

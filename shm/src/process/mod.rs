@@ -31,12 +31,13 @@ pub use current::{Current, Parent, current, parent};
 pub use error::{JoinError, StartError};
 pub use forkserver::ForkServer;
 pub use frame::reread as reread_frame;
+pub use panics::TaskPanic;
 pub use registry::{ActiveChild, active_children};
 pub use scope::{Scope, ScopedChild, scope};
 pub use usage::Memory;
 
-pub(crate) use frame::{Panic, decode as decode_frame};
-pub(crate) use panics::catch;
+pub(crate) use frame::decode as decode_frame;
+pub(crate) use panics::{TaskPanic as Panic, catch};
 pub(crate) use server::Server;
 
 /// Starts child processes.

@@ -14,7 +14,7 @@ use super::{
     child::Started,
     error::StartError,
     fork::{self, Copied},
-    frame::{self, Kind, Panic, Serve},
+    frame::{self, Kind, Serve},
     serve::{Answer, GO, REQUEST},
     spawn::{self, Errand},
     wire::{self, Message},
@@ -114,12 +114,8 @@ impl Server {
         Err(match message {
             Some(message) if message.kind == Kind::Begun => return Ok(self),
             Some(message) if message.kind == Kind::Panicked => {
-                match frame::decode::<Panic>(&message.payload) {
-                    Ok(panic) => StartError::PreloadPanicked {
-                        message: panic.message,
-                        location: panic.location,
-                        backtrace: panic.backtrace,
-                    },
+                match frame::decode(&message.payload) {
+                    Ok(panic) => StartError::PreloadPanicked { panic },
                     Err(error) => ended(error.to_string()),
                 }
             }
