@@ -21,7 +21,7 @@ use std::{
 use common::{STUCK, forked, wait_until};
 use fifo::Fifo;
 use multiproc::{
-    Builder, Child, Counter, ForkServer, JoinError, Mutex, MutexGuard, Process, StartError,
+    Child, Counter, ForkServer, JoinError, Mutex, MutexGuard, Process, ProcessBuilder, StartError,
     StartMethod,
 };
 use observe::{is_in_state, signal, stop};
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     )
 }
 
-fn builder() -> Builder {
+fn builder() -> ProcessBuilder {
     Process::builder().method(StartMethod::ForkServer)
 }
 

@@ -154,9 +154,9 @@ pub use pool::{
     PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, ThreadPool, WorkerStats,
 };
 pub use process::{
-    ActiveChild, Builder, Child, Current, ForkServer, JoinError, Memory, OnDrop, Parent,
-    ParseStartMethodError, Process, Scope, ScopedChild, StartError, StartMethod, TaskPanic,
-    active_children, current, init, parent, scope,
+    ActiveChild, Child, CurrentProcess, ForkServer, JoinError, MemoryUse, OnDrop, ParentProcess,
+    ParseStartMethodError, Process, ProcessBuilder, Scope, ScopedChild, StartError, StartMethod,
+    TaskPanic, active_children, current, init, parent, scope,
 };
 pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
 pub use read_only::ReadOnly;

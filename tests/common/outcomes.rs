@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use multiproc::{Builder, Child, Counter, JoinError, OnDrop, Process, StartMethod, Value};
+use multiproc::{Child, Counter, JoinError, OnDrop, Process, ProcessBuilder, StartMethod, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fifo::Fifo;
@@ -69,7 +69,7 @@ macro_rules! for_each_outcome {
     };
 }
 
-pub fn builder(method: StartMethod) -> Builder {
+pub fn builder(method: StartMethod) -> ProcessBuilder {
     Process::builder().method(method)
 }
 
@@ -82,7 +82,7 @@ pub fn idle(begun: Fifo) {
 }
 
 /// A child that waits for ever, once it does.
-pub fn idling(builder: &Builder) -> Child<()> {
+pub fn idling(builder: &ProcessBuilder) -> Child<()> {
     let begun = Fifo::new();
     let child = builder.start(idle, begun.clone()).unwrap();
     assert_eq!(begun.receive(), "begun");
@@ -375,7 +375,7 @@ pub fn a_child_has_its_name(method: StartMethod) {
     fn name(_: ()) -> String {
         multiproc::current().name().to_owned()
     }
-    let name_of = |builder: Builder| builder.start(name, ()).unwrap().join().unwrap();
+    let name_of = |builder: ProcessBuilder| builder.start(name, ()).unwrap().join().unwrap();
     assert_eq!(name_of(builder(method).name("étude 1")), "étude 1");
     assert!(name_of(builder(method)).starts_with("process-"));
 }

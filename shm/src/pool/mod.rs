@@ -56,7 +56,7 @@ use self::{
     pack::Packer,
     task::Slot,
 };
-use crate::{Memory, handle};
+use crate::{MemoryUse, handle};
 
 /// Worker processes that run the tasks handed to them, through the methods of [`Executor`].
 ///
@@ -192,7 +192,7 @@ impl Pool {
                 pid: member.pid,
                 task: ring.in_hand(row).map(|(task, _)| task),
                 ended: ring.ended(row),
-                memory: member.pid.and_then(|pid| Memory::of(pid).ok()),
+                memory: member.pid.and_then(|pid| MemoryUse::of(pid).ok()),
             })
             .collect();
         let running = workers

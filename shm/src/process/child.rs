@@ -16,7 +16,7 @@ use super::{
     error::JoinError,
     frame::{self, Kind},
     registry::{self, Entry},
-    usage::Memory,
+    usage::MemoryUse,
     wire::{self, Message},
 };
 use crate::{
@@ -165,8 +165,8 @@ impl<R> Child<R> {
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
-    pub fn memory(&self) -> io::Result<Memory> {
-        self.while_alive(Memory::of)
+    pub fn memory(&self) -> io::Result<MemoryUse> {
+        self.while_alive(MemoryUse::of)
     }
 
     /// How long all threads of the child together have been on a processor, in its own code and in the system's.

@@ -13,7 +13,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    builder::{Builder, OnDrop},
+    builder::{OnDrop, ProcessBuilder},
     child::Child,
     error::{JoinError, StartError},
     registry::Entry,
@@ -109,17 +109,17 @@ impl Scope {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + 'static,
     {
-        self.start(&Builder::default(), task, arguments)
+        self.start(&ProcessBuilder::default(), task, arguments)
     }
 
-    /// As [`Builder::start`]; what the builder says of drops is not asked.
+    /// As [`ProcessBuilder::start`]; what the builder says of drops is not asked.
     ///
     /// # Errors
     ///
     /// See [`StartError`].
     pub fn start<A, R>(
         &self,
-        builder: &Builder,
+        builder: &ProcessBuilder,
         task: fn(A) -> R,
         arguments: A,
     ) -> Result<ScopedChild<'_, R>, StartError>

@@ -281,7 +281,7 @@ impl Child {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Builder, Process, task::Places};
+    use super::super::{Process, ProcessBuilder, task::Places};
     use super::*;
     use crate::packet::codec;
 
@@ -294,7 +294,7 @@ mod tests {
     ) -> Result<crate::Child<u32>, StartError> {
         let arguments = codec::encode(&argument).unwrap();
         let places = Places::of(task).unwrap();
-        Builder::default().start_encoded(places, arguments, Some(server))
+        ProcessBuilder::default().start_encoded(places, arguments, Some(server))
     }
 
     /// A process of one thread, as the harness has none, that starts children from a copy of itself.
