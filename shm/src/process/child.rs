@@ -20,10 +20,10 @@ use super::{
     wire::{self, Message},
 };
 use crate::{
-    packet::Socket,
-    packet::codec,
+    deadline,
+    packet::{Socket, codec},
     sys::{
-        self, clock,
+        self,
         pidfd::{self, Ending},
         signal,
     },
@@ -92,8 +92,7 @@ impl<R: DeserializeOwned> Child<R> {
     ///
     /// As [`join`](Child::join), and [`JoinError::AlreadyJoined`] once the outcome was handed out.
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>, JoinError> {
-        // A moment that the clock cannot name never comes.
-        let message = self.running.collect(Instant::now().checked_add(timeout))?;
+        let message = self.running.collect(deadline::moment(timeout))?;
         message.map(|message| self.decode(message)).transpose()
     }
 
@@ -160,13 +159,13 @@ impl<R> Child<R> {
         self.running.on_drop = OnDrop::Detach;
     }
 
-    /// How much memory the child has now, and the most it has had. What it shares counts as well.
+    /// How much memory the child has now, and the most it has had.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
     pub fn memory(&self) -> io::Result<MemoryUse> {
-        self.while_alive(MemoryUse::of)
+        self.running.entry.memory()
     }
 
     /// How long all threads of the child together have been on a processor, in its own code and in the system's.
@@ -175,18 +174,7 @@ impl<R> Child<R> {
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when the system refuses.
     pub fn cpu_time(&self) -> io::Result<Duration> {
-        self.while_alive(clock::processor_time)
-    }
-
-    /// What is asked about the child by its process id. That is nobody else's while the child has not been joined, and
-    /// not for long after; so the child must live when the answer has come.
-    fn while_alive<T>(&self, ask: impl FnOnce(u32) -> io::Result<T>) -> io::Result<T> {
-        let answer = ask(self.pid());
-        if self.is_alive() {
-            return answer;
-        }
-        let ended = format!("child '{}' (pid {}) has ended", self.name(), self.pid());
-        Err(io::Error::new(io::ErrorKind::NotFound, ended))
+        self.running.entry.cpu_time()
     }
 
     /// Whether its outcome was handed out.
