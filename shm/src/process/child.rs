@@ -77,7 +77,8 @@ impl<R: DeserializeOwned> Child<R> {
     ///
     /// # Errors
     ///
-    /// See [`JoinError`]: the task panicked, the child exited or was killed, the value could not travel.
+    /// See [`JoinError`]: the task panicked, the child was killed, the value could not travel, or the child exited before its
+    /// task returned, be it with code 0.
     pub fn join(mut self) -> Result<R, JoinError> {
         match self.running.collect(None)? {
             Some(message) => self.decode(message),
@@ -132,8 +133,9 @@ impl<R> Child<R> {
 
     /// Asks the child to end (SIGTERM). Does nothing when it has ended.
     ///
-    /// A child that was spawned begins with no signal blocked and no handler. One that was forked has the signal mask of
-    /// the thread that forked it and the handlers of its parent, which then run in the child.
+    /// A child that was spawned begins with no signal blocked and no handler, and so does one of the fork server, unless what
+    /// was preloaded there has changed that. One that was forked has the signal mask of the thread that forked it and the
+    /// handlers of its parent, which then run in the child.
     ///
     /// # Errors
     ///
