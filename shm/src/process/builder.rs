@@ -36,10 +36,10 @@ pub enum StartMethod {
     /// The same executable anew (`spawn`): works everywhere, takes about a millisecond.
     #[default]
     Spawn,
-    /// A copy of this process (`fork`): ten times faster, refused while other threads run.
+    /// A copy of this process (`fork`): several times faster, refused while other threads run.
     Fork,
-    /// A copy of a small clean process (`forkserver`), the [`ForkServer`](crate::ForkServer): nearly as fast, and never in
-    /// the way of threads.
+    /// A copy of a small clean process (`forkserver`), the [`ForkServer`](crate::ForkServer): between the two in time, and
+    /// never in the way of threads.
     ForkServer,
 }
 
