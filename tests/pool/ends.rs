@@ -191,6 +191,11 @@ pub fn waiting_until_idle_ends_in_time() {
             assert!(waiting.join().unwrap());
         });
         assert!(tasks.iter().all(Task::is_ready));
+        // Whoever waits finds all of them told.
+        for round in 0..200 {
+            let task = pool.submit(double, round).unwrap();
+            assert!(pool.wait_idle(STUCK) && task.is_ready());
+        }
         // What is cancelled, and what dies, is over, too.
         let (gate, tasks) = busy(&pool);
         let queued = pool.submit(double, 1).unwrap();

@@ -162,7 +162,7 @@ impl Supervisor {
             // What it told before is told, that it was ready, too.
             let mut batch = Batch::default();
             self.core.drain(&mut batch);
-            batch.deliver();
+            self.core.deliver(&mut batch);
             let mut crew = self.core.crew();
             let member = &mut crew.members[row];
             member.pid = None;
@@ -202,7 +202,7 @@ impl Supervisor {
             let mut batch = Batch::default();
             let retry = dead.retry;
             self.core.lost(row, lost, &dead.error, retry, &mut batch);
-            batch.deliver();
+            self.core.deliver(&mut batch);
             if is_broken {
                 let message = dead.error.to_string();
                 return Err(PoolError::Broken { message });
