@@ -1,9 +1,16 @@
-//! The outcomes of all items of a map, kept until all have ended.
+//! The outcomes of the items of a map, put into the order of the items.
+//!
+//! They come in some order, mostly almost that of the items, and lie here until there is something to be taken from them.
+//! Whoever waits for the map takes what has come meanwhile as it is, and decodes it while the workers go on.
 
 use std::{
+    collections::BTreeMap,
+    marker::PhantomData,
     mem,
+    ops::Range,
+    rc::Rc,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::de::DeserializeOwned;
@@ -14,7 +21,7 @@ use super::{
     task::{apart, each_value},
 };
 
-/// Outcomes in the order in which they came.
+/// Outcomes that have come and were not taken.
 pub(super) struct Collect {
     kept: Mutex<Kept>,
     more: Condvar,
@@ -23,10 +30,8 @@ pub(super) struct Collect {
 #[derive(Default)]
 struct Kept {
     bytes: Vec<u8>,
-    /// Which item the outcomes from here on in the bytes begin with.
-    runs: Vec<(u64, usize)>,
-    /// The item behind the last one of these.
-    next: Option<u64>,
+    /// In the order in which they came.
+    runs: Vec<Place>,
     apart: Vec<(u64, Apart)>,
     /// How many items have ended.
     ended: u64,
@@ -36,6 +41,14 @@ struct Kept {
     is_watched: bool,
 }
 
+/// Outcomes of items one after the other: the first of these, the one behind them, and which bytes tell of them.
+struct Place {
+    items: Range<u64>,
+    bytes: Range<usize>,
+}
+
+/// So many bytes of outcomes are worth to be woken for.
+const ENOUGH: usize = 64 * 1024;
 /// How often somebody who wants to know is told, if so much happens.
 const MOMENT: Duration = Duration::from_millis(20);
 
@@ -54,63 +67,70 @@ impl Collect {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There are so many items. Waits until all have ended; tells `progress` how many have, now and then.
-    pub(super) fn wait(&self, all: u64, mut progress: impl FnMut(u64)) {
+    /// There are so many items. Gives all outcomes to `take`, in the order of the items, each once those before it have
+    /// come; tells `progress` how many have ended, now and then, and returns when all have.
+    pub(super) fn take_all<R: DeserializeOwned>(
+        &self,
+        all: u64,
+        mut progress: impl FnMut(u64),
+        take: impl FnMut(Result<R, TaskError>),
+    ) {
+        let mut order = Order {
+            next: 0,
+            early: BTreeMap::new(),
+            take,
+            returns: PhantomData,
+        };
+        let (mut bytes, mut runs, mut apart) = (Vec::new(), Vec::new(), Vec::new());
+        let mut told = (0, None::<Instant>);
+        loop {
+            let ended = {
+                let mut kept = self.wait(all);
+                // What was emptied here is filled there next.
+                mem::swap(&mut kept.bytes, &mut bytes);
+                mem::swap(&mut kept.runs, &mut runs);
+                mem::swap(&mut kept.apart, &mut apart);
+                kept.ended
+            };
+            order.add(&mut bytes, &mut runs, &mut apart);
+            let (before, when) = told;
+            if ended != before && (ended == all || when.is_none_or(|when| when.elapsed() >= MOMENT))
+            {
+                progress(ended);
+                told = (ended, Some(Instant::now()));
+            }
+            if ended == all {
+                return;
+            }
+        }
+    }
+
+    /// Waits until something has come that is worth it.
+    fn wait(&self, all: u64) -> MutexGuard<'_, Kept> {
         let mut kept = self.kept();
         kept.all = Some(all);
-        let mut seen = 0;
-        while kept.ended < all {
+        while !kept.is_enough() {
             let woken = self.more.wait(kept);
             kept = woken.unwrap_or_else(PoisonError::into_inner);
-            if kept.is_watched && kept.ended != seen {
-                seen = kept.ended;
-                drop(kept);
-                progress(seen);
-                if seen < all {
-                    std::thread::sleep(MOMENT);
-                }
-                kept = self.kept();
-            }
         }
-        let ended = kept.ended;
-        drop(kept);
-        if ended != seen {
-            progress(ended);
-        }
+        kept
     }
 
-    /// Gives all outcomes to `take`, in the order of the items. Nothing more comes.
-    pub(super) fn take<R: DeserializeOwned>(&self, mut take: impl FnMut(Result<R, TaskError>)) {
-        let Kept {
-            bytes,
-            runs,
-            mut apart,
-            ..
-        } = mem::take(&mut *self.kept());
-        apart.sort_by_key(|(index, _)| *index);
-        let mut others = apart.into_iter().peekable();
-        let ends = runs.iter().skip(1).map(|(_, at)| *at).chain([bytes.len()]);
-        let mut runs: Vec<(u64, &[u8])> = runs
-            .iter()
-            .zip(ends)
-            .map(|((first, at), end)| (*first, &bytes[*at..end]))
-            .collect();
-        // Almost in order already.
-        runs.sort_by_key(|(first, _)| *first);
-        for (first, outcomes) in runs {
-            while let Some((_, how)) = others.next_if(|(before, _)| *before < first) {
-                take(self::apart(how));
-            }
-            each_value(outcomes, &mut take);
-        }
-        for (_, how) in others {
-            take(self::apart(how));
-        }
-    }
-
-    fn note(&self, kept: &mut Kept, count: u64) -> bool {
+    /// So many items more have ended.
+    fn note(&self, mut kept: MutexGuard<'_, Kept>, count: u64) {
         kept.ended += count;
-        kept.is_watched || kept.all == Some(kept.ended)
+        let wake = kept.is_enough();
+        drop(kept);
+        if wake {
+            self.more.notify_all();
+        }
+    }
+}
+
+impl Kept {
+    fn is_enough(&self) -> bool {
+        let is_any = !self.runs.is_empty() || !self.apart.is_empty();
+        self.all == Some(self.ended) || self.bytes.len() >= ENOUGH || self.is_watched && is_any
     }
 }
 
@@ -119,29 +139,79 @@ impl Job for Collect {
         let mut kept = self.kept();
         let mut count = 0;
         for run in runs {
-            let at = kept.bytes.len();
-            kept.bytes.extend_from_slice(run.outcomes);
-            // Of those that follow each other nobody has to know where each begins.
-            if kept.next != Some(run.first) {
-                kept.runs.push((run.first, at));
-            }
-            kept.next = Some(run.first + run.items);
             count += run.items;
+            let begin = kept.bytes.len();
+            kept.bytes.extend_from_slice(run.outcomes);
+            let end = kept.bytes.len();
+            match kept.runs.last_mut() {
+                // Of those that follow each other nobody has to know where each begins.
+                Some(last) if last.items.end == run.first => {
+                    last.items.end += run.items;
+                    last.bytes.end = end;
+                }
+                _ => kept.runs.push(Place {
+                    items: run.first..run.first + run.items,
+                    bytes: begin..end,
+                }),
+            }
         }
-        let wake = self.note(&mut kept, count);
-        drop(kept);
-        if wake {
-            self.more.notify_all();
-        }
+        self.note(kept, count);
     }
 
     fn ended_apart(&self, index: u64, how: Apart) {
         let mut kept = self.kept();
         kept.apart.push((index, how));
-        let wake = self.note(&mut kept, 1);
-        drop(kept);
-        if wake {
-            self.more.notify_all();
+        self.note(kept, 1);
+    }
+}
+
+/// Puts outcomes into the order of the items.
+struct Order<R, F> {
+    /// The next item to be given.
+    next: u64,
+    /// What came before its turn, by the first item.
+    early: BTreeMap<u64, Early>,
+    take: F,
+    returns: PhantomData<fn() -> R>,
+}
+
+enum Early {
+    Run(Rc<Vec<u8>>, Place),
+    Apart(Apart),
+}
+
+impl<R: DeserializeOwned, F: FnMut(Result<R, TaskError>)> Order<R, F> {
+    /// Gives what has its turn; the rest waits for it. What is left of the lists is their memory.
+    fn add(&mut self, bytes: &mut Vec<u8>, runs: &mut Vec<Place>, apart: &mut Vec<(u64, Apart)>) {
+        runs.sort_unstable_by_key(|run| run.items.start);
+        let early = apart
+            .drain(..)
+            .map(|(index, how)| (index, Early::Apart(how)));
+        self.early.extend(early);
+        let mut rest = runs.drain(..).peekable();
+        loop {
+            while let Some(run) = rest.next_if(|run| run.items.start == self.next) {
+                each_value::<R>(&bytes[run.bytes], &mut self.take);
+                self.next = run.items.end;
+            }
+            match self.early.remove(&self.next) {
+                None => break,
+                Some(Early::Run(bytes, run)) => {
+                    each_value::<R>(&bytes[run.bytes], &mut self.take);
+                    self.next = run.items.end;
+                }
+                Some(Early::Apart(how)) => {
+                    (self.take)(self::apart(how));
+                    self.next += 1;
+                }
+            }
+        }
+        if rest.peek().is_some() {
+            let bytes = Rc::new(mem::take(bytes));
+            let early = |run: Place| (run.items.start, Early::Run(Rc::clone(&bytes), run));
+            self.early.extend(rest.map(early));
+        } else {
+            bytes.clear();
         }
     }
 }

@@ -48,7 +48,7 @@ pub trait Executor {
         arguments: A,
     ) -> Result<Task<R>, SubmitError<A>>;
 
-    /// Runs the task for each item and waits for all; then gives how each ended to `take`, in their order.
+    /// Runs the task for each item and waits for all; meanwhile gives how each ended to `take`, in their order.
     ///
     /// The other maps are made of this one and [`star_each`](Self::star_each).
     ///

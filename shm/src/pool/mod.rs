@@ -222,35 +222,32 @@ impl Pool {
     /// Runs the items of a map; gives the outcomes to `take`, in their order.
     fn run<A: serde::Serialize, R: Payload>(
         &self,
-        mut options: MapOptions<'_>,
+        options: MapOptions<'_>,
         code: Option<Code>,
         items: impl IntoIterator<Item = A>,
         take: impl FnMut(Result<R, TaskError>),
     ) -> Result<(), PoolError> {
         let code = code.ok_or(PoolError::NotInExecutable)?;
         let items = items.into_iter();
-        let collected = match items.size_hint() {
-            (least, Some(most)) if least == most => {
-                self.collect(&mut options, code, items, most)?
-            }
+        match items.size_hint() {
+            (least, Some(most)) if least == most => self.run_some(options, code, items, most, take),
             _ => {
                 let items: Vec<A> = items.collect();
                 let count = items.len();
-                self.collect(&mut options, code, items, count)?
+                self.run_some(options, code, items, count, take)
             }
-        };
-        collected.take(take);
-        Ok(())
+        }
     }
 
-    /// Has the items run, about so many, and waits for all.
-    fn collect<A: serde::Serialize>(
+    /// As [`run`](Self::run), for about so many items.
+    fn run_some<A: serde::Serialize, R: Payload>(
         &self,
-        options: &mut MapOptions<'_>,
+        mut options: MapOptions<'_>,
         code: Code,
         items: impl IntoIterator<Item = A>,
         count: usize,
-    ) -> Result<Arc<Collect>, PoolError> {
+        take: impl FnMut(Result<R, TaskError>),
+    ) -> Result<(), PoolError> {
         /// How many tasks are submitted at once.
         const RUN: usize = 64;
         let chunk = options
@@ -290,12 +287,13 @@ impl Pool {
         let all = passed;
         drop(job);
         let mut progress = options.progress.take();
-        collect.wait(all, |done| {
+        let progress = |done| {
             if let Some(progress) = &mut progress {
                 progress(Progress { done, total: all });
             }
-        });
-        Ok(collect)
+        };
+        collect.take_all(all, progress, take);
+        Ok(())
     }
 }
 
