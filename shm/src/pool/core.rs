@@ -347,6 +347,15 @@ impl Core {
         }
     }
 
+    /// Waits until the supervisor has ended.
+    pub(super) fn wait_until_gone(&self) {
+        let mut crew = self.crew();
+        while !crew.is_gone {
+            let woken = self.crew_changed.wait(crew);
+            crew = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Ends the collector, too.
     pub(super) fn finish(&self) {
         self.is_over.store(true, Ordering::Release);
@@ -371,7 +380,7 @@ impl Arrivals {
         let failed = |message: String| {
             let message = format!("its shared objects did not arrive: {message}");
             let message = message.into();
-            Apart::Failed(TaskError::Decode { message })
+            Apart::Failed(TaskError::NotDecoded { message })
         };
         let mut descriptors = loop {
             if let Some(descriptors) = self.parcels.remove(&name) {
