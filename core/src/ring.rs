@@ -24,6 +24,7 @@ use crate::{
     atomic::{AtomicU64, Ordering},
     consumer::Consumer,
     os::Os,
+    owner::Owner,
     producer::Producer,
     ring_error::RingError,
     ring_hold::{Hold, Locked},
@@ -402,6 +403,17 @@ impl<'m, H: Hold> Ring<'m, H> {
             &self.words.tail.0
         };
         os.wake(word, u32::MAX);
+    }
+
+    /// Who has the producers' side at this moment, and who the consumers', where sides have locks.
+    #[must_use]
+    pub fn owners(&self) -> (Owner, Owner) {
+        let RingWords {
+            producers,
+            consumers,
+            ..
+        } = self.words;
+        (producers.lock.owner(), consumers.lock.owner())
     }
 
     /// Lets nothing more be put. What is in the ring can still be taken.

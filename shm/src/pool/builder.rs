@@ -13,8 +13,9 @@ use multiproc_core::MAX_WORKERS;
 use super::{
     Pool, collector,
     core::Core,
-    error::PoolError,
+    error::{PoolError, TaskError},
     executor::Payload,
+    ledger::State,
     options::{OnWorkerDeath, Watch},
     shared::Shared,
     stats::Member,
@@ -218,6 +219,8 @@ impl PoolBuilder {
             start,
             watch,
             false_starts: 0,
+            refused_starts: 0,
+            is_unsettled: false,
         };
         let id = PoolId::new();
         let failed = |source| PoolError::Io {
@@ -225,10 +228,17 @@ impl PoolBuilder {
             source,
         };
         let collector = Arc::clone(&core);
-        let collect = move || collector::collect(&collector);
+        let collect = move || {
+            let _net = Net(&collector);
+            collector::collect(&collector);
+        };
         // If the second cannot be started, the first ends at once, and nobody waits for it.
         let collector = threads::start(id, "multiproc-told".to_owned(), collect).map_err(failed)?;
-        let supervise = move || supervisor.run();
+        let supervised = Arc::clone(&core);
+        let supervise = move || {
+            let _net = Net(&supervised);
+            supervisor.run();
+        };
         let supervisor = threads::start(id, "multiproc-pool".to_owned(), supervise)
             .inspect_err(|_| core.finish())
             .map_err(failed)?;
@@ -278,6 +288,22 @@ impl PoolBuilder {
                 .daemon(true)
                 .start_encoded(places, encoded, server.as_ref())
         }))
+    }
+}
+
+/// If a thread of a pool panics, the pool is broken, and nobody waits for it.
+struct Net<'a>(&'a Core);
+
+impl Drop for Net<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let message = "a thread of the pool panicked";
+            let broken = TaskError::Broken {
+                message: message.into(),
+            };
+            self.0.end_all(State::Broken(message.to_owned()), &broken);
+            self.0.finish();
+        }
     }
 }
 

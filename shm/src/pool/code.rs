@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     outcome::Kind,
+    quiet,
     record::Items,
     star::rules::StarTask,
     teller::{Stop, Teller},
@@ -113,7 +114,10 @@ fn run<A: DeserializeOwned, R: Serialize>(
             for bytes in items.by_ref() {
                 teller.begin();
                 match arguments(bytes, descriptors).and_then(&task) {
-                    Ok(value) => teller.returned(&value)?,
+                    Ok(value) => {
+                        teller.returned(&value)?;
+                        quiet::drop(value);
+                    }
                     Err(why) => teller.failed(Kind::NotBegun, why.as_bytes())?,
                 }
             }

@@ -245,10 +245,13 @@ pub(super) struct Values<R> {
 }
 
 impl<R> Values<R> {
+    /// So many are made room for before any has come: 64 MiB of them.
+    const AT_ONCE: usize = (64 << 20) / (size_of::<R>() + 1);
+
     /// Of about so many.
     pub(super) fn of(items: &impl Iterator) -> Values<R> {
         Values {
-            values: Vec::with_capacity(items.size_hint().0),
+            values: Vec::with_capacity(items.size_hint().0.min(Values::<R>::AT_ONCE)),
             first: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, os::fd::OwnedFd, sync::Arc};
 
-use super::{error::TaskError, outcome::Kind};
+use super::{error::TaskError, outcome::Kind, quiet};
 
 /// Where the outcomes of items go. Each item ends once.
 pub(super) trait Job: Send + Sync {
@@ -85,16 +85,23 @@ impl Batch {
             let Some((job, _)) = of_one.first() else {
                 continue;
             };
-            job.ended(&mut of_one.iter().map(|(_, told)| Run {
+            let mut runs = of_one.iter().map(|(_, told)| Run {
                 first: told.first,
                 items: told.items,
                 outcomes: &bytes[told.outcomes.clone()],
-            }));
+            });
+            quiet::run(|| job.ended(&mut runs));
         }
-        runs.clear();
+        for (job, _) in runs.drain(..) {
+            // The last one drops the outcome that nobody has asked for.
+            quiet::drop(job);
+        }
         bytes.clear();
         for (job, index, how) in apart.drain(..) {
-            job.ended_apart(index, how);
+            quiet::run(|| {
+                let job = job;
+                job.ended_apart(index, how);
+            });
         }
     }
 }

@@ -20,6 +20,7 @@ mod options;
 mod outbox;
 mod outcome;
 mod pack;
+mod quiet;
 mod record;
 mod shared;
 mod star;
@@ -127,6 +128,9 @@ impl Pool {
     /// What it has done and is doing.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        if !self.core.is_ours() {
+            return Stats::default();
+        }
         let ring = self.core.shared.tasks.ring();
         let (counts, restarts, members) = {
             let counts = self.core.ledger().counts;
@@ -148,7 +152,10 @@ impl Pool {
             .filter(|worker| worker.task.is_some())
             .count();
         Stats {
-            queued: (counts.submitted - counts.done).saturating_sub(running as u64),
+            queued: counts
+                .submitted
+                .saturating_sub(counts.done)
+                .saturating_sub(running as u64),
             running,
             done: counts.done,
             failed: counts.failed,
@@ -220,7 +227,10 @@ impl Pool {
                 if packer.add(&item).is_err() {
                     submit(&mut packer, &mut passed)?;
                     match pack::one(code, &item) {
-                        Ok(body) => drop(self.core.submit(&job, passed, body)?),
+                        Ok(body) => {
+                            self.core.wait_for_room();
+                            self.core.submit(&job, passed, body)?;
+                        }
                         Err(message) => {
                             let message = message.into();
                             let how = Apart::Failed(TaskError::NotSubmitted { message });
@@ -268,6 +278,9 @@ impl Executor for Pool {
     }
 
     fn join(&self) -> Result<(), PoolError> {
+        if !self.core.is_ours() {
+            return Err(PoolError::NotTheOwner);
+        }
         self.close();
         self.join_threads();
         match &self.core.ledger().state {

@@ -14,7 +14,7 @@ impl<A, F: rules::StarTask<A>> StarTask<A> for F {}
 
 pub(crate) mod rules {
     /// Not to be named outside: a task is called by the library alone.
-    pub trait StarTask<A>: Copy + 'static {
+    pub trait StarTask<A>: Copy + Send + Sync + 'static {
         /// What it returns.
         type Output;
 
@@ -48,7 +48,7 @@ macro_rules! star_task {
     ($($argument:ident),+) => {
         impl<F, R, $($argument),+> rules::StarTask<($($argument,)+)> for F
         where
-            F: Fn($($argument),+) -> R + Copy + 'static,
+            F: Fn($($argument),+) -> R + Copy + Send + Sync + 'static,
         {
             type Output = R;
 

@@ -14,6 +14,7 @@ use super::{
     error::TaskError,
     job::{Apart, Job, Run},
     outcome::{self, Kind, Outcomes},
+    quiet,
     threads::{self, PoolId},
 };
 use crate::{handle, packet::codec};
@@ -80,7 +81,7 @@ impl<R> Slot<R> {
 
 /// A panic of a callback is its own affair; the hook has printed it.
 fn call<R>(callback: Callback<R>, outcome: Result<R, TaskError>) {
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| callback(outcome)));
+    quiet::run(|| callback(outcome));
 }
 
 impl<R> Task<R> {

@@ -9,15 +9,19 @@ use std::{
     thread::JoinHandle,
 };
 
+use multiproc_core::Owner;
+
 use super::{
     error::{PoolError, SubmitError, TaskError, TaskPanic},
     executor::{Executor, Payload, rules},
     options::MapOptions,
+    quiet,
     star::StarTask,
     stats::Progress,
     task::{Slot, Task},
     threads::{self, PoolId},
 };
+use crate::sys;
 
 /// Threads of this process that run the tasks handed to them, through the methods of [`Executor`]: for comparing, and for
 /// debugging what else would run in other processes.
@@ -27,6 +31,8 @@ use super::{
 pub struct ThreadPool {
     shared: Arc<Shared>,
     workers: usize,
+    /// The process that it was made in.
+    owner: Owner,
     id: PoolId,
     /// Until somebody has waited for their end.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -71,7 +77,7 @@ impl Shared {
                 queue = woken.unwrap_or_else(PoisonError::into_inner);
             };
             drop(queue);
-            (work.run)(Ok(()));
+            quiet::run(|| (work.run)(Ok(())));
         }
     }
 
@@ -118,6 +124,7 @@ impl ThreadPool {
         Ok(ThreadPool {
             shared,
             workers: threads,
+            owner: sys::identity::me(),
             id,
             threads: Mutex::new(handles),
         })
@@ -149,7 +156,12 @@ impl ThreadPool {
         let run = move |go: Result<(), TaskError>| {
             outcome.end(go.and_then(|()| {
                 let run = AssertUnwindSafe(|| task(arguments));
-                panic::catch_unwind(run).map_err(|payload| panicked(&*payload))
+                panic::catch_unwind(run).map_err(|payload| {
+                    let error = panicked(&*payload);
+                    // Dropping what it panicked with may panic again.
+                    mem::forget(payload);
+                    error
+                })
             }));
         };
         queue.last += 1;
@@ -269,7 +281,16 @@ impl Executor for ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.terminate();
+        if self.owner == sys::identity::me() {
+            self.terminate();
+        } else {
+            // A copy of the process whose pool it is: the threads are there.
+            let threads = self
+                .threads
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner);
+            threads.drain(..).for_each(mem::forget);
+        }
     }
 }
 
