@@ -5,9 +5,9 @@ mod fifo;
 #[path = "common/outcomes.rs"]
 mod outcomes;
 
-use std::{os::fd::AsRawFd, thread};
+use std::{os::fd::AsRawFd, thread, time::Duration};
 
-use multiproc::{Counter, JoinError, Process, StartError, StartMethod};
+use multiproc::{Counter, Error, JoinError, MapError, Process, StartError, StartMethod, TaskError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 multiproc::init_in_tests!();
@@ -190,4 +190,41 @@ fn ps_shows_the_name_of_a_spawned_child() {
     let named = Process::builder().name("a name that is longer than the kernel keeps");
     let child = named.start(title, ()).unwrap();
     assert_eq!(child.join().unwrap(), "a name that is \n");
+}
+
+#[test]
+fn one_error_answers_for_children_and_for_tasks() {
+    let ended = |task: fn(())| Error::from(Process::spawn(task, ()).unwrap().join().unwrap_err());
+    let exited = ended(|()| std::process::exit(3));
+    assert!(matches!(exited, Error::Join(_)));
+    assert_eq!((exited.exit_code(), exited.signal()), (Some(3), None));
+    let aborted = ended(|()| std::process::abort());
+    assert_eq!(aborted.signal(), Some(libc::SIGABRT));
+    assert!(ended(|()| panic!("on purpose")).is_panic());
+    let late = TaskError::DeadlineExceeded {
+        deadline: Duration::from_secs(1),
+    };
+    let item = MapError::Task {
+        index: 2,
+        error: late.clone(),
+    };
+    for late in [Error::from(late), Error::from(item)] {
+        assert!(late.is_timeout() && !late.is_panic());
+        assert_eq!((late.signal(), late.exit_code()), (None, None));
+    }
+    let exited = TaskError::WorkerExited {
+        pid: 1,
+        code: Some(4),
+        what: "exited".into(),
+    };
+    assert_eq!(Error::from(exited).exit_code(), Some(4));
+}
+
+#[test]
+fn a_program_that_returns_an_error_prints_its_text() {
+    let unread = "thread".parse::<StartMethod>().unwrap_err();
+    assert_eq!(format!("{unread:?}"), unread.to_string());
+    let full = Error::from(multiproc::RingError::TimedOut);
+    assert_eq!(format!("{full:?}"), full.to_string());
+    assert!(std::error::Error::source(&full).is_none(), "told twice");
 }

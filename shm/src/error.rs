@@ -1,6 +1,6 @@
-//! What can go wrong with shared memory.
+//! What can go wrong with shared memory, what is sent through it, processes and pools of them.
 
-use std::{fmt, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use multiproc_core::{
     BarrierError, ClaimError, InitError, LayoutError, LockError, Refused, RingError, SetError,
@@ -9,17 +9,19 @@ use multiproc_core::{
 
 use crate::{
     message::{RecvError, SendError, SendManyError},
+    pipe::PipeError,
+    pool::{MapError, PoolError, SubmitError, TaskError},
+    process::{JoinError, StartError},
     queue::JoinQueueError,
 };
 
-use crate::pipe::PipeError;
-
-/// Why shared memory, queues, pipes or processes could not be made or used.
+/// Why shared memory, queues, pipes, processes or pools could not be made or used, or a task has no return value.
 ///
 /// Every variant says what was expected and what was found; its text says all, causes are not told again as sources. The
-/// errors of locks, claims, queues, pipes and processes, which are types of their own, turn into this one by `?`; a guard or
-/// an item inside is dropped then. Where a function returns `Box<dyn Error>` or anyhow's error, write
-/// `.map_err(multiproc::Error::from)?` where there is a guard inside, or an item that is not `Send + Sync + 'static`.
+/// errors of locks, claims, queues, pipes, processes, pools and their tasks, which are types of their own, turn into this
+/// one by `?`; a guard, an item or arguments inside are dropped then. Where a function returns `Box<dyn Error>` or anyhow's
+/// error, write `.map_err(multiproc::Error::from)?` where there is a guard inside, or an item or arguments that are not
+/// `Send + Sync + 'static`.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 #[allow(
@@ -145,7 +147,7 @@ pub enum Error {
 
     /// A queue could not be closed.
     #[error("the queue could not be closed: {}", why_open(.0))]
-    Ring(#[from] RingError),
+    Ring(RingError),
 
     /// The only handle of an end of a channel was claimed by one to whom it was not sent, or another has it already.
     #[error("this end of a channel was not handed over, or another has it already")]
@@ -155,9 +157,25 @@ pub enum Error {
     #[error(transparent)]
     JoinQueue(#[from] JoinQueueError),
 
-    /// A process could not be started, signalled, or did not end well.
+    /// A child process could not be started.
     #[error(transparent)]
-    Process(Box<dyn std::error::Error + Send + Sync>),
+    Start(#[from] StartError),
+
+    /// There is no return value of a child process.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+
+    /// A pool could not be made, or does not take a task.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+
+    /// There is no return value of a task of a pool.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+
+    /// Not all items of a map have a result.
+    #[error(transparent)]
+    Map(#[from] MapError),
 
     /// Nothing could be sent, or received, through a pipe.
     #[error(transparent)]
@@ -227,7 +245,8 @@ impl Error {
         }
     }
 
-    /// Whether a deadline passed before it could be done, of whatever was waited for.
+    /// Whether a deadline passed before it could be done, of whatever was waited for; also that of a task of a pool, which was
+    /// killed then.
     #[must_use]
     pub fn is_timeout(&self) -> bool {
         match self {
@@ -240,7 +259,48 @@ impl Error {
             Error::Ring(why) => *why == RingError::TimedOut,
             Error::JoinQueue(why) => why.is_timeout(),
             Error::Pipe(why) => why.is_timeout(),
-            _ => false,
+            _ => self.task_error().is_some_and(TaskError::is_deadline),
+        }
+    }
+
+    /// Whether a task panicked: that of a child, or one of a pool; or what a fork server was to preload.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        match self {
+            Error::Join(why) => why.is_panic(),
+            Error::Start(why) => why.is_panic(),
+            Error::Pool(PoolError::Start(why)) => why.is_panic(),
+            _ => self.task_error().is_some_and(TaskError::is_panic),
+        }
+    }
+
+    /// The number of the signal that ended a child, or the worker that had a task in hand.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match self {
+            Error::Join(why) => why.signal(),
+            _ => self.task_error()?.signal(),
+        }
+    }
+
+    /// The exit code of a child that ended by itself before its task returned, or of the worker that had a task in hand.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            Error::Join(why) => why.exit_code(),
+            _ => match self.task_error()? {
+                TaskError::WorkerExited { code, .. } => *code,
+                _ => None,
+            },
+        }
+    }
+
+    /// Why a task of a pool has no return value.
+    fn task_error(&self) -> Option<&TaskError> {
+        match self {
+            Error::Task(why) => Some(why),
+            Error::Map(why) => why.task_error(),
+            _ => None,
         }
     }
 
@@ -286,6 +346,13 @@ impl<G> From<ClaimError<G>> for Error {
     }
 }
 
+/// By hand, so that the reason, which the text tells, is not told again as its source.
+impl From<RingError> for Error {
+    fn from(error: RingError) -> Error {
+        Error::Ring(error)
+    }
+}
+
 impl<T> From<SendError<T>> for Error {
     fn from(error: SendError<T>) -> Error {
         Error::Send(error.without_item())
@@ -319,9 +386,25 @@ impl<T> From<SetError<T>> for Error {
     }
 }
 
-/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+/// Without the arguments.
+impl<A> From<SubmitError<A>> for Error {
+    fn from(error: SubmitError<A>) -> Error {
+        Error::Pool(error.why)
     }
 }
+
+/// Implements `Debug` for errors.
+macro_rules! debug_as_display {
+    ($($type:ident $(<$inside:ident>)?),*) => { $(
+        /// As `Display`: what a `main` that returns the error prints, and what `unwrap` does, which so needs nothing of what
+        /// is inside.
+        impl $(<$inside>)? std::fmt::Debug for $type $(<$inside>)? {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                std::fmt::Display::fmt(self, f)
+            }
+        }
+    )* };
+}
+pub(crate) use debug_as_display;
+
+debug_as_display!(Error);

@@ -151,13 +151,12 @@ pub use pipe::{
 };
 pub use pool::{
     Executor, Imap, ImapUnordered, MapError, MapOptions, OnWorkerDeath, Payload, Pool, PoolBuilder,
-    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, TaskPanic, ThreadPool,
-    WorkerStats,
+    PoolError, Progress, StarTask, Stats, SubmitError, Task, TaskError, ThreadPool, WorkerStats,
 };
 pub use process::{
-    ActiveChild, Builder, Child, Current, ForkServer, JoinError, Memory, OnDrop, Parent,
-    ParseStartMethodError, Process, Scope, ScopedChild, StartError, StartMethod, active_children,
-    current, init, parent, scope,
+    ActiveChild, Child, CurrentProcess, ForkServer, JoinError, MemoryUse, OnDrop, ParentProcess,
+    ParseStartMethodError, Process, ProcessBuilder, Scope, ScopedChild, StartError, StartMethod,
+    TaskPanic, active_children, current, init, parent, scope,
 };
 pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
 pub use read_only::ReadOnly;

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use multiproc::{Builder, Child, Counter, JoinError, OnDrop, Process, StartMethod, Value};
+use multiproc::{Child, Counter, JoinError, OnDrop, Process, ProcessBuilder, StartMethod, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fifo::Fifo;
@@ -49,6 +49,7 @@ macro_rules! for_each_outcome {
             a_child_starts_children,
             an_ignored_sigchld_loses_statuses_but_no_values,
             descriptors_cut_off_are_an_error_and_none_leaks,
+            a_start_short_of_descriptors_says_why,
             a_daemon_dies_with_its_parent,
             a_daemon_outlives_the_thread_that_started_it,
             a_child_knows_how_it_was_started,
@@ -60,6 +61,7 @@ macro_rules! for_each_outcome {
             a_scope_joins_what_it_started,
             a_scope_ends_with_the_first_failure,
             a_scope_that_fails_or_panics_kills_what_still_runs,
+            a_scope_does_not_join_again_what_was_joined_in_time,
             what_a_running_child_uses_is_told,
             an_abort_comes_back_as_its_signal,
             a_panic_brings_its_backtrace,
@@ -67,7 +69,7 @@ macro_rules! for_each_outcome {
     };
 }
 
-pub fn builder(method: StartMethod) -> Builder {
+pub fn builder(method: StartMethod) -> ProcessBuilder {
     Process::builder().method(method)
 }
 
@@ -80,7 +82,7 @@ pub fn idle(begun: Fifo) {
 }
 
 /// A child that waits for ever, once it does.
-pub fn idling(builder: &Builder) -> Child<()> {
+pub fn idling(builder: &ProcessBuilder) -> Child<()> {
     let begun = Fifo::new();
     let child = builder.start(idle, begun.clone()).unwrap();
     assert_eq!(begun.receive(), "begun");
@@ -203,19 +205,22 @@ pub fn a_panic_comes_back_with_message_and_place(method: StartMethod) {
     let JoinError::Panicked {
         name,
         pid: panicked,
-        message,
-        location,
+        panic,
         ..
     } = &error
     else {
         panic!("{error}");
     };
     assert_eq!(
-        (name.as_str(), *panicked, message.as_str()),
+        (name.as_str(), *panicked, panic.message.as_str()),
         ("cook", pid, "no more salt")
     );
-    assert!(location.as_ref().unwrap().contains("outcomes.rs:"));
-    assert!(error.to_string().contains("no more salt"));
+    let location = panic.location.as_ref().unwrap();
+    assert!(location.contains("outcomes.rs:"));
+    assert_eq!(
+        error.to_string(),
+        format!("child 'cook' (pid {pid}) panicked at {location}: no more salt")
+    );
 }
 
 pub fn an_exit_code_comes_back(method: StartMethod) {
@@ -324,7 +329,7 @@ pub fn what_cannot_be_decoded_is_an_error(method: StartMethod) {
         OneWay
     }
     let error = error_of(builder(method).start(make, ()).unwrap());
-    assert!(matches!(error, JoinError::Decode { .. }), "{error}");
+    assert!(matches!(error, JoinError::NotDecoded { .. }), "{error}");
 }
 
 pub fn a_dropped_child_is_killed(method: StartMethod) {
@@ -370,7 +375,7 @@ pub fn a_child_has_its_name(method: StartMethod) {
     fn name(_: ()) -> String {
         multiproc::current().name().to_owned()
     }
-    let name_of = |builder: Builder| builder.start(name, ()).unwrap().join().unwrap();
+    let name_of = |builder: ProcessBuilder| builder.start(name, ()).unwrap().join().unwrap();
     assert_eq!(name_of(builder(method).name("étude 1")), "étude 1");
     assert!(name_of(builder(method)).starts_with("process-"));
 }
@@ -459,13 +464,29 @@ pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
         let with_child = descriptors();
         limit_descriptors(with_child + OBJECTS / 2);
         let error = error_of(child);
-        assert!(matches!(error, JoinError::Decode { .. }));
+        assert!(matches!(error, JoinError::NotDecoded { .. }));
         (error.to_string(), before, descriptors())
     }
     let child = builder(method).start(parent, method.to_string()).unwrap();
     let (error, before, after) = child.join().unwrap();
     assert!(error.contains("descriptors"), "{error}");
     assert_eq!(before, after);
+}
+
+pub fn a_start_short_of_descriptors_says_why(method: StartMethod) {
+    fn parent(method: StartMethod) -> (String, bool) {
+        let start = || builder(method).start(|_: ()| (), ());
+        start().unwrap().join().unwrap();
+        limit_descriptors(0);
+        let error = start().unwrap_err();
+        let told_twice = std::error::Error::source(&error).is_some();
+        (error.to_string(), told_twice)
+    }
+    let child = builder(method).start(parent, method).unwrap();
+    let (text, told_twice) = child.join().unwrap();
+    let why = io::Error::from_raw_os_error(libc::EMFILE).to_string();
+    assert!(text.ends_with(&why), "{text}");
+    assert!(!told_twice);
 }
 
 pub fn two_hundred_children_run_at_once(method: StartMethod) {
@@ -550,7 +571,7 @@ pub fn a_panic_brings_its_backtrace(method: StartMethod) {
         // SAFETY: this process has one thread.
         unsafe { std::env::set_var("RUST_BACKTRACE", "1") };
         match builder(method).start(fail, ()).unwrap().join() {
-            Err(JoinError::Panicked { backtrace, .. }) => backtrace,
+            Err(JoinError::Panicked { panic, .. }) => panic.backtrace,
             other => panic!("{other:?}"),
         }
     }

@@ -380,7 +380,7 @@ pub fn what_was_handed_over_read_only_is_never_taken_for_writable(method: Method
         other => panic!("{other:?}"),
     }
     let error = start(false).unwrap().join().unwrap_err();
-    assert!(matches!(error, JoinError::Decode { .. }), "{error}");
+    assert!(matches!(error, JoinError::NotDecoded { .. }), "{error}");
     assert!(error.to_string().contains("open for reading"), "{error}");
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use thiserror::Error;
 
-use crate::packet::WireError;
+use crate::{error::debug_as_display, packet::WireError};
 
 /// Why nothing was sent, or received, through a pipe.
 ///
@@ -134,15 +134,8 @@ impl From<WireError> for PipeError {
                 message: why.to_string(),
             },
             WireError::DescriptorsLost { expected } => PipeError::DescriptorsLost { expected },
-            WireError::Io { what, source } => PipeError::Io { what, why: source },
+            WireError::Io { what, why } => PipeError::Io { what, why },
         }
-    }
-}
-
-/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
-impl fmt::Debug for PipeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 
@@ -199,12 +192,7 @@ impl<T> fmt::Display for PipeSendError<T> {
     }
 }
 
-/// Without the item, so that `unwrap` needs nothing of it.
-impl<T> fmt::Debug for PipeSendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+debug_as_display!(PipeError, PipeSendError<T>);
 
 impl<T> std::error::Error for PipeSendError<T> {}
 

@@ -1,11 +1,13 @@
 //! What can go wrong with a pool and with its tasks.
 
-use std::{fmt, io, time::Duration};
+use std::{io, time::Duration};
 
 use thiserror::Error;
 
+pub use crate::process::TaskPanic;
 use crate::{
     Error,
+    error::debug_as_display,
     process::{JoinError, StartError},
     sys::signal,
 };
@@ -15,7 +17,7 @@ use crate::{
 #[non_exhaustive]
 pub enum TaskError {
     /// The task panicked. Its worker goes on.
-    #[error("the task panicked{}: {}", at(&.0.location), .0.message)]
+    #[error("the task {0}")]
     Panicked(Box<TaskPanic>),
     /// The worker that had the task in hand was killed by a signal.
     #[error(
@@ -101,27 +103,8 @@ pub enum TaskError {
     },
 }
 
-/// How a task panicked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TaskPanic {
-    /// What it panicked with, if that was a text.
-    pub message: String,
-    /// File, line and column of the panic.
-    pub location: Option<String>,
-    /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
-    pub backtrace: Option<String>,
-}
-
 // Outcomes of maps are kept side by side.
 const _: () = assert!(size_of::<TaskError>() <= 32);
-
-fn at(location: &Option<String>) -> String {
-    match location {
-        Some(location) => format!(" at {location}"),
-        None => String::new(),
-    }
-}
 
 impl TaskError {
     /// Whether the task itself panicked.
@@ -347,39 +330,4 @@ impl From<PoolError> for MapError {
     }
 }
 
-/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
-macro_rules! debug_as_display {
-    ($($type:ident $(<$t:ident>)?),*) => { $(
-        impl $(<$t>)? fmt::Debug for $type $(<$t>)? {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-    )* };
-}
-
 debug_as_display!(TaskError, PoolError, MapError, SubmitError<A>);
-
-impl From<TaskError> for Error {
-    fn from(error: TaskError) -> Error {
-        Error::Process(error.into())
-    }
-}
-
-impl From<PoolError> for Error {
-    fn from(error: PoolError) -> Error {
-        Error::Process(error.into())
-    }
-}
-
-impl From<MapError> for Error {
-    fn from(error: MapError) -> Error {
-        Error::Process(error.into())
-    }
-}
-
-impl<A> From<SubmitError<A>> for Error {
-    fn from(error: SubmitError<A>) -> Error {
-        error.why.into()
-    }
-}

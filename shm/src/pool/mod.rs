@@ -40,7 +40,7 @@ use std::{
 };
 
 pub use builder::PoolBuilder;
-pub use error::{MapError, PoolError, SubmitError, TaskError, TaskPanic};
+pub use error::{MapError, PoolError, SubmitError, TaskError};
 pub use executor::{Executor, Payload};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};
@@ -59,7 +59,7 @@ use self::{
     task::Slot,
     threads::PoolId,
 };
-use crate::{Memory, handle};
+use crate::{MemoryUse, handle};
 
 /// Worker processes that run the tasks handed to them, through the methods of [`Executor`], which is to be imported.
 ///
@@ -144,7 +144,7 @@ impl Pool {
                 pid: member.pid,
                 task: ring.in_hand(row).map(|(task, _)| task),
                 ended: ring.ended(row),
-                memory: member.pid.and_then(|pid| Memory::of(pid).ok()),
+                memory: member.pid.and_then(|pid| MemoryUse::of(pid).ok()),
             })
             .collect();
         let running = workers

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Memory;
+use crate::MemoryUse;
 
 /// How far a map has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct WorkerStats {
     /// How many tasks it and those before it in its place have ended. All items of a chunk are one.
     pub ended: u64,
     /// How much memory it has, if the system tells.
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryUse>,
 }
 
 impl fmt::Display for Stats {

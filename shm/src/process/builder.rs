@@ -22,6 +22,7 @@ use super::{
     task::{self, Places},
 };
 use crate::{
+    error::debug_as_display,
     packet::codec::{self, Encoded},
     sys,
 };
@@ -60,9 +61,11 @@ impl fmt::Display for StartMethod {
 }
 
 /// A text that names no [`StartMethod`].
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, PartialEq, Eq, Error)]
 #[error("there is no start method {0:?}; there are \"spawn\", \"fork\" and \"forkserver\"")]
 pub struct ParseStartMethodError(String);
+
+debug_as_display!(ParseStartMethodError);
 
 impl FromStr for StartMethod {
     type Err = ParseStartMethodError;
@@ -79,6 +82,7 @@ impl FromStr for StartMethod {
 
 /// What happens to a child whose [`Child`] is dropped without having been joined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum OnDrop {
     /// It is killed, and the drop waits for its end.
     #[default]
@@ -108,7 +112,7 @@ pub enum OnDrop {
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "a builder starts nothing by itself"]
-pub struct Builder {
+pub struct ProcessBuilder {
     name: Option<String>,
     method: StartMethod,
     daemon: bool,
@@ -137,11 +141,11 @@ impl<'a> Start<'a> {
         }
     }
 
-    pub(crate) fn io(&self, what: &'static str, source: io::Error) -> StartError {
+    pub(crate) fn io(&self, what: &'static str, why: io::Error) -> StartError {
         StartError::Io {
             name: self.name.to_owned(),
             what,
-            source,
+            why,
         }
     }
 
@@ -153,16 +157,16 @@ impl<'a> Start<'a> {
     }
 }
 
-impl Builder {
+impl ProcessBuilder {
     /// What the child is called in errors, and a spawned one by `ps` too. By default `process-1`, `process-2` and so
     /// on.
-    pub fn name(mut self, name: impl Into<String>) -> Builder {
+    pub fn name(mut self, name: impl Into<String>) -> ProcessBuilder {
         self.name = Some(name.into());
         self
     }
 
     /// How the child comes to be; by default [`StartMethod::Spawn`].
-    pub fn method(mut self, method: StartMethod) -> Builder {
+    pub fn method(mut self, method: StartMethod) -> ProcessBuilder {
         self.method = method;
         self
     }
@@ -171,13 +175,13 @@ impl Builder {
     ///
     /// It is this process that counts, not the thread that starts the child: that may end before. A daemon may start
     /// children itself.
-    pub fn daemon(mut self, daemon: bool) -> Builder {
+    pub fn daemon(mut self, daemon: bool) -> ProcessBuilder {
         self.daemon = daemon;
         self
     }
 
     /// What happens when the [`Child`] is dropped without having been joined; by default [`OnDrop::Kill`].
-    pub fn on_drop(mut self, policy: OnDrop) -> Builder {
+    pub fn on_drop(mut self, policy: OnDrop) -> ProcessBuilder {
         self.on_drop = policy;
         self
     }
@@ -226,7 +230,7 @@ impl Builder {
     ///
     /// # Safety
     ///
-    /// Nothing is checked that [`start`](Builder::start) checks. In the child only the calling thread exists: `task`
+    /// Nothing is checked that [`start`](ProcessBuilder::start) checks. In the child only the calling thread exists: `task`
     /// must not wait for another one, nor for what another one may hold at this moment, be it a lock of the program,
     /// of std (standard output), or of a C library; the allocator of libc is safe. Of shared objects the child owns
     /// nothing: `task` must not use a guard, nor a reference out of a guard, that was made before.

@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use super::{
     builder::OnDrop,
     error::JoinError,
-    frame::{self, Kind, Panic},
+    frame::{self, Kind},
     registry::{self, Entry},
-    usage::Memory,
+    usage::MemoryUse,
     wire::{self, Message},
 };
 use crate::{
@@ -108,7 +108,7 @@ impl<R: DeserializeOwned> Child<R> {
 
     fn decode(&self, message: Message) -> Result<R, JoinError> {
         codec::decode(&message.payload, message.descriptors)
-            .map_err(|why| self.running.decode_error(why))
+            .map_err(|why| self.running.not_decoded(why))
     }
 }
 
@@ -165,8 +165,8 @@ impl<R> Child<R> {
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
-    pub fn memory(&self) -> io::Result<Memory> {
-        self.while_alive(Memory::of)
+    pub fn memory(&self) -> io::Result<MemoryUse> {
+        self.while_alive(MemoryUse::of)
     }
 
     /// How long all threads of the child together have been on a processor, in its own code and in the system's.
@@ -187,6 +187,11 @@ impl<R> Child<R> {
         }
         let ended = format!("child '{}' (pid {}) has ended", self.name(), self.pid());
         Err(io::Error::new(io::ErrorKind::NotFound, ended))
+    }
+
+    /// Whether its outcome was handed out.
+    pub(super) fn is_joined(&self) -> bool {
+        self.running.joined
     }
 
     /// What the scope of a child keeps of it.
@@ -233,7 +238,7 @@ impl Running {
             Ok(None) => return Ok(None),
             Ok(ending) => ending,
             Err(error) if pidfd::is_gone(&error) => None,
-            Err(source) => return Err(self.io_error("waiting for its end", source)),
+            Err(why) => return Err(self.io_error("waiting for its end", why)),
         };
         self.joined = true;
         registry::leave(&self.entry);
@@ -267,7 +272,7 @@ impl Running {
             match wire::receive(self.socket.as_fd()) {
                 Ok(Some(message)) if message.kind == Kind::Begun => self.begun = true,
                 Ok(message) => return Ok(message),
-                Err(error) => return Err(self.decode_error(error.to_string())),
+                Err(error) => return Err(self.not_decoded(error.to_string())),
             }
         }
     }
@@ -276,15 +281,9 @@ impl Running {
     fn failure(&self, message: Message) -> JoinError {
         let (name, pid) = self.who();
         match message.kind {
-            Kind::Panicked => match frame::decode::<Panic>(&message.payload) {
-                Ok(panic) => JoinError::Panicked {
-                    name,
-                    pid,
-                    message: panic.message,
-                    location: panic.location,
-                    backtrace: panic.backtrace,
-                },
-                Err(error) => self.decode_error(error.to_string()),
+            Kind::Panicked => match frame::decode(&message.payload) {
+                Ok(panic) => JoinError::Panicked { name, pid, panic },
+                Err(error) => self.not_decoded(error.to_string()),
             },
             Kind::NotBegun => JoinError::NotBegun {
                 name,
@@ -296,7 +295,7 @@ impl Running {
                 pid,
                 message: message.into_text(),
             },
-            kind => self.decode_error(format!("an unexpected message ({kind:?})")),
+            kind => self.not_decoded(format!("an unexpected message ({kind:?})")),
         }
     }
 
@@ -309,18 +308,18 @@ impl Running {
         JoinError::StatusUnknown { name, pid }
     }
 
-    fn decode_error(&self, message: String) -> JoinError {
+    fn not_decoded(&self, message: String) -> JoinError {
         let (name, pid) = self.who();
-        JoinError::Decode { name, pid, message }
+        JoinError::NotDecoded { name, pid, message }
     }
 
-    fn io_error(&self, what: &'static str, source: io::Error) -> JoinError {
+    fn io_error(&self, what: &'static str, why: io::Error) -> JoinError {
         let (name, pid) = self.who();
         JoinError::Io {
             name,
             pid,
             what,
-            source,
+            why,
         }
     }
 }

@@ -65,9 +65,9 @@ pub(crate) fn name() -> &'static str {
 /// }
 /// ```
 #[must_use]
-pub fn current() -> Current {
+pub fn current() -> CurrentProcess {
     let info = info();
-    Current {
+    CurrentProcess {
         pid: process::id(),
         name: info.map_or("main", |info| info.name),
         method: info.map(|info| info.method),
@@ -77,14 +77,14 @@ pub fn current() -> Current {
 
 /// What [`current`] tells of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Current {
+pub struct CurrentProcess {
     pid: u32,
     name: &'static str,
     method: Option<StartMethod>,
     daemon: bool,
 }
 
-impl Current {
+impl CurrentProcess {
     /// What its parent called it; `main` in a process that this library did not start.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -103,7 +103,7 @@ impl Current {
         self.method
     }
 
-    /// Whether it dies with its parent: see [`Builder::daemon`](crate::Builder::daemon).
+    /// Whether it dies with its parent: see [`ProcessBuilder::daemon`](crate::ProcessBuilder::daemon).
     #[must_use]
     pub fn is_daemon(&self) -> bool {
         self.daemon
@@ -129,8 +129,8 @@ impl Current {
 /// }
 /// ```
 #[must_use]
-pub fn parent() -> Option<Parent> {
-    info().map(|info| Parent {
+pub fn parent() -> Option<ParentProcess> {
+    info().map(|info| ParentProcess {
         owner: info.parent,
         name: info.parent_name,
     })
@@ -138,19 +138,19 @@ pub fn parent() -> Option<Parent> {
 
 /// The process that started the calling one, as [`parent`] gives it. It may have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parent {
+pub struct ParentProcess {
     owner: Owner,
     name: &'static str,
 }
 
-impl Parent {
+impl ParentProcess {
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.owner.pid()
     }
 
-    /// What it was called, as [`Current::name`].
+    /// What it was called, as [`CurrentProcess::name`].
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name

@@ -1,10 +1,11 @@
 //! What can go wrong when a child process is started, and how it can end other than by returning.
 
-use std::{fmt, io};
+use std::io;
 
 use thiserror::Error;
 
-use crate::sys::signal;
+use super::panics::TaskPanic;
+use crate::{error::debug_as_display, sys::signal};
 
 /// Why a child process was not started.
 #[derive(Error)]
@@ -54,14 +55,10 @@ pub enum StartError {
         pid: u32,
     },
     /// A function that the fork server was to call when it starts has panicked.
-    #[error("preloading the fork server panicked{}: {message}", at(.location))]
+    #[error("preloading the fork server {panic}")]
     PreloadPanicked {
-        /// What it panicked with, if that was a text.
-        message: String,
-        /// File, line and column of the panic.
-        location: Option<String>,
-        /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
-        backtrace: Option<String>,
+        /// How it did.
+        panic: Box<TaskPanic>,
     },
     /// The fork server cannot fork, because of what was preloaded into it. A copy of it would lack its threads, but not the
     /// locks that they hold, and would seem to hold its guards.
@@ -99,14 +96,14 @@ pub enum StartError {
     #[error("this process cannot tell its own time of birth: /proc is missing or not readable")]
     IdentityUnknown,
     /// The system refused something.
-    #[error("cannot start child '{name}': {what} failed")]
+    #[error("cannot start child '{name}': {what} failed: {why}")]
     Io {
         /// The name of the child.
         name: String,
         /// What was refused.
         what: &'static str,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -115,18 +112,14 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum JoinError {
     /// The task panicked.
-    #[error("child '{name}' (pid {pid}) panicked{}: {message}", at(.location))]
+    #[error("child '{name}' (pid {pid}) {panic}")]
     Panicked {
         /// The name of the child.
         name: String,
         /// Its process id.
         pid: u32,
-        /// What it panicked with, if that was a text.
-        message: String,
-        /// File, line and column of the panic.
-        location: Option<String>,
-        /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
-        backtrace: Option<String>,
+        /// How it did.
+        panic: Box<TaskPanic>,
     },
     /// The child ended by itself before the task returned.
     #[error("child '{name}' (pid {pid}) exited with code {code} before its task returned")]
@@ -189,7 +182,7 @@ pub enum JoinError {
     },
     /// The return value arrived, but could not be decoded.
     #[error("the return value of child '{name}' (pid {pid}) could not be decoded: {message}")]
-    Decode {
+    NotDecoded {
         /// The name of the child.
         name: String,
         /// Its process id.
@@ -224,7 +217,7 @@ pub enum JoinError {
         pid: u32,
     },
     /// The system refused something.
-    #[error("cannot join child '{name}' (pid {pid}): {what} failed")]
+    #[error("cannot join child '{name}' (pid {pid}): {what} failed: {why}")]
     Io {
         /// The name of the child.
         name: String,
@@ -233,14 +226,15 @@ pub enum JoinError {
         /// What was refused.
         what: &'static str,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
-fn at(location: &Option<String>) -> String {
-    match location {
-        Some(location) => format!(" at {location}"),
-        None => String::new(),
+impl StartError {
+    /// Whether what the fork server was to preload panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self, StartError::PreloadPanicked { .. })
     }
 }
 
@@ -278,28 +272,4 @@ impl JoinError {
     }
 }
 
-/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
-impl fmt::Debug for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// As `Display`: what a `main` that returns the error prints, and what `unwrap` does.
-impl fmt::Debug for JoinError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl From<StartError> for crate::Error {
-    fn from(error: StartError) -> crate::Error {
-        crate::Error::Process(error.into())
-    }
-}
-
-impl From<JoinError> for crate::Error {
-    fn from(error: JoinError) -> crate::Error {
-        crate::Error::Process(error.into())
-    }
-}
+debug_as_display!(StartError, JoinError);

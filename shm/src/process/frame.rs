@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::builder::StartMethod;
+use super::{builder::StartMethod, panics::TaskPanic};
 use crate::packet::frame::{FrameError, parse};
 
 /// What a message says.
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     Begun = 2,
     /// The task returned; the payload is its value.
     Returned = 3,
-    /// The task panicked; the payload is a [`Panic`].
+    /// The task panicked; the payload is a [`TaskPanic`].
     Panicked = 4,
     /// The return value could not be encoded; the payload says why.
     NotEncoded = 5,
@@ -65,14 +65,6 @@ pub(crate) struct Serve<'a> {
     pub(crate) preloads: Vec<u64>,
 }
 
-/// How a task panicked.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Panic {
-    pub(crate) message: String,
-    pub(crate) location: Option<String>,
-    pub(crate) backtrace: Option<String>,
-}
-
 /// Decodes a payload of this crate's own.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, FrameError> {
     postcard::from_bytes(payload).map_err(|_| FrameError::Payload)
@@ -84,7 +76,7 @@ pub fn reread(packet: &[u8]) -> Option<Vec<u8>> {
     let sound = match Kind::from_byte(header.kind).ok()? {
         _ if header.parcel => true,
         Kind::Boot => decode::<Boot<'_>>(payload).is_ok(),
-        Kind::Panicked => decode::<Panic>(payload).is_ok(),
+        Kind::Panicked => decode::<TaskPanic>(payload).is_ok(),
         Kind::Serve => decode::<Serve<'_>>(payload).is_ok(),
         Kind::Begun | Kind::Returned | Kind::NotEncoded | Kind::NotBegun => true,
     };

@@ -25,18 +25,19 @@ mod watch;
 mod wire;
 
 pub use boot::{__init_before_main, init};
-pub use builder::{Builder, OnDrop, ParseStartMethodError, StartMethod};
+pub use builder::{OnDrop, ParseStartMethodError, ProcessBuilder, StartMethod};
 pub use child::Child;
-pub use current::{Current, Parent, current, parent};
+pub use current::{CurrentProcess, ParentProcess, current, parent};
 pub use error::{JoinError, StartError};
 pub use forkserver::ForkServer;
 pub use frame::reread as reread_frame;
+pub use panics::TaskPanic;
 pub use registry::{ActiveChild, active_children};
 pub use scope::{Scope, ScopedChild, scope};
-pub use usage::Memory;
+pub use usage::MemoryUse;
 
-pub(crate) use frame::{Panic, decode as decode_frame};
-pub(crate) use panics::catch;
+pub(crate) use frame::decode as decode_frame;
+pub(crate) use panics::{TaskPanic as Panic, catch};
 pub(crate) use server::Server;
 
 /// Starts child processes.
@@ -90,7 +91,7 @@ impl Process {
     ///
     /// # Safety
     ///
-    /// As [`Builder::start_closure`]: what other threads hold stays locked in the child for ever, and guards made
+    /// As [`ProcessBuilder::start_closure`]: what other threads hold stays locked in the child for ever, and guards made
     /// before protect nothing there.
     pub unsafe fn fork_closure<F, R>(task: F) -> Result<Child<R>, StartError>
     where
@@ -102,7 +103,7 @@ impl Process {
     }
 
     /// Options for a child process.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ProcessBuilder {
+        ProcessBuilder::default()
     }
 }

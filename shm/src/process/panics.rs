@@ -4,16 +4,40 @@ use std::{
     any::Any,
     backtrace::{Backtrace, BacktraceStatus},
     cell::Cell,
+    fmt,
     mem::{self, ManuallyDrop},
     panic::{self, AssertUnwindSafe, PanicHookInfo},
     sync::OnceLock,
     thread,
 };
 
-use super::{
-    frame::{Kind, Panic},
-    wire::Message,
-};
+use serde::{Deserialize, Serialize};
+
+use super::{frame::Kind, wire::Message};
+
+/// How a task panicked, in whichever process that was.
+///
+/// Its text is the place and the message: `panicked at src/main.rs:7:9: no more salt`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskPanic {
+    /// What it panicked with, if that was a text.
+    pub message: String,
+    /// File, line and column of the panic.
+    pub location: Option<String>,
+    /// The backtrace, if the environment asks for one (`RUST_BACKTRACE`).
+    pub backtrace: Option<String>,
+}
+
+impl fmt::Display for TaskPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("panicked")?;
+        if let Some(location) = &self.location {
+            write!(f, " at {location}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
 
 /// The exit code of a process whose task panicked: that of a panicking `main`.
 pub(crate) const EXIT_CODE: i32 = 101;
@@ -49,7 +73,7 @@ pub(crate) fn caught(task: impl FnOnce() -> Message) -> Message {
 
 /// Runs a task, or one of many, likewise; gives the panic.
 #[inline]
-pub(crate) fn catch<T>(task: impl FnOnce() -> T) -> Result<T, Panic> {
+pub(crate) fn catch<T>(task: impl FnOnce() -> T) -> Result<T, TaskPanic> {
     RUNS_TASK.set(true);
     panic::catch_unwind(AssertUnwindSafe(task)).map_err(|payload| {
         let report = report(&*payload);
@@ -87,7 +111,7 @@ fn note(info: &PanicHookInfo<'_>) {
     }
 }
 
-fn report(payload: &(dyn Any + Send)) -> Panic {
+fn report(payload: &(dyn Any + Send)) -> TaskPanic {
     let message = payload
         .downcast_ref::<&str>()
         .map(ToString::to_string)
@@ -98,7 +122,7 @@ fn report(payload: &(dyn Any + Send)) -> Panic {
         .as_ref()
         .filter(|captured| captured.backtrace.status() == BacktraceStatus::Captured)
         .map(|captured| captured.backtrace.to_string());
-    Panic {
+    TaskPanic {
         message,
         location: captured.and_then(|captured| captured.location),
         backtrace,

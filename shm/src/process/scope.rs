@@ -13,7 +13,7 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    builder::{Builder, OnDrop},
+    builder::{OnDrop, ProcessBuilder},
     child::Child,
     error::{JoinError, StartError},
     registry::Entry,
@@ -109,17 +109,17 @@ impl Scope {
         A: Serialize + DeserializeOwned,
         R: Serialize + DeserializeOwned + 'static,
     {
-        self.start(&Builder::default(), task, arguments)
+        self.start(&ProcessBuilder::default(), task, arguments)
     }
 
-    /// As [`Builder::start`]; what the builder says of drops is not asked.
+    /// As [`ProcessBuilder::start`]; what the builder says of drops is not asked.
     ///
     /// # Errors
     ///
     /// See [`StartError`].
     pub fn start<A, R>(
         &self,
-        builder: &Builder,
+        builder: &ProcessBuilder,
         task: fn(A) -> R,
         arguments: A,
     ) -> Result<ScopedChild<'_, R>, StartError>
@@ -215,10 +215,14 @@ impl<R: DeserializeOwned> ScopedChild<'_, R> {
     ///
     /// As [`Child::join_timeout`].
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>, JoinError> {
-        match &mut *self.child.borrow_mut() {
-            Some(child) => child.join_timeout(timeout),
-            None => Err(self.joined()),
-        }
+        let mut left = self.child.borrow_mut();
+        let Some(child) = &mut *left else {
+            return Err(self.joined());
+        };
+        let outcome = child.join_timeout(timeout);
+        // What has been handed out, a failure too, is no more the scope's to hand out.
+        left.take_if(|child| child.is_joined());
+        outcome
     }
 }
 

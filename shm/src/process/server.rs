@@ -14,7 +14,7 @@ use super::{
     child::Started,
     error::StartError,
     fork::{self, Copied},
-    frame::{self, Kind, Panic, Serve},
+    frame::{self, Kind, Serve},
     serve::{Answer, GO, REQUEST},
     spawn::{self, Errand},
     wire::{self, Message},
@@ -114,12 +114,8 @@ impl Server {
         Err(match message {
             Some(message) if message.kind == Kind::Begun => return Ok(self),
             Some(message) if message.kind == Kind::Panicked => {
-                match frame::decode::<Panic>(&message.payload) {
-                    Ok(panic) => StartError::PreloadPanicked {
-                        message: panic.message,
-                        location: panic.location,
-                        backtrace: panic.backtrace,
-                    },
+                match frame::decode(&message.payload) {
+                    Ok(panic) => StartError::PreloadPanicked { panic },
                     Err(error) => ended(error.to_string()),
                 }
             }
@@ -285,7 +281,7 @@ impl Child {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Builder, Process, task::Places};
+    use super::super::{Process, ProcessBuilder, task::Places};
     use super::*;
     use crate::packet::codec;
 
@@ -298,7 +294,7 @@ mod tests {
     ) -> Result<crate::Child<u32>, StartError> {
         let arguments = codec::encode(&argument).unwrap();
         let places = Places::of(task).unwrap();
-        Builder::default().start_encoded(places, arguments, Some(server))
+        ProcessBuilder::default().start_encoded(places, arguments, Some(server))
     }
 
     /// A process of one thread, as the harness has none, that starts children from a copy of itself.
