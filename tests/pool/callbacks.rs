@@ -7,8 +7,8 @@ use multiproc::{Executor, Pool, StartMethod, TaskError};
 use crate::{
     common::{STUCK, wait_until},
     pools::{
-        Gate, busy, die, double, everywhere, idle, lone, pass, pool, quietly, until_gone, value,
-        with_executors, with_pools, workers,
+        Gate, busy, die, double, everywhere, idle, lone, outcome, pass, pool, quietly, threads,
+        until_alone, until_gone, value, with_executors, with_pools, workers,
     },
 };
 
@@ -56,6 +56,71 @@ pub fn who_is_called_may_submit() {
         again(&pool, 1, told);
         assert_eq!(outcomes.recv_timeout(STUCK).unwrap(), 1 << 40);
     });
+}
+
+/// From several tasks at once: it does not matter which thread calls.
+pub fn all_who_are_called_at_once_may_submit() {
+    const CALLED: u64 = 40;
+    fn test<E: Executor + Send + Sync + 'static>(pool: E) {
+        let pool = Arc::new(pool);
+        let (told, outcomes) = mpsc::channel();
+        let (gate, tasks) = busy(&*pool);
+        for x in 0..CALLED {
+            let weak = Arc::downgrade(&pool);
+            let told = told.clone();
+            let task = pool.submit(double, x).unwrap();
+            task.on_done(move |outcome| {
+                let pool = weak.upgrade().unwrap();
+                let x = outcome.unwrap();
+                for x in [x, x + 1] {
+                    let told = told.clone();
+                    let task = pool.submit(double, x).unwrap();
+                    task.on_done(move |outcome| told.send(outcome.unwrap()).unwrap());
+                }
+            });
+        }
+        gate.open.set();
+        tasks.into_iter().for_each(value);
+        let all = (0..2 * CALLED).map(|_| outcomes.recv_timeout(STUCK).unwrap());
+        let mut all: Vec<u64> = all.collect();
+        all.sort_unstable();
+        let expected: Vec<u64> = (0..2 * CALLED).map(double).collect();
+        assert_eq!(all, expected);
+    }
+    everywhere(|method| test(pool(method)));
+    test(threads());
+}
+
+/// Who drops it is one of those threads, and waits for the others.
+pub fn a_pool_of_threads_is_dropped_in_a_callback() {
+    let pool = Arc::new(Mutex::new(Some(threads())));
+    let (told, dropped) = mpsc::channel();
+    let (gate, waiting) = (Gate::new(), Gate::new());
+    let (second, queued) = {
+        let guard = pool.lock().unwrap();
+        let open = guard.as_ref().unwrap();
+        let first = open.submit(pass, gate.clone()).unwrap();
+        let last = Arc::clone(&pool);
+        first.on_done(move |outcome| {
+            outcome.unwrap();
+            let gone = last.lock().unwrap().take();
+            drop(gone);
+            told.send(()).unwrap();
+        });
+        let second = open.submit(pass, waiting.clone()).unwrap();
+        gate.until_begun(1);
+        waiting.until_begun(1);
+        (second, open.submit(double, 4).unwrap())
+    };
+    gate.open.set();
+    wait_until(|| queued.is_ready());
+    assert!(matches!(outcome(queued), Err(TaskError::Terminated)));
+    assert!(dropped.try_recv().is_err(), "one of them is at work");
+    waiting.open.set();
+    value(second);
+    dropped.recv_timeout(STUCK).expect("the drop is stuck");
+    assert!(pool.lock().unwrap().is_none());
+    until_alone();
 }
 
 pub fn a_callback_that_panics_harms_nobody() {
@@ -116,7 +181,7 @@ fn dropped_in_a_callback(
         dropped.recv_timeout(STUCK).expect("the drop is stuck");
     }
     assert!(pool.lock().unwrap().is_none());
-    let error = crate::pools::outcome(other).unwrap_err();
+    let error = self::outcome(other).unwrap_err();
     assert!(matches!(error, TaskError::Terminated), "{error}");
     until_gone(&pids);
 }
