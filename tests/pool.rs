@@ -109,7 +109,7 @@ fn main() -> ExitCode {
                 only_so_many_items_are_taken_ahead,
                 results_come_one_by_one_as_they_end,
                 what_nobody_asks_for_any_more_is_cancelled,
-                a_closed_pool_tells_each_item_that_is_asked_for;
+                a_closed_pool_says_so_once_to_who_asks_for_results;
             submitted:
                 a_task_is_told_once_it_has_ended,
                 a_task_is_waited_for_as_long_as_was_said,

@@ -130,7 +130,7 @@ pub fn a_callback_that_panics_harms_nobody() {
                 let task = pool.submit(double, x).unwrap();
                 task.on_done(|_| panic!("on purpose"));
             }
-            assert!(pool.wait_idle(STUCK));
+            assert!(pool.wait_idle_timeout(STUCK));
         });
         assert_eq!(value(pool.submit(double, 4).unwrap()), 8);
     });

@@ -2,9 +2,7 @@
 
 use std::{ptr, thread, time::Duration};
 
-use multiproc::{
-    Child, Counter, Executor, Pool, PoolError, Process, StartMethod, Task, TaskError, ThreadPool,
-};
+use multiproc::{Child, Counter, Executor, Pool, PoolError, Process, StartMethod, Task, TaskError};
 
 use crate::{
     common::{STUCK, in_time, kill_self, wait_until},
@@ -76,7 +74,7 @@ pub fn who_joins_waits_for_all_that_was_submitted() {
     for _ in 0..200 {
         drop(pool.submit(add, count.clone()).unwrap());
     }
-    ThreadPool::join(pool);
+    pool.join().unwrap();
     assert_eq!(count.get(), 200);
 }
 
@@ -92,8 +90,8 @@ pub fn terminating_a_pool_does_not_wait_for_its_tasks() {
         let ((), took) = timed(|| pool.terminate());
         eprintln!("{method}: 10,000 queued tasks were terminated in {took:?}");
         assert!(took < PROMPT, "{took:?}");
-        for task in tasks {
-            let error = task.try_get().unwrap().unwrap_err();
+        for mut task in tasks {
+            let error = task.try_get().unwrap_err();
             assert!(matches!(error, TaskError::Terminated), "{error}");
         }
         assert!(pids.iter().all(|pid| crate::pools::is_gone(*pid)));
@@ -181,21 +179,26 @@ pub fn a_pool_ends_though_a_worker_is_stopped() {
 pub fn waiting_until_idle_ends_in_time() {
     everywhere(|method| {
         let pool = pool(method);
-        assert!(pool.wait_idle(Duration::ZERO));
+        assert!(pool.wait_idle_timeout(Duration::ZERO));
         let (gate, tasks) = busy(&pool);
         let timeout = Duration::from_millis(30);
-        assert!(!in_time(timeout, || pool.wait_idle(timeout)));
+        assert!(!in_time(timeout, || pool.wait_idle_timeout(timeout)));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| pool.wait_idle(Duration::MAX));
+            let waiting = scope.spawn(|| pool.wait_idle_timeout(Duration::MAX));
             gate.open.set();
             assert!(waiting.join().unwrap());
         });
         assert!(tasks.iter().all(Task::is_ready));
+        // Whoever waits finds all of them told.
+        for round in 0..200 {
+            let task = pool.submit(double, round).unwrap();
+            assert!(pool.wait_idle_timeout(STUCK) && task.is_ready());
+        }
         // What is cancelled, and what dies, is over, too.
         let (gate, tasks) = busy(&pool);
         let queued = pool.submit(double, 1).unwrap();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| pool.wait_idle(STUCK));
+            let waiting = scope.spawn(|| pool.wait_idle_timeout(STUCK));
             assert!(queued.cancel());
             for pid in workers(&pool) {
                 crate::observe::signal(pid, libc::SIGKILL);

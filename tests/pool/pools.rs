@@ -69,9 +69,9 @@ pub fn lone(method: StartMethod) -> Pool {
 }
 
 /// How a task ended. Panics if it is stuck.
-pub fn outcome<R>(task: Task<R>) -> Result<R, TaskError> {
-    task.get_timeout(STUCK)
-        .unwrap_or_else(|_| panic!("the task is stuck"))
+pub fn outcome<R>(mut task: Task<R>) -> Result<R, TaskError> {
+    let outcome = task.get_timeout(STUCK).transpose();
+    outcome.expect("the task is stuck")
 }
 
 /// What a task returned.

@@ -73,7 +73,7 @@ pub fn an_initializer_that_fails_is_an_error_at_once() {
             let build = || builder.initializer(fail, argument).build();
             let (built, took) = timed(build);
             let error = built.map(drop).unwrap_err();
-            assert!(matches!(error, PoolError::Initializer(_)), "{error}");
+            assert!(matches!(error, PoolError::NotReady(_)), "{error}");
             let text = error.to_string();
             assert!(text.contains(said), "{how}: {text}");
             assert_eq!(text.matches("before it was ready").count(), 1, "{text}");

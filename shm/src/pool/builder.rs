@@ -1,10 +1,10 @@
 //! How a pool is made.
 
 use std::{
-    fmt, io,
+    fmt,
     num::NonZero,
-    sync::Arc,
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use super::{
     shared::Shared,
     stats::Member,
     supervisor::{Post, Starter, Supervisor},
+    threads::{self, PoolId},
     worker::{Setup, work},
 };
 use crate::{
@@ -28,7 +29,7 @@ use crate::{
         Server,
         task::{self, Places},
     },
-    sys::{self, signal},
+    sys,
 };
 
 /// Options for a pool; made by [`Pool::builder`].
@@ -106,7 +107,7 @@ impl Default for PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many workers there are; by default as many as this process may use processors.
+    /// How many workers there are, at most 1000; by default as many as this process may use processors.
     pub fn workers(mut self, workers: usize) -> PoolBuilder {
         self.workers = Some(workers);
         self
@@ -185,7 +186,9 @@ impl PoolBuilder {
     pub fn build(self) -> Result<Pool, PoolError> {
         let workers = match self.workers {
             Some(workers) => workers,
-            None => thread::available_parallelism().map_or(1, NonZero::get),
+            None => thread::available_parallelism()
+                .map_or(1, NonZero::get)
+                .min(MAX_WORKERS),
         };
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(PoolError::Workers {
@@ -221,26 +224,25 @@ impl PoolBuilder {
             watch,
             false_starts: 0,
         };
-        let mut pool = Pool {
-            core: Arc::clone(&core),
-            workers,
-            threads: Vec::new(),
+        let id = PoolId::new();
+        let failed = |source| PoolError::Io {
+            what: "starting a thread",
+            source,
         };
         let collector = Arc::clone(&core);
-        let threads: [(&str, Box<dyn FnOnce() + Send>); 2] = [
-            ("multiproc-pool", Box::new(move || supervisor.run())),
-            (
-                "multiproc-told",
-                Box::new(move || collector::collect(&collector)),
-            ),
-        ];
-        for (name, body) in threads {
-            let thread = begin(name, body).map_err(|source| PoolError::Io {
-                what: "starting a thread",
-                source,
-            })?;
-            pool.threads.push(thread);
-        }
+        let collect = move || collector::collect(&collector);
+        // If the second cannot be started, the first ends at once, and nobody waits for it.
+        let collector = threads::start(id, "multiproc-told".to_owned(), collect).map_err(failed)?;
+        let supervise = move || supervisor.run();
+        let supervisor = threads::start(id, "multiproc-pool".to_owned(), supervise)
+            .inspect_err(|_| core.finish())
+            .map_err(failed)?;
+        let pool = Pool {
+            core,
+            workers,
+            id,
+            threads: Mutex::new(vec![supervisor, collector]),
+        };
         pool.wait_until_ready()?;
         Ok(pool)
     }
@@ -284,20 +286,17 @@ impl PoolBuilder {
     }
 }
 
-/// Starts a thread of the pool.
-fn begin(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-    // The signals of this process are for its own threads to handle.
-    let _blocked = signal::Blocked::new();
-    thread::Builder::new().name(name.to_owned()).spawn(body)
-}
-
 impl fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolBuilder")
+            .field("name", &self.name)
             .field("workers", &self.workers)
             .field("method", &self.method)
             .field("max_tasks_per_worker", &self.max_tasks)
-            .field("watch", &self.watch)
+            .field("task_deadline", &self.watch.deadline)
+            .field("memory_limit", &self.watch.memory)
+            .field("on_worker_death", &self.watch.on_death)
+            .field("grace", &self.watch.grace)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     outcome::Kind,
     record::Items,
-    star::StarTask,
+    star::rules::StarTask,
     teller::{Stop, Teller},
 };
 use crate::{
@@ -45,9 +45,10 @@ impl Code {
         Code::new(call::<A, R>, task as usize)
     }
 
-    /// That of a task whose type says what it is.
-    pub(super) fn of_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>() -> Option<Code>
-    {
+    /// That of this task, whose type says what it is.
+    pub(super) fn of_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
+        _: F,
+    ) -> Option<Code> {
         let call: Call = call_star::<A, F>;
         // The caller knows it by its type.
         Code::new(call, call as usize)
@@ -93,7 +94,7 @@ impl Found {
         descriptors: &mut Vec<OwnedFd>,
         teller: &mut Teller,
     ) -> Result<(), Stop> {
-        // SAFETY: `call` is the instance for the types of `task`: they came as one `Code`.
+        // SAFETY: `call` is the instance for the types of `task`: they came as one `Code`, which was made of that task.
         unsafe { (self.call)(self.task, items, descriptors, teller) }
     }
 }
@@ -156,7 +157,7 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
 
 /// # Safety
 ///
-/// None: it has the form of the others.
+/// There is a value of `F`.
 unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
     _: usize,
     items: &mut Items<'_>,
@@ -164,7 +165,8 @@ unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
     teller: &mut Teller,
 ) -> Result<(), Stop> {
     run(items, descriptors, teller, |arguments| {
-        Ok(F::call(arguments))
+        // SAFETY: promised by the caller.
+        Ok(unsafe { F::call(arguments) })
     })
 }
 

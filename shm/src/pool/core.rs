@@ -116,8 +116,9 @@ impl Core {
         let mut ledger = self.open_ledger()?;
         let name = ledger.add(Arc::clone(job), index, body);
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
+        ledger.owe(&mut batch);
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
         Ok(name)
     }
 
@@ -180,6 +181,7 @@ impl Core {
                 ledger.flush(&self.shared.tasks, &self.carrier, batch);
             }
             self.sweep(&mut ledger, NOW);
+            ledger.owe(batch);
             self.look_if_idle(&ledger);
             if taken < MOST {
                 return any;
@@ -192,9 +194,10 @@ impl Core {
         let mut batch = Batch::default();
         let mut ledger = self.ledger();
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
+        ledger.owe(&mut batch);
         self.look_if_idle(&ledger);
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
     }
 
     /// Removes descriptors of tasks that have ended without having been taken, or with the worker that had taken them, as
@@ -217,12 +220,22 @@ impl Core {
         ledger.has_strays = swept.unwrap_or(true);
     }
 
+    /// Tells all jobs what is in the batch, while no lock is held.
+    pub(super) fn deliver(&self, batch: &mut Batch) {
+        batch.deliver();
+        if std::mem::take(&mut batch.is_owed) {
+            let mut ledger = self.ledger();
+            ledger.owed -= 1;
+            self.look_if_idle(&ledger);
+        }
+    }
+
     fn look_if_idle(&self, ledger: &Ledger) {
-        if ledger.is_idle() {
+        if ledger.is_settled() {
             self.idle.notify_all();
-            if ledger.state == State::Closed {
-                self.call.set();
-            }
+        }
+        if ledger.is_idle() && ledger.state == State::Closed {
+            self.call.set();
         }
     }
 
@@ -253,6 +266,7 @@ impl Core {
         ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
         self.sweep(&mut ledger, Linux.now() + SOON);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
+        ledger.owe(batch);
         self.look_if_idle(&ledger);
     }
 
@@ -262,9 +276,10 @@ impl Core {
         let mut ledger = self.ledger();
         ledger.state = state;
         ledger.fail_all(error, &mut batch);
+        ledger.owe(&mut batch);
         self.look_if_idle(&ledger);
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
     }
 
     /// Sees to it that a task is not begun; whether it never will be.
@@ -286,17 +301,18 @@ impl Core {
         if is_cancelled {
             ledger.fail(name, &TaskError::Cancelled, &mut batch);
             self.sweep(&mut ledger, Linux.now() + SOON);
+            ledger.owe(&mut batch);
             self.look_if_idle(&ledger);
         }
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
         is_cancelled
     }
 
     /// Waits until all tasks have ended; whether they have before that moment.
     pub(super) fn wait_until_idle(&self, until: Option<Instant>) -> bool {
         let mut ledger = self.ledger();
-        while !ledger.is_idle() {
+        while !ledger.is_settled() {
             ledger = match until {
                 None => {
                     let woken = self.idle.wait(ledger);
@@ -331,6 +347,15 @@ impl Core {
         }
     }
 
+    /// Waits until the supervisor has ended.
+    pub(super) fn wait_until_gone(&self) {
+        let mut crew = self.crew();
+        while !crew.is_gone {
+            let woken = self.crew_changed.wait(crew);
+            crew = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Ends the collector, too.
     pub(super) fn finish(&self) {
         self.is_over.store(true, Ordering::Release);
@@ -355,7 +380,7 @@ impl Arrivals {
         let failed = |message: String| {
             let message = format!("its shared objects did not arrive: {message}");
             let message = message.into();
-            Apart::Failed(TaskError::Decode { message })
+            Apart::Failed(TaskError::NotDecoded { message })
         };
         let mut descriptors = loop {
             if let Some(descriptors) = self.parcels.remove(&name) {

@@ -40,6 +40,8 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     runs: Vec<(Arc<dyn Job>, Told)>,
     apart: Vec<(Arc<dyn Job>, u64, Apart)>,
+    /// Whether the ledger knows that these are still to be told.
+    pub(super) is_owed: bool,
 }
 
 /// A run, by the place of its bytes in a batch.
@@ -70,9 +72,15 @@ impl Batch {
         self.apart.push((job, index, how));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.apart.is_empty()
+    }
+
     /// Tells all jobs, each of its runs in a row at once.
     pub(super) fn deliver(&mut self) {
-        let Batch { bytes, runs, apart } = self;
+        let Batch {
+            bytes, runs, apart, ..
+        } = self;
         for of_one in runs.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
             let Some((job, _)) = of_one.first() else {
                 continue;

@@ -98,6 +98,8 @@ pub(super) struct Ledger {
     last: u64,
     pub(super) state: State,
     pub(super) counts: Counts,
+    /// How many batches of outcomes are noted here and not delivered yet.
+    pub(super) owed: usize,
     /// Whether there may be descriptors in the socket of tasks that have ended.
     pub(super) has_strays: bool,
     retries: u32,
@@ -112,6 +114,7 @@ impl Ledger {
             last: 0,
             state: State::Open,
             counts: Counts::default(),
+            owed: 0,
             has_strays: false,
             retries,
         }
@@ -131,6 +134,18 @@ impl Ledger {
     /// Whether all tasks have ended.
     pub(super) fn is_idle(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether that was delivered, too.
+    pub(super) fn is_settled(&self) -> bool {
+        self.entries.is_empty() && self.owed == 0
+    }
+
+    /// What is in the batch is to be delivered.
+    pub(super) fn owe(&mut self, batch: &mut Batch) {
+        if !batch.is_empty() && !std::mem::replace(&mut batch.is_owed, true) {
+            self.owed += 1;
+        }
     }
 
     /// How many tasks have not ended.

@@ -157,12 +157,12 @@ impl Supervisor {
     }
 
     fn note_death(&mut self, row: usize, how: Ended) -> Result<(), PoolError> {
-        let Ended { pid, how } = how;
+        let Ended { name, pid, how } = how;
         let (was_ready, is_complete) = {
             // What it told before is told, that it was ready, too.
             let mut batch = Batch::default();
             self.core.drain(&mut batch);
-            batch.deliver();
+            self.core.deliver(&mut batch);
             let mut crew = self.core.crew();
             let member = &mut crew.members[row];
             member.pid = None;
@@ -175,8 +175,8 @@ impl Supervisor {
         let is_killed = matches!(&how, Err(JoinError::Killed { .. }));
         let is_hopeless = !is_killed || self.false_starts > FALSE_STARTS * self.posts.len();
         if !is_complete || !was_ready && is_hopeless {
-            let why = how.err().map_or(error.to_string(), |why| why.to_string());
-            return Err(PoolError::Initializer(why));
+            let ended = JoinError::Exited { name, pid, code: 0 };
+            return Err(PoolError::NotReady(how.err().unwrap_or(ended).into()));
         }
         let post = &mut self.posts[row];
         let verdict = post.verdict.take();
@@ -202,7 +202,7 @@ impl Supervisor {
             let mut batch = Batch::default();
             let retry = dead.retry;
             self.core.lost(row, lost, &dead.error, retry, &mut batch);
-            batch.deliver();
+            self.core.deliver(&mut batch);
             if is_broken {
                 let message = dead.error.to_string();
                 return Err(PoolError::Broken { message });
@@ -313,6 +313,7 @@ impl Supervisor {
 
 /// How a worker has ended.
 struct Ended {
+    name: String,
     pid: u32,
     how: Result<(), JoinError>,
 }
@@ -328,19 +329,19 @@ impl Post {
     /// How the worker has ended, if it has; then there is none.
     fn ended(&mut self) -> Option<Ended> {
         let process = self.process.as_mut()?;
-        let pid = process.pid();
+        let (name, pid) = (process.name().to_owned(), process.pid());
         let how = match process.try_join() {
             Ok(None) => return None,
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(message))) => Err(JoinError::NotBegun {
-                name: process.name().to_owned(),
+                name: name.clone(),
                 pid,
                 message,
             }),
             Err(error) => Err(error),
         };
         self.process = None;
-        Some(Ended { pid, how })
+        Some(Ended { name, pid, how })
     }
 
     fn memory(&self) -> Option<u64> {
