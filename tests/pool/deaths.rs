@@ -333,7 +333,7 @@ pub fn a_pool_whose_helper_is_killed_goes_on_while_it_has_workers() {
         let refused = pool.submit(double, 4).unwrap_err();
         assert!(refused.why.is_broken(), "{refused}");
         assert!(refused.to_string().contains("could not be started"));
-        assert!(pool.wait_idle(STUCK));
+        assert!(pool.wait_idle_timeout(STUCK));
         assert!(pool.join().unwrap_err().is_broken());
     }
 }
