@@ -357,7 +357,7 @@ fn a_failed_exec_is_told_of_though_sigchld_is_ignored() {
         // SAFETY: there is one thread.
         unsafe { env::set_var("PROCESS_FORK_TOO_LARGE", "x".repeat(200_000)) };
         match Process::spawn(double, 1) {
-            Err(StartError::Io { source, .. }) => source.raw_os_error(),
+            Err(StartError::Io { why, .. }) => why.raw_os_error(),
             _ => None,
         }
     });

@@ -145,7 +145,7 @@ pub enum Error {
 
     /// A queue could not be closed.
     #[error("the queue could not be closed: {}", why_open(.0))]
-    Ring(#[from] RingError),
+    Ring(RingError),
 
     /// The only handle of an end of a channel was claimed by one to whom it was not sent, or another has it already.
     #[error("this end of a channel was not handed over, or another has it already")]
@@ -283,6 +283,13 @@ impl<G> From<LockError<G>> for Error {
 impl<G> From<ClaimError<G>> for Error {
     fn from(error: ClaimError<G>) -> Error {
         Error::Claim(error.without_guard())
+    }
+}
+
+/// By hand, so that the reason, which the text tells, is not told again as its source.
+impl From<RingError> for Error {
+    fn from(error: RingError) -> Error {
+        Error::Ring(error)
     }
 }
 

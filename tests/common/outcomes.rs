@@ -49,6 +49,7 @@ macro_rules! for_each_outcome {
             a_child_starts_children,
             an_ignored_sigchld_loses_statuses_but_no_values,
             descriptors_cut_off_are_an_error_and_none_leaks,
+            a_start_short_of_descriptors_says_why,
             a_daemon_dies_with_its_parent,
             a_daemon_outlives_the_thread_that_started_it,
             a_child_knows_how_it_was_started,
@@ -60,6 +61,7 @@ macro_rules! for_each_outcome {
             a_scope_joins_what_it_started,
             a_scope_ends_with_the_first_failure,
             a_scope_that_fails_or_panics_kills_what_still_runs,
+            a_scope_does_not_join_again_what_was_joined_in_time,
             what_a_running_child_uses_is_told,
             an_abort_comes_back_as_its_signal,
             a_panic_brings_its_backtrace,
@@ -466,6 +468,22 @@ pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
     let (error, before, after) = child.join().unwrap();
     assert!(error.contains("descriptors"), "{error}");
     assert_eq!(before, after);
+}
+
+pub fn a_start_short_of_descriptors_says_why(method: StartMethod) {
+    fn parent(method: StartMethod) -> (String, bool) {
+        let start = || builder(method).start(|_: ()| (), ());
+        start().unwrap().join().unwrap();
+        limit_descriptors(0);
+        let error = start().unwrap_err();
+        let told_twice = std::error::Error::source(&error).is_some();
+        (error.to_string(), told_twice)
+    }
+    let child = builder(method).start(parent, method).unwrap();
+    let (text, told_twice) = child.join().unwrap();
+    let why = io::Error::from_raw_os_error(libc::EMFILE).to_string();
+    assert!(text.ends_with(&why), "{text}");
+    assert!(!told_twice);
 }
 
 pub fn two_hundred_children_run_at_once(method: StartMethod) {

@@ -4,7 +4,7 @@ use std::process;
 
 use multiproc::{Counter, JoinError, StartMethod};
 
-use super::{builder, idle, is_gone};
+use super::{STUCK, builder, idle, is_gone};
 use crate::fifo::Fifo;
 
 pub fn a_scope_joins_what_it_started(method: StartMethod) {
@@ -69,4 +69,30 @@ pub fn a_scope_that_fails_or_panics_kills_what_still_runs(method: StartMethod) {
     }));
     assert!(panicked.is_err());
     assert!(is_gone(pid));
+}
+
+pub fn a_scope_does_not_join_again_what_was_joined_in_time(method: StartMethod) {
+    fn give(number: u32) -> u32 {
+        number
+    }
+    fn fail(_: ()) {
+        panic!("on purpose")
+    }
+    let joined = multiproc::scope(|s| {
+        let mut gives = s.start(&builder(method), give, 3)?;
+        let mut fails = s.start(&builder(method), fail, ())?;
+        assert_eq!(gives.join_timeout(STUCK)?, Some(3));
+        // A failure that was handled is none of the scope's.
+        let failure = fails.join_timeout(STUCK).unwrap_err();
+        assert!(failure.is_panic(), "{failure}");
+        for again in [
+            gives.join_timeout(STUCK).map(drop),
+            fails.join_timeout(STUCK).map(drop),
+        ] {
+            let again = again.unwrap_err();
+            assert!(matches!(again, JoinError::AlreadyJoined { .. }), "{again}");
+        }
+        Ok::<_, multiproc::Error>(())
+    });
+    joined.unwrap();
 }

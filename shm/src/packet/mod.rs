@@ -26,20 +26,17 @@ use crate::sys::socket::{self, BATCH};
 /// What can go wrong with a message.
 #[derive(Debug, Error)]
 pub(crate) enum WireError {
-    #[error("{0}")]
+    #[error(transparent)]
     Frame(#[from] FrameError),
     #[error("the limit on descriptors cut off some of the {expected} that were handed over")]
     DescriptorsLost { expected: usize },
-    #[error("{what} failed: {source}")]
-    Io {
-        what: &'static str,
-        source: io::Error,
-    },
+    #[error("{what} failed: {why}")]
+    Io { what: &'static str, why: io::Error },
 }
 
 impl WireError {
     pub(crate) fn io(what: &'static str) -> impl Fn(io::Error) -> WireError {
-        move |source| WireError::Io { what, source }
+        move |why| WireError::Io { what, why }
     }
 }
 

@@ -134,7 +134,7 @@ impl From<WireError> for PipeError {
                 message: why.to_string(),
             },
             WireError::DescriptorsLost { expected } => PipeError::DescriptorsLost { expected },
-            WireError::Io { what, source } => PipeError::Io { what, why: source },
+            WireError::Io { what, why } => PipeError::Io { what, why },
         }
     }
 }

@@ -137,11 +137,11 @@ impl<'a> Start<'a> {
         }
     }
 
-    pub(crate) fn io(&self, what: &'static str, source: io::Error) -> StartError {
+    pub(crate) fn io(&self, what: &'static str, why: io::Error) -> StartError {
         StartError::Io {
             name: self.name.to_owned(),
             what,
-            source,
+            why,
         }
     }
 

@@ -189,6 +189,11 @@ impl<R> Child<R> {
         Err(io::Error::new(io::ErrorKind::NotFound, ended))
     }
 
+    /// Whether its outcome was handed out.
+    pub(super) fn is_joined(&self) -> bool {
+        self.running.joined
+    }
+
     /// What the scope of a child keeps of it.
     pub(super) fn entry(&self) -> Arc<Entry> {
         Arc::clone(&self.running.entry)
@@ -233,7 +238,7 @@ impl Running {
             Ok(None) => return Ok(None),
             Ok(ending) => ending,
             Err(error) if pidfd::is_gone(&error) => None,
-            Err(source) => return Err(self.io_error("waiting for its end", source)),
+            Err(why) => return Err(self.io_error("waiting for its end", why)),
         };
         self.joined = true;
         registry::leave(&self.entry);
@@ -314,13 +319,13 @@ impl Running {
         JoinError::Decode { name, pid, message }
     }
 
-    fn io_error(&self, what: &'static str, source: io::Error) -> JoinError {
+    fn io_error(&self, what: &'static str, why: io::Error) -> JoinError {
         let (name, pid) = self.who();
         JoinError::Io {
             name,
             pid,
             what,
-            source,
+            why,
         }
     }
 }

@@ -99,14 +99,14 @@ pub enum StartError {
     #[error("this process cannot tell its own time of birth: /proc is missing or not readable")]
     IdentityUnknown,
     /// The system refused something.
-    #[error("cannot start child '{name}': {what} failed")]
+    #[error("cannot start child '{name}': {what} failed: {why}")]
     Io {
         /// The name of the child.
         name: String,
         /// What was refused.
         what: &'static str,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 
@@ -224,7 +224,7 @@ pub enum JoinError {
         pid: u32,
     },
     /// The system refused something.
-    #[error("cannot join child '{name}' (pid {pid}): {what} failed")]
+    #[error("cannot join child '{name}' (pid {pid}): {what} failed: {why}")]
     Io {
         /// The name of the child.
         name: String,
@@ -233,7 +233,7 @@ pub enum JoinError {
         /// What was refused.
         what: &'static str,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
 }
 

@@ -215,10 +215,14 @@ impl<R: DeserializeOwned> ScopedChild<'_, R> {
     ///
     /// As [`Child::join_timeout`].
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>, JoinError> {
-        match &mut *self.child.borrow_mut() {
-            Some(child) => child.join_timeout(timeout),
-            None => Err(self.joined()),
-        }
+        let mut left = self.child.borrow_mut();
+        let Some(child) = &mut *left else {
+            return Err(self.joined());
+        };
+        let outcome = child.join_timeout(timeout);
+        // What has been handed out, a failure too, is no more the scope's to hand out.
+        left.take_if(|child| child.is_joined());
+        outcome
     }
 }
 

@@ -39,7 +39,7 @@ impl Errand {
             socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
         let ours = Socket::new(ours, Role::Child);
         message.send(ours.as_fd()).map_err(|error| match error {
-            WireError::Io { what, source } => start.io(what, source),
+            WireError::Io { what, why } => start.io(what, why),
             error => start.not_encoded(error),
         })?;
         Ok(Errand { ours, theirs })

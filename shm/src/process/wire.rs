@@ -39,7 +39,7 @@ impl Message {
         if message.fits_inline() {
             match send(&message, socket) {
                 // Sockets have little room here (net.core.wmem_default).
-                Err(WireError::Io { source, .. }) if socket::had_no_room(&source) => {}
+                Err(WireError::Io { why, .. }) if socket::had_no_room(&why) => {}
                 result => return result,
             }
         }
