@@ -1,6 +1,6 @@
 //! How a pool ends.
 
-use std::{fs, ptr, thread, time::Duration};
+use std::{ptr, thread, time::Duration};
 
 use multiproc::{Child, Counter, Executor, Pool, PoolError, Process, StartMethod, Task, TaskError};
 
@@ -8,8 +8,8 @@ use crate::{
     common::{STUCK, in_time, kill_self, wait_until},
     observe::{go_on, stop},
     pools::{
-        Gate, WORKERS, busy, double, everywhere, idle, outcome, pid, pool, threads, timed,
-        until_gone, value, workers,
+        Gate, WORKERS, busy, children, descriptors, double, everywhere, idle, outcome, pid, pool,
+        threads, timed, until_gone, value, workers,
     },
 };
 
@@ -302,19 +302,6 @@ pub fn a_pool_outlives_the_thread_that_made_it() {
     }
 }
 
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn children() -> usize {
-    let threads = fs::read_dir("/proc/self/task").unwrap();
-    let children = threads.map(|thread| {
-        let path = thread.unwrap().path().join("children");
-        fs::read_to_string(path).map_or(0, |list| list.split_whitespace().count())
-    });
-    children.sum()
-}
-
 pub fn a_pool_leaves_nothing_behind() {
     fn work(method: StartMethod) {
         let pool = pool(method);
@@ -338,11 +325,11 @@ pub fn a_pool_leaves_nothing_behind() {
     everywhere(|method| {
         // What is made once for this process, like the server, stays.
         work(method);
-        let before = (descriptors(), children());
+        let before = (descriptors(), children().len());
         for _ in 0..3 {
             work(method);
         }
-        wait_until(|| children() <= before.1);
-        assert_eq!((descriptors(), children()), before);
+        wait_until(|| children().len() <= before.1);
+        assert_eq!((descriptors(), children().len()), before);
     });
 }

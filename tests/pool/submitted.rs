@@ -2,13 +2,13 @@
 
 use std::{collections::HashSet, thread, time::Duration};
 
-use multiproc::{Executor, Pool, StartMethod, Task, TaskError};
+use multiproc::{Executor, Queue, Task, TaskError, ThreadPool};
 
 use crate::{
     common::{self, STUCK, in_time, wait_until},
     pools::{
-        Gate, busy, double, everywhere, idle, lone, outcome, pass, pool, value, with_executors,
-        with_pools, workers,
+        Gate, WORKERS, busy, double, everywhere, lone, outcome, pass, pool, quietly, until_gone,
+        value, with_executors, with_pools, workers,
     },
 };
 
@@ -146,6 +146,26 @@ pub fn a_panic_is_told_with_message_and_place() {
     });
 }
 
+/// Of threads, too.
+pub fn a_panic_of_a_thread_is_told_with_its_message() {
+    let told = |task: fn(u32)| {
+        // A pool of its own each time: the thread goes on, but nobody else has to notice.
+        let pool = ThreadPool::new(1).unwrap();
+        let error = quietly(|| outcome(pool.submit(task, 5).unwrap()).unwrap_err());
+        assert!(error.is_panic() && !error.is_worker_death(), "{error}");
+        assert_eq!(value(pool.submit(double, 4).unwrap()), 8);
+        let text = error.to_string();
+        let TaskError::Panicked(panic) = error else {
+            panic!("{text}");
+        };
+        assert!(text.contains(&panic.message), "{text}");
+        panic.message
+    };
+    assert_eq!(told(|x| panic!("no {x}")), "no 5");
+    assert_eq!(told(|_| panic!("none")), "none");
+    assert_eq!(told(|x| std::panic::panic_any(x)), "(not a text)");
+}
+
 pub fn many_threads_use_one_pool() {
     with_pools(|pool| {
         thread::scope(|scope| {
@@ -201,28 +221,29 @@ pub fn what_a_pool_does_is_shown() {
 }
 
 pub fn a_task_has_a_pool_of_its_own() {
-    fn nested((method, x): (String, u64)) -> (u64, Vec<u32>) {
-        let method: StartMethod = method.parse().unwrap();
-        let pool = Pool::builder().workers(2).method(method).build().unwrap();
+    fn nested((method, x): (String, u64)) -> u64 {
+        let pool = crate::pools::pool(method.parse().unwrap());
         let doubled = pool.map(double, 0..x).unwrap();
-        (doubled.into_iter().sum(), workers(&pool))
+        doubled.into_iter().sum()
     }
     everywhere(|method| {
         let pool = pool(method);
         let items = (10..14).map(|x| (method.to_string(), x));
-        let outcomes = pool.map(nested, items).unwrap();
-        let sums: Vec<u64> = outcomes.iter().map(|(sum, _)| *sum).collect();
-        assert_eq!(sums, [90, 110, 132, 156]);
+        assert_eq!(pool.map(nested, items).unwrap(), [90, 110, 132, 156]);
         // And if it is killed, so are those.
-        let hang = |method: String| {
-            let method: StartMethod = method.parse().unwrap();
-            let inner = Pool::builder().workers(1).method(method).build().unwrap();
-            let _task = inner.submit(idle, ()).unwrap();
+        let told = Queue::new(1024).unwrap();
+        let hang = |(method, told): (String, Queue<u32>)| {
+            let inner = crate::pools::pool(method.parse().unwrap());
+            let (_gate, _tasks) = busy(&inner);
+            for pid in workers(&inner) {
+                told.put(pid).unwrap();
+            }
             common::kill_self();
         };
-        let task = pool.submit(hang, method.to_string()).unwrap();
-        assert!(outcome(task).unwrap_err().is_worker_death());
-        let all: Vec<u32> = outcomes.into_iter().flat_map(|(_, pids)| pids).collect();
-        crate::pools::until_gone(&all);
+        let arguments = (method.to_string(), told.clone());
+        let task = pool.submit(hang, arguments).unwrap();
+        assert_eq!(outcome(task).unwrap_err().signal(), Some(libc::SIGKILL));
+        let inner = [(); WORKERS].map(|()| told.get_timeout(STUCK).unwrap());
+        until_gone(&inner);
     });
 }

@@ -117,7 +117,9 @@ impl PoolBuilder {
     /// How workers are started; by default [`StartMethod::Spawn`].
     ///
     /// With [`StartMethod::Fork`] the pool forks one helper when it is made, from which all workers come, those that
-    /// replace others, too: so they are copies of this process as it is now. It is then that other threads are refused.
+    /// replace others, too: so they are copies of this process as it is now. It is then that other threads are refused. A
+    /// pool has threads of its own: while one exists, a second one by [`StartMethod::Fork`] is refused. Use
+    /// [`StartMethod::ForkServer`] for it.
     pub fn method(mut self, method: StartMethod) -> PoolBuilder {
         self.method = method;
         self
@@ -132,7 +134,7 @@ impl PoolBuilder {
     /// Has each worker call `initializer(argument)` before it takes tasks.
     ///
     /// If that panics or ends the process the pool cannot be made; or it breaks, if it is a later worker to which that
-    /// happens.
+    /// happens. If it hangs, so does [`build`](Self::build): no deadline counts the time that it takes.
     pub fn initializer<I: Payload>(mut self, initializer: fn(I), argument: I) -> PoolBuilder {
         self.crew = CrewCode::new(Some(initializer), argument);
         self
@@ -152,10 +154,12 @@ impl PoolBuilder {
         self
     }
 
-    /// How many bytes of memory a worker may have. If it has more while it is at work it is killed, and its task fails;
-    /// another worker is started. By default as many as the system gives it.
+    /// How many bytes of memory a worker may have. If it has more while it is at work it is killed, and its task fails; of a
+    /// chunk of a map, the item that it is at. Another worker is started. By default as many as the system gives it.
     ///
-    /// It is looked at ten times a second: this is to stop a task that grows, not to keep to the byte.
+    /// What is resident counts, of the whole worker: what it was begun with, what earlier tasks have left, and the pages of
+    /// shared memory that it has touched. It is looked at ten times a second: this is to stop a task that grows, not to keep
+    /// to the byte.
     pub fn memory_limit(mut self, bytes: u64) -> PoolBuilder {
         self.watch.memory = Some(bytes);
         self
@@ -173,7 +177,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Makes the pool and waits until all its workers are ready.
+    /// Makes the pool and waits until all its workers are ready, however long their initializer takes: one that hangs hangs
+    /// this. The [deadline](Self::task_deadline) is for tasks.
     ///
     /// # Errors
     ///

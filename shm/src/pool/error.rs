@@ -59,7 +59,8 @@ pub enum TaskError {
         /// How many it had.
         used: u64,
     },
-    /// The task could not begin: its arguments could not be decoded by the worker.
+    /// The task could not begin: its arguments could not be decoded by the worker, or its chunk of an array could not be
+    /// claimed.
     #[error("the task could not begin: {message}")]
     NotBegun {
         /// Why not.
@@ -156,7 +157,7 @@ impl TaskError {
         matches!(self, TaskError::DeadlineExceeded { .. })
     }
 
-    /// Whether the task never ran: it was cancelled, or the pool ended first.
+    /// Whether the task was cancelled before it began. One that has not run because its pool ended first was not cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, TaskError::Cancelled)
