@@ -16,6 +16,8 @@ mod deaths;
 mod ends;
 #[path = "pool/errors.rs"]
 mod errors;
+#[path = "pool/hostile.rs"]
+mod hostile;
 #[path = "pool/limits.rs"]
 mod limits;
 #[path = "pool/maps.rs"]
@@ -59,6 +61,14 @@ fn main() -> ExitCode {
                 a_task_killed_for_a_limit_is_not_begun_again_and_breaks_nothing,
                 workers_are_replaced_after_so_many_tasks,
                 options_that_make_no_sense_are_refused;
+            hostile:
+                a_result_whose_drop_panics_has_ended_once,
+                what_nobody_asks_for_may_panic_when_it_is_dropped,
+                a_payload_that_panics_when_it_is_dropped_ends_nothing_but_its_task,
+                outcomes_may_fill_the_outbox_to_the_byte_and_be_followed_by_nothing,
+                a_grace_and_a_deadline_may_be_longer_than_the_clock_can_say,
+                a_map_over_shared_objects_holds_no_more_descriptors_than_it_may,
+                a_pool_of_threads_is_dropped_in_a_copy_of_its_process;
             starts:
                 an_initializer_is_called_once_in_each_worker_before_its_tasks,
                 an_initializer_that_fails_is_an_error_at_once,
