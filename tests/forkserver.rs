@@ -39,6 +39,9 @@ fn main() -> ExitCode {
         tests! {
             what_was_preloaded_is_found_by_every_child_and_loaded_once,
             a_preload_that_panics_is_the_error_of_the_start,
+            preloads_with_an_argument_run_in_their_order,
+            a_shared_object_is_not_preloaded,
+            cleared_preloads_are_not_loaded,
             a_preload_that_exits_is_an_error_of_the_start,
             nothing_is_preloaded_into_a_server_that_runs,
             a_thread_that_a_preload_left_is_counted,
@@ -118,6 +121,37 @@ fn a_preload_that_panics_is_the_error_of_the_start() {
         assert!(text.contains("nothing to load") && text.contains("forkserver.rs:"));
     }
     assert_eq!(ForkServer::pid(), None);
+}
+
+fn preloads_with_an_argument_run_in_their_order() {
+    static LOADED: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    fn load(text: String) {
+        LOADED.lock().unwrap().push(text);
+    }
+    let plain: fn() = || load("plain".into());
+    ForkServer::preload_with(load, "x".repeat(100_000)).unwrap();
+    ForkServer::preload(plain).unwrap();
+    ForkServer::preload_with(load, "last".into()).unwrap();
+    let child = builder().start(|()| LOADED.lock().unwrap().clone(), ());
+    let found = child.unwrap().join().unwrap();
+    assert_eq!(found, ["x".repeat(100_000), "plain".into(), "last".into()]);
+}
+
+fn a_shared_object_is_not_preloaded() {
+    fn load(_: Counter) {}
+    let error = ForkServer::preload_with(load, Counter::new(0).unwrap()).unwrap_err();
+    assert!(matches!(error, StartError::NotEncoded { .. }), "{error}");
+    start_one();
+}
+
+fn cleared_preloads_are_not_loaded() {
+    fn fail(why: String) {
+        panic!("{why}");
+    }
+    ForkServer::preload_with(fail, "nothing to load".into()).unwrap();
+    assert!(ForkServer::start().unwrap_err().is_panic());
+    ForkServer::clear_preloads();
+    start_one();
 }
 
 fn a_preload_that_exits_is_an_error_of_the_start() {

@@ -10,7 +10,6 @@ use multiproc::{Counter, Executor, Pool, Process};
 
 use crate::{
     analyse::{self, Log},
-    memory,
     summary::Summary,
 };
 
@@ -82,7 +81,8 @@ fn go_through((log, chunk_size, done): (Log, u64, Counter)) -> Result<(Summary, 
         done.add(1);
     }
     summary.paths.settle();
-    let peak = memory::peak().map_err(|error| error.to_string())?;
+    let memory = multiproc::current().memory();
+    let peak = memory.map_err(|error| error.to_string())?.peak;
     Ok((summary, peak))
 }
 

@@ -17,7 +17,6 @@ mod histogram;
 mod hour;
 mod line;
 mod lines;
-mod memory;
 mod paths;
 mod plot;
 mod popular;
@@ -69,7 +68,7 @@ fn run(options: &Options) -> Result<(), Box<dyn Error>> {
     }
     fs::write(&options.plot, picture)
         .map_err(|error| format!("{}: {error}", options.plot.display()))?;
-    let here = memory::peak()?;
+    let here = multiproc::current().memory()?.peak;
     let text = match options.json {
         true => format!("{}\n", json(options, &log, &together, &alone, here)),
         false => {

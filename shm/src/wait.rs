@@ -1,12 +1,9 @@
 //! Waiting for the first of several.
 
-use std::{
-    os::fd::AsFd,
-    time::{Duration, Instant},
-};
+use std::{os::fd::AsFd, time::Duration};
 
 use crate::{
-    Error,
+    Error, deadline,
     sys::poll::{self, State},
 };
 
@@ -47,9 +44,7 @@ pub fn wait<F: AsFd>(sources: &[F], timeout: Option<Duration>) -> Result<Vec<usi
     if descriptors.is_empty() && timeout.is_none() {
         return Ok(Vec::new());
     }
-    // A moment that the clock cannot name never comes.
-    let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-    let states = poll::any(&descriptors, until)
+    let states = poll::any(&descriptors, timeout.and_then(deadline::moment))
         .map_err(|why| Error::io("wait for", format!("{} sources", sources.len()), why))?;
     if let Some(index) = states.iter().position(|state| *state == State::Bad) {
         return Err(Error::BadDescriptor { index });

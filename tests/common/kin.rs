@@ -62,6 +62,7 @@ pub fn a_child_sees_its_parent_end(method: StartMethod) {
         let descriptor = parent.descriptor().unwrap().unwrap();
         begun.send("begun");
         assert_eq!(multiproc::wait(&[descriptor], Some(STUCK)).unwrap(), [0]);
+        parent.wait().unwrap();
         assert!(parent.wait_timeout(STUCK).unwrap() && !parent.is_alive());
         assert!(parent.descriptor().unwrap().is_none());
         told.send(parent.name());
@@ -178,8 +179,16 @@ pub fn active_children_are_those_that_have_not_ended(method: StartMethod) {
     let (pid, all) = (child.pid(), multiproc::active_children());
     let listed = all.iter().find(|child| child.pid() == pid).unwrap();
     assert_eq!(listed.name(), "busy");
-    child.kill().unwrap();
-    assert!(error_of(child).is_killed());
+    assert_eq!(
+        format!("{listed:?}"),
+        format!("ActiveChild {{ name: \"busy\", pid: {pid} }}")
+    );
+    assert!(listed.is_alive());
+    listed.terminate().unwrap();
+    assert_eq!(multiproc::wait(&[listed], Some(STUCK)).unwrap(), [0]);
+    assert!(!listed.is_alive());
+    assert_eq!(error_of(child).signal(), Some(libc::SIGTERM));
+    listed.kill().unwrap();
     assert!(!is_active(pid));
     let detached = idling(&builder(method));
     let pid = detached.pid();

@@ -63,6 +63,7 @@ macro_rules! for_each_outcome {
             a_scope_that_fails_or_panics_kills_what_still_runs,
             a_scope_does_not_join_again_what_was_joined_in_time,
             what_a_running_child_uses_is_told,
+            a_child_tells_what_it_uses_itself,
             an_abort_comes_back_as_its_signal,
             a_panic_brings_its_backtrace,
         }
@@ -534,6 +535,10 @@ pub fn what_a_running_child_uses_is_told(method: StartMethod) {
         "{memory:?}"
     );
     assert!(memory.resident <= memory.peak, "{memory:?}");
+    assert!(
+        (SIZE as u64..=memory.resident).contains(&memory.private),
+        "{memory:?}"
+    );
     let time = child.cpu_time().unwrap();
     assert!(time > Duration::ZERO && time < STUCK, "{time:?}");
     child.kill().unwrap();
@@ -546,6 +551,30 @@ pub fn what_a_running_child_uses_is_told(method: StartMethod) {
         child.cpu_time().unwrap_err().kind(),
         io::ErrorKind::NotFound
     );
+}
+
+pub fn a_child_tells_what_it_uses_itself(method: StartMethod) {
+    const SIZE: usize = 32 << 20;
+    fn touch(bytes: multiproc::Array<u8>) -> [u64; 4] {
+        let me = multiproc::current();
+        let before = me.memory().unwrap();
+        bytes.write(..).unwrap().fill(1);
+        let after = me.memory().unwrap();
+        assert!(me.cpu_time().unwrap() > Duration::ZERO);
+        [
+            before.resident,
+            after.resident,
+            before.private,
+            after.private,
+        ]
+    }
+    // What is shared is resident once it was touched, and private to nobody.
+    let bytes = multiproc::Array::zeroed(SIZE).unwrap();
+    let child = builder(method).start(touch, bytes).unwrap();
+    let [before, after, own_before, own_after] = child.join().unwrap();
+    let half = SIZE as u64 / 2;
+    assert!(after > before + half, "{before} to {after}");
+    assert!(own_after < own_before + half, "{own_before} to {own_after}");
 }
 
 pub fn an_abort_comes_back_as_its_signal(method: StartMethod) {

@@ -1,6 +1,6 @@
 //! What a scope does with the children that were started in it.
 
-use std::process;
+use std::{process, time::Duration};
 
 use multiproc::{Counter, JoinError, StartMethod};
 
@@ -49,8 +49,11 @@ pub fn a_scope_ends_with_the_first_failure(method: StartMethod) {
 pub fn a_scope_that_fails_or_panics_kills_what_still_runs(method: StartMethod) {
     let mut pid = 0;
     let failed = multiproc::scope(|s| {
-        let child = idling_in(s, method);
+        let mut child = idling_in(s, method);
         assert!(child.is_alive());
+        assert_eq!(child.try_join().unwrap(), None);
+        assert!(child.memory().unwrap().private > 0);
+        assert!(child.cpu_time().unwrap() > Duration::ZERO);
         pid = child.pid();
         // Whatever becomes of the handle.
         std::mem::forget(child);

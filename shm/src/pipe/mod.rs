@@ -25,7 +25,7 @@ pub use error::{PipeError, PipeSendError};
 pub use iter::{PipeIntoIter, PipeIter};
 
 use crate::{
-    Error,
+    Error, deadline,
     packet::{Role, Socket},
     sys::socket,
 };
@@ -199,9 +199,8 @@ enum Patience {
 impl Patience {
     const FOREVER: Patience = Patience::Until(None);
 
-    /// A moment that the clock cannot name never comes.
     fn timeout(timeout: Duration) -> Patience {
-        Patience::Until(Instant::now().checked_add(timeout))
+        Patience::Until(deadline::moment(timeout))
     }
 }
 

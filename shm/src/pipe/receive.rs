@@ -12,6 +12,7 @@ use super::{
     send::{BYTES, ITEM},
 };
 use crate::{
+    deadline,
     packet::{self, Incoming, Next, codec},
     sys::poll::{self, For},
 };
@@ -83,7 +84,7 @@ impl<Tx, Rx: DeserializeOwned> Pipe<Tx, Rx> {
     /// When the system refuses.
     pub fn poll(&self, timeout: impl Into<Option<Duration>>) -> Result<bool, PipeError> {
         let timeout = timeout.into();
-        self.wait_for_message(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
+        self.wait_for_message(timeout.and_then(deadline::moment))
     }
 
     /// Receives the next message, which was sent by [`send_bytes`](Pipe::send_bytes); waits until there is one. `None` at

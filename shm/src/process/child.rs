@@ -20,10 +20,10 @@ use super::{
     wire::{self, Message},
 };
 use crate::{
-    packet::Socket,
-    packet::codec,
+    deadline,
+    packet::{Socket, codec},
     sys::{
-        self, clock,
+        self,
         pidfd::{self, Ending},
         signal,
     },
@@ -77,7 +77,8 @@ impl<R: DeserializeOwned> Child<R> {
     ///
     /// # Errors
     ///
-    /// See [`JoinError`]: the task panicked, the child exited or was killed, the value could not travel.
+    /// See [`JoinError`]: the task panicked, the child was killed, the value could not travel, or the child exited before its
+    /// task returned, be it with code 0.
     pub fn join(mut self) -> Result<R, JoinError> {
         match self.running.collect(None)? {
             Some(message) => self.decode(message),
@@ -92,8 +93,7 @@ impl<R: DeserializeOwned> Child<R> {
     ///
     /// As [`join`](Child::join), and [`JoinError::AlreadyJoined`] once the outcome was handed out.
     pub fn join_timeout(&mut self, timeout: Duration) -> Result<Option<R>, JoinError> {
-        // A moment that the clock cannot name never comes.
-        let message = self.running.collect(Instant::now().checked_add(timeout))?;
+        let message = self.running.collect(deadline::moment(timeout))?;
         message.map(|message| self.decode(message)).transpose()
     }
 
@@ -133,8 +133,9 @@ impl<R> Child<R> {
 
     /// Asks the child to end (SIGTERM). Does nothing when it has ended.
     ///
-    /// A child that was spawned begins with no signal blocked and no handler. One that was forked has the signal mask of
-    /// the thread that forked it and the handlers of its parent, which then run in the child.
+    /// A child that was spawned begins with no signal blocked and no handler, and so does one of the fork server, unless what
+    /// was preloaded there has changed that. One that was forked has the signal mask of the thread that forked it and the
+    /// handlers of its parent, which then run in the child.
     ///
     /// # Errors
     ///
@@ -160,13 +161,13 @@ impl<R> Child<R> {
         self.running.on_drop = OnDrop::Detach;
     }
 
-    /// How much memory the child has now, and the most it has had. What it shares counts as well.
+    /// How much memory the child has now, and the most it has had.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
     pub fn memory(&self) -> io::Result<MemoryUse> {
-        self.while_alive(MemoryUse::of)
+        self.running.entry.memory()
     }
 
     /// How long all threads of the child together have been on a processor, in its own code and in the system's.
@@ -175,18 +176,7 @@ impl<R> Child<R> {
     ///
     /// [`io::ErrorKind::NotFound`] when the child has ended; when the system refuses.
     pub fn cpu_time(&self) -> io::Result<Duration> {
-        self.while_alive(clock::processor_time)
-    }
-
-    /// What is asked about the child by its process id. That is nobody else's while the child has not been joined, and
-    /// not for long after; so the child must live when the answer has come.
-    fn while_alive<T>(&self, ask: impl FnOnce(u32) -> io::Result<T>) -> io::Result<T> {
-        let answer = ask(self.pid());
-        if self.is_alive() {
-            return answer;
-        }
-        let ended = format!("child '{}' (pid {}) has ended", self.name(), self.pid());
-        Err(io::Error::new(io::ErrorKind::NotFound, ended))
+        self.running.entry.cpu_time()
     }
 
     /// Whether its outcome was handed out.

@@ -1,7 +1,7 @@
 //! What a process knows of itself and of its parent, having been started as a child.
 
 use std::{
-    io,
+    fmt, io,
     os::fd::{AsFd, OwnedFd},
     process, ptr,
     sync::atomic::{AtomicPtr, Ordering},
@@ -10,8 +10,11 @@ use std::{
 
 use multiproc_core::{Liveness, Owner};
 
-use super::builder::StartMethod;
-use crate::sys::{self, pidfd};
+use super::{builder::StartMethod, usage::MemoryUse};
+use crate::{
+    deadline,
+    sys::{self, clock, pidfd},
+};
 
 /// What a child is told of how it was started.
 #[derive(Debug)]
@@ -108,6 +111,24 @@ impl CurrentProcess {
     pub fn is_daemon(&self) -> bool {
         self.daemon
     }
+
+    /// How much memory it has now, and the most it has had.
+    ///
+    /// # Errors
+    ///
+    /// When `/proc` cannot be read.
+    pub fn memory(&self) -> io::Result<MemoryUse> {
+        MemoryUse::of(self.pid)
+    }
+
+    /// How long all its threads together have been on a processor, in its own code and in the system's.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        clock::processor_time(self.pid)
+    }
 }
 
 /// The process that started the calling one; `None` in a process that this library did not start.
@@ -137,7 +158,7 @@ pub fn parent() -> Option<ParentProcess> {
 }
 
 /// The process that started the calling one, as [`parent`] gives it. It may have ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ParentProcess {
     owner: Owner,
     name: &'static str,
@@ -162,15 +183,27 @@ impl ParentProcess {
         sys::liveness(self.owner) != Liveness::Dead
     }
 
-    /// Waits until it has ended, for at most `timeout`. Tells whether it has.
+    /// Waits until it has ended.
     ///
     /// # Errors
     ///
     /// When the system refuses a descriptor of it.
+    pub fn wait(&self) -> io::Result<()> {
+        self.wait_until(None).map(drop)
+    }
+
+    /// Waits until it has ended, for at most `timeout`. Tells whether it has.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait`](ParentProcess::wait).
     pub fn wait_timeout(&self, timeout: Duration) -> io::Result<bool> {
+        self.wait_until(deadline::moment(timeout))
+    }
+
+    fn wait_until(&self, until: Option<Instant>) -> io::Result<bool> {
         match self.descriptor()? {
-            // A moment that the clock cannot name never comes.
-            Some(process) => pidfd::wait(process.as_fd(), Instant::now().checked_add(timeout)),
+            Some(process) => pidfd::wait(process.as_fd(), until),
             None => Ok(true),
         }
     }
@@ -188,5 +221,14 @@ impl ParentProcess {
             return Ok(None);
         }
         opened.map(Some)
+    }
+}
+
+impl fmt::Debug for ParentProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParentProcess")
+            .field("name", &self.name)
+            .field("pid", &self.pid())
+            .finish()
     }
 }

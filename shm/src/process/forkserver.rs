@@ -13,17 +13,19 @@ use std::{
 };
 
 use multiproc_core::Owner;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     boot,
     builder::Start,
     child::Started,
     error::StartError,
-    server::{Failure, Server},
+    frame::Preload,
+    server::{Failure, NAME, Server},
     spawn::Errand,
-    task::Preload,
+    task::Places,
 };
-use crate::sys;
+use crate::{packet::codec, sys};
 
 /// The small process that children by [`StartMethod::ForkServer`](crate::StartMethod::ForkServer) are forked from.
 ///
@@ -64,21 +66,73 @@ impl ForkServer {
     /// Has every fork server of this process call `load` once, when it starts: what it leaves in statics is found ready by
     /// all children. It must leave no thread running, and hold no guard of a shared object.
     ///
-    /// Starting a child waits for it, however long it takes.
+    /// Starting a child waits for it, however long it takes. It is for good: if it panics, every later start fails by the
+    /// same panic, unless the preloads are [cleared](ForkServer::clear_preloads).
     ///
     /// # Errors
     ///
     /// [`StartError::ServerRunning`] when there is a server already, which would lack it;
     /// [`StartError::NotInExecutable`].
     pub fn preload(load: fn()) -> Result<(), StartError> {
-        let place = Preload::place(load).ok_or(StartError::NotInExecutable)?;
-        let me = me()?;
-        let server = slot(me);
-        if let Some(server) = server.as_ref().filter(|server| server.is_alive()) {
-            return Err(StartError::ServerRunning { pid: server.pid() });
+        let places = Places::of_plain(load).ok_or(StartError::NotInExecutable)?;
+        register(places, Vec::new())
+    }
+
+    /// As [`preload`](ForkServer::preload), for a function of one argument: a tuple for several.
+    ///
+    /// The argument is an owned serde type without shared objects, channels, pipes and descriptors in it.
+    ///
+    /// ```standalone_crate
+    /// use std::sync::OnceLock;
+    /// use multiproc::{ForkServer, Process, StartMethod};
+    ///
+    /// static WORDS: OnceLock<Vec<String>> = OnceLock::new();
+    ///
+    /// fn load((text, separator): (String, char)) {
+    ///     WORDS.get_or_init(|| text.split(separator).map(str::to_owned).collect());
+    /// }
+    ///
+    /// fn main() {
+    ///     multiproc::init();
+    ///     ForkServer::preload_with(load, ("to:be".to_owned(), ':')).unwrap();
+    ///     let builder = Process::builder().method(StartMethod::ForkServer);
+    ///     let child = builder.start(|()| WORDS.get().map(Vec::len), ()).unwrap();
+    ///     assert_eq!(child.join().unwrap(), Some(2));
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`preload`](ForkServer::preload), and [`StartError::NotEncoded`].
+    pub fn preload_with<A>(load: fn(A), argument: A) -> Result<(), StartError>
+    where
+        A: Serialize + DeserializeOwned,
+    {
+        let places = Places::of(load).ok_or(StartError::NotInExecutable)?;
+        let encoded = codec::encode(&argument).and_then(|encoded| {
+            // They would have to be kept open, for each server anew.
+            match encoded.descriptors.len() {
+                0 => Ok(encoded.bytes),
+                _ => {
+                    Err("what is preloaded cannot have shared objects or descriptors in it".into())
+                }
+            }
+        });
+        let argument = encoded.map_err(|message| StartError::NotEncoded {
+            name: NAME.to_owned(),
+            message,
+        })?;
+        register(places, argument)
+    }
+
+    /// Forgets all that was to be preloaded: the next server loads nothing. One that runs goes on with what it has loaded.
+    pub fn clear_preloads() {
+        if let Ok(me) = me() {
+            // Held, so that nobody adds to them meanwhile.
+            let _server = slot(me);
+            // Relaxed: there is nothing behind it.
+            PRELOADS.store(ptr::null_mut(), Ordering::Relaxed);
         }
-        register(place);
-        Ok(())
     }
 
     /// Makes sure that the server runs and has loaded what it is to preload, so that the first child need not wait for that.
@@ -182,32 +236,42 @@ fn slot(me: Owner) -> MutexGuard<'static, Option<Server>> {
 
 /// A function to preload. Nodes live for ever, and are changed by nobody: a copy of this process has them whole.
 struct Node {
-    place: u64,
+    preload: Preload<'static>,
     next: *const Node,
 }
 
 /// The newest of them.
 static PRELOADS: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
 
-/// Adds a function to preload. The caller holds the slot, so that nobody else does.
-fn register(place: u64) {
+/// Adds a function to preload, unless there is a server.
+fn register(places: Places, argument: Vec<u8>) -> Result<(), StartError> {
+    // Held, so that nobody else changes them.
+    let server = slot(me()?);
+    if let Some(server) = server.as_ref().filter(|server| server.is_alive()) {
+        return Err(StartError::ServerRunning { pid: server.pid() });
+    }
+    let preload = Preload {
+        places,
+        argument: argument.leak(),
+    };
     let next = PRELOADS.load(Ordering::Relaxed);
-    let node = Box::leak(Box::new(Node { place, next }));
+    let node = Box::leak(Box::new(Node { preload, next }));
     // Release: pairs with the Acquire in `preloads`.
     PRELOADS.store(node, Ordering::Release);
+    Ok(())
 }
 
 /// The functions to preload, in the order in which they were registered.
-fn preloads() -> Vec<u64> {
+fn preloads() -> Vec<Preload<'static>> {
     // Acquire: pairs with the Release in `register`.
     let mut next = PRELOADS.load(Ordering::Acquire).cast_const();
-    let mut places: Vec<u64> = iter::from_fn(|| {
+    let mut preloads: Vec<Preload<'static>> = iter::from_fn(|| {
         // SAFETY: null, or a node that is never freed.
         let node = unsafe { next.as_ref() }?;
         next = node.next;
-        Some(node.place)
+        Some(node.preload)
     })
     .collect();
-    places.reverse();
-    places
+    preloads.reverse();
+    preloads
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{builder::StartMethod, panics::TaskPanic};
+use super::{builder::StartMethod, panics::TaskPanic, task::Places};
 use crate::packet::frame::{FrameError, parse};
 
 /// What a message says.
@@ -61,8 +61,16 @@ pub(crate) struct Boot<'a> {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Serve<'a> {
     pub(crate) parent_name: &'a str,
-    /// Where the functions that it calls lie, counted from the anchor.
-    pub(crate) preloads: Vec<u64>,
+    #[serde(borrow)]
+    pub(crate) preloads: Vec<Preload<'a>>,
+}
+
+/// A function that a server calls before it forks.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Preload<'a> {
+    pub(crate) places: Places,
+    /// Its encoded argument.
+    pub(crate) argument: &'a [u8],
 }
 
 /// Decodes a payload of this crate's own.

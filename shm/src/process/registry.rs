@@ -3,18 +3,19 @@
 //! A copy of this process inherits the list; what is in it is its parent's, and counts for nothing.
 
 use std::{
-    io,
-    os::fd::{AsFd, OwnedFd},
+    fmt, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use multiproc_core::Owner;
 
-use crate::sys::{self, pidfd};
+use super::usage::MemoryUse;
+use crate::sys::{self, clock, pidfd, signal};
 
 /// A child, for as long as somebody cares.
 #[derive(Debug)]
@@ -40,6 +41,27 @@ impl Entry {
             Err(error) if pidfd::is_gone(&error) => Ok(()),
             result => result,
         }
+    }
+
+    /// How much memory it has, and the most it has had.
+    pub(super) fn memory(&self) -> io::Result<MemoryUse> {
+        self.while_alive(MemoryUse::of)
+    }
+
+    /// How long it has been on a processor.
+    pub(super) fn cpu_time(&self) -> io::Result<Duration> {
+        self.while_alive(clock::processor_time)
+    }
+
+    /// What is asked about it by its process id. That is nobody else's while it has not been joined, and not for long after;
+    /// so it must live when the answer has come.
+    fn while_alive<T>(&self, ask: impl FnOnce(u32) -> io::Result<T>) -> io::Result<T> {
+        let answer = ask(self.pid);
+        if self.is_active() {
+            return answer;
+        }
+        let ended = format!("child '{}' (pid {}) has ended", self.name, self.pid);
+        Err(io::Error::new(io::ErrorKind::NotFound, ended))
     }
 
     /// Lets it go on by itself.
@@ -115,29 +137,76 @@ pub fn active_children() -> Vec<ActiveChild> {
     let active = children.iter().filter(|child| child.is_active());
     active
         .map(|child| ActiveChild {
-            pid: child.pid,
-            name: child.name.clone(),
+            entry: Arc::clone(child),
         })
         .collect()
 }
 
-/// A child that has not ended, as [`active_children`] gives it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A child that had not ended when [`active_children`] gave it. As a descriptor ([`AsFd`]) it is readable once it has.
+#[derive(Clone)]
 pub struct ActiveChild {
-    pid: u32,
-    name: String,
+    entry: Arc<Entry>,
 }
 
 impl ActiveChild {
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.pid
+        self.entry.pid
     }
 
     /// The name that it was given, or got by default.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.entry.name
+    }
+
+    /// Whether it has not ended yet.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.entry.is_active()
+    }
+
+    /// As [`Child::terminate`](crate::Child::terminate).
+    ///
+    /// # Errors
+    ///
+    /// When the child has changed its user, so that it may not be signalled.
+    pub fn terminate(&self) -> io::Result<()> {
+        self.entry.signal(signal::TERMINATE)
+    }
+
+    /// As [`Child::kill`](crate::Child::kill).
+    ///
+    /// # Errors
+    ///
+    /// When the child has changed its user, so that it may not be signalled.
+    pub fn kill(&self) -> io::Result<()> {
+        self.entry.signal(signal::KILL)
+    }
+}
+
+/// Whether it is the same child, which may have ended.
+impl PartialEq for ActiveChild {
+    fn eq(&self, other: &ActiveChild) -> bool {
+        Arc::ptr_eq(&self.entry, &other.entry)
+    }
+}
+
+impl Eq for ActiveChild {}
+
+impl AsFd for ActiveChild {
+    /// The child's pidfd: readable once the child has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.entry.process.as_fd()
+    }
+}
+
+impl fmt::Debug for ActiveChild {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ActiveChild")
+            .field("name", &self.name())
+            .field("pid", &self.pid())
+            .finish()
     }
 }

@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     fmt, io,
     marker::PhantomData,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     rc::Rc,
     sync::Arc,
     time::Duration,
@@ -17,6 +17,7 @@ use super::{
     child::Child,
     error::{JoinError, StartError},
     registry::Entry,
+    usage::MemoryUse,
 };
 use crate::sys::{poll, signal};
 
@@ -224,6 +225,15 @@ impl<R: DeserializeOwned> ScopedChild<'_, R> {
         left.take_if(|child| child.is_joined());
         outcome
     }
+
+    /// What the task returned, or `None` when the child has not ended yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::join_timeout`].
+    pub fn try_join(&mut self) -> Result<Option<R>, JoinError> {
+        self.join_timeout(Duration::ZERO)
+    }
 }
 
 impl<R> ScopedChild<'_, R> {
@@ -268,6 +278,30 @@ impl<R> ScopedChild<'_, R> {
     /// When the child has changed its user, so that it may not be signalled.
     pub fn kill(&self) -> io::Result<()> {
         self.entry.signal(signal::KILL)
+    }
+
+    /// As [`Child::memory`].
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] when the child has ended; when `/proc` cannot be read.
+    pub fn memory(&self) -> io::Result<MemoryUse> {
+        self.entry.memory()
+    }
+
+    /// As [`Child::cpu_time`].
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] when the child has ended; when the system refuses.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        self.entry.cpu_time()
+    }
+}
+
+impl<R> AsRawFd for ScopedChild<'_, R> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     builder::{Start, StartMethod},
     frame::{self, Kind, Serve},
     panics,
-    task::Preload,
+    server::NAME,
     wire::Message,
 };
 use crate::sys::{
@@ -126,13 +126,13 @@ pub(crate) fn executed(socket: OwnedFd, requester: Owner, message: Message) -> !
     become_known(StartMethod::Spawn, requester, serve.parent_name);
     for preload in serve.preloads {
         // SAFETY: the requester made it and runs the same file, which it had us execute.
-        let Some(preload) = (unsafe { Preload::find(preload) }) else {
+        let Some(load) = (unsafe { preload.places.find() }) else {
             refuse(not_begun(
                 &"what it is to preload lies outside the code of the executable",
             ))
         };
-        let outcome = preload.run();
-        if outcome.kind != Kind::Begun {
+        let outcome = load.run(preload.argument, Vec::new());
+        if outcome.kind != Kind::Returned {
             refuse(outcome)
         }
     }
@@ -186,7 +186,7 @@ pub(crate) fn copied(start: &Start<'_>, socket: OwnedFd, notice: Notice) -> ! {
 /// Names this process, for those whom it calls.
 fn become_known(method: StartMethod, parent: Owner, parent_name: &str) {
     boot::become_known(Known {
-        name: "forkserver",
+        name: NAME,
         method,
         daemon: true,
         parent,

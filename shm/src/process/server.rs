@@ -14,7 +14,7 @@ use super::{
     child::Started,
     error::StartError,
     fork::{self, Copied},
-    frame::{self, Kind, Serve},
+    frame::{self, Kind, Preload, Serve},
     serve::{Answer, GO, REQUEST},
     spawn::{self, Errand},
     wire::{self, Message},
@@ -29,6 +29,9 @@ use crate::{
         signal, socket, stat,
     },
 };
+
+/// What it is called.
+pub(crate) const NAME: &str = "forkserver";
 
 /// A server that forks for the process that started it, and for no copy of that.
 #[derive(Debug)]
@@ -58,8 +61,8 @@ const PATIENCE: u32 = 10;
 
 impl Server {
     /// A new process of this executable, which runs these functions first.
-    pub(crate) fn spawned(parent: Owner, preloads: Vec<u64>) -> Result<Server, StartError> {
-        let name = "forkserver".to_owned();
+    pub(crate) fn spawned(parent: Owner, preloads: Vec<Preload<'_>>) -> Result<Server, StartError> {
+        let name = NAME.to_owned();
         let start = &Start::server(&name, StartMethod::Spawn, parent);
         let (file, notice) = Notice::new().map_err(|error| start.io("making a page", error))?;
         let message = Message {
@@ -82,7 +85,7 @@ impl Server {
     ///
     /// As for any fork: when other threads run or guards are held.
     pub(crate) fn forked(parent: Owner) -> Result<Server, StartError> {
-        let name = "forkserver".to_owned();
+        let name = NAME.to_owned();
         let start = &Start::server(&name, StartMethod::Fork, parent);
         fork::refuse_company(start)?;
         let (_, notice) = Notice::new().map_err(|error| start.io("making a page", error))?;

@@ -2,11 +2,11 @@
 //!
 //! 1. Parent and child run the same file, so a function lies equally far from an anchor of this crate in both. Only
 //!    such distances travel.
-//! 2. The parent sends two places that belong together: a task and the instance of [`call`] for its types.
+//! 2. The parent sends two places that belong together: a task and the instance of [`call`] for its types, or [`call_plain`].
 
 use std::{mem, os::fd::OwnedFd, ptr};
 
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{frame::Kind, panics, wire::Message};
 use crate::{packet::codec, sys::elf};
@@ -15,7 +15,7 @@ use crate::{packet::codec, sys::elf};
 type Call = unsafe fn(usize, &[u8], Vec<OwnedFd>) -> Message;
 
 /// Where a task and the code that calls it lie, counted from the anchor.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Places {
     pub(crate) call: u64,
     pub(crate) task: u64,
@@ -49,52 +49,26 @@ impl Places {
         })
     }
 
+    /// The places of a task without arguments.
+    pub(crate) fn of_plain(task: fn()) -> Option<Places> {
+        let call: Call = call_plain;
+        Some(Places {
+            call: place(call as usize)?,
+            task: place(task as usize)?,
+        })
+    }
+
     /// The task that lies there; `None` when there is no code.
     ///
     /// # Safety
     ///
-    /// The places were made by [`Places::of`] in a process that runs the same executable.
+    /// The places were made by [`Places::of`] or [`Places::of_plain`] in a process that runs the same executable.
     pub(crate) unsafe fn find(self) -> Option<Found> {
         let task = address(self.task)?;
         let call = ptr::with_exposed_provenance::<()>(address(self.call)?);
         // SAFETY: the same file, hence the same function at the same distance (invariant 1).
         let call = unsafe { mem::transmute::<*const (), Call>(call) };
         Some(Found { call, task })
-    }
-}
-
-/// A function that a server calls before it forks.
-pub(crate) struct Preload(fn());
-
-impl Preload {
-    /// Where it lies, counted from the anchor; `None` when it is no code of the executable itself.
-    pub(crate) fn place(load: fn()) -> Option<u64> {
-        let address = load as usize;
-        elf::is_own_code(address).then(|| address.wrapping_sub(base()) as u64)
-    }
-
-    /// The function that lies there; `None` when there is no code.
-    ///
-    /// # Safety
-    ///
-    /// The place was made by [`Preload::place`] in a process that runs the same executable.
-    pub(crate) unsafe fn find(place: u64) -> Option<Preload> {
-        let address = (place as usize).wrapping_add(base());
-        if !elf::is_own_code(address) {
-            return None;
-        }
-        let load = ptr::with_exposed_provenance::<()>(address);
-        // SAFETY: the same file, hence the same function at the same distance (invariant 1).
-        Some(Preload(unsafe { mem::transmute::<*const (), fn()>(load) }))
-    }
-
-    /// Calls it; [`Kind::Begun`] when that went well.
-    pub(crate) fn run(self) -> Message {
-        panics::install_hook();
-        panics::caught(|| {
-            (self.0)();
-            Message::text(Kind::Begun, "")
-        })
     }
 }
 
@@ -131,6 +105,17 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
             format_args!("its arguments could not be decoded: {why}"),
         ),
     }
+}
+
+/// # Safety
+///
+/// `task` is the address of a `fn()`.
+unsafe fn call_plain(task: usize, _: &[u8], _: Vec<OwnedFd>) -> Message {
+    let task = ptr::with_exposed_provenance::<()>(task);
+    // SAFETY: promised by the caller.
+    let task = unsafe { mem::transmute::<*const (), fn()>(task) };
+    task();
+    returned(&())
 }
 
 /// What tells the parent that the task returned this value.

@@ -1,14 +1,18 @@
-//! What a running child uses of the machine.
+//! What a running process uses of the machine.
 
 use std::{fs, io};
 
-/// Memory of a process, as [`Child::memory`](crate::Child::memory) tells it.
+/// Memory of a process, as [`Child::memory`](crate::Child::memory) and
+/// [`CurrentProcess::memory`](crate::CurrentProcess::memory) tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryUse {
-    /// What it has in memory now, shared segments included, in bytes.
+    /// What it has in memory now, in bytes. It counts the shared memory that it has touched, which others may count, too.
     pub resident: u64,
-    /// The most it has had, in bytes.
+    /// What of that belongs to no file and no shared memory, in bytes: its heaps and stacks. In a copy of a process it counts
+    /// what neither has changed since, too.
+    pub private: u64,
+    /// The most that was resident, in bytes, since the process began to run its program.
     pub peak: u64,
 }
 
@@ -28,6 +32,7 @@ impl MemoryUse {
         let parsed = || {
             Some(MemoryUse {
                 resident: bytes("VmRSS:")?,
+                private: bytes("RssAnon:")?,
                 peak: bytes("VmHWM:")?,
             })
         };
@@ -40,11 +45,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_lines_are_found() {
-        let status = "Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t    1888 kB\nVmRSS:\t    1024 kB\n";
+    fn the_three_lines_are_found() {
+        let status = "Name:\tx\nVmPeak:\t 9 kB\nVmHWM:\t    1888 kB\nVmRSS:\t    1024 kB\nRssAnon:\t      64 kB\n";
         let memory = MemoryUse::parse(status).unwrap();
-        assert_eq!((memory.resident, memory.peak), (1 << 20, 1888 << 10));
+        let expected = MemoryUse {
+            resident: 1 << 20,
+            private: 64 << 10,
+            peak: 1888 << 10,
+        };
+        assert_eq!(memory, expected);
         assert!(MemoryUse::parse("Name:\tx\n").is_err());
-        assert!(MemoryUse::parse("VmHWM: 1 kB\nVmRSS: 99999999999999999999 kB").is_err());
+        assert!(
+            MemoryUse::parse("VmHWM: 1 kB\nRssAnon: 1 kB\nVmRSS: 99999999999999999999 kB").is_err()
+        );
     }
 }

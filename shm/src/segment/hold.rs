@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::Error, sys::file};
+use crate::{deadline, error::Error, sys::file};
 
 /// How long somebody who is just looking may keep us waiting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ pub(super) struct Naps {
 impl Naps {
     pub fn new(patience: Duration) -> Naps {
         Naps {
-            end: Instant::now().checked_add(patience),
+            end: deadline::moment(patience),
             next: FIRST_NAP,
         }
     }
