@@ -157,8 +157,8 @@ impl PoolBuilder {
     /// How many bytes of memory a worker may have. If it has more while it is at work it is killed, and its task fails; of a
     /// chunk of a map, the item that it is at. Another worker is started. By default as many as the system gives it.
     ///
-    /// What is resident counts, of the whole worker: what it was begun with, what earlier tasks have left, and the pages of
-    /// shared memory that it has touched. It is looked at ten times a second: this is to stop a task that grows, not to keep
+    /// What the worker has for itself counts, what it was begun with and what earlier tasks have left as well; memory that it
+    /// shares does not. It is looked at ten times a second: this is to stop a task that grows, not to keep
     /// to the byte.
     pub fn memory_limit(mut self, bytes: u64) -> PoolBuilder {
         self.watch.memory = Some(bytes);

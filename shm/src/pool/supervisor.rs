@@ -387,6 +387,6 @@ impl Post {
 
     fn memory(&self) -> Option<u64> {
         let memory = self.process.as_ref()?.memory();
-        memory.ok().map(|memory| memory.resident)
+        memory.ok().map(|memory| memory.private)
     }
 }
