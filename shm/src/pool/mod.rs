@@ -78,7 +78,8 @@ use crate::{MemoryUse, handle};
 /// A task ends once: with what it returned, or with the [`TaskError`] that says why it did not. A worker that dies costs the
 /// task that it had in hand, and of a chunk the item that it was at; another worker takes its place.
 ///
-/// Workers end with the pool, and with this process, also when that is killed. While a pool exists,
+/// Workers end with the pool, and with this process, also when that is killed; but not when it executes another program, which
+/// has their parent's identity: terminate the pool before. While a pool exists,
 /// [`Process::fork`](crate::Process::fork) is refused in this process: it has other threads. Dropping the pool
 /// [terminates](Executor::terminate) it.
 pub struct Pool {
