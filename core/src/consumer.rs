@@ -24,7 +24,7 @@ pub struct Consumer<'a, 'm, O: Os, H: Hold = Locked> {
 }
 
 impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(
         ring: &'a Ring<'m, H>,
         os: &'a O,
@@ -50,7 +50,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     /// # Errors
     ///
     /// [`RingError::Closed`] when there will be none, or [`RingError::Damaged`].
-    #[inline]
+    #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<(usize, usize)>, RingError> {
         if self.there == 0 && !self.finds_more()? {
             return Ok(None);
@@ -78,7 +78,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     }
 
     /// Looks where the other side is now; whether there is more.
-    #[inline]
+    #[inline(always)]
     fn finds_more(&mut self) -> Result<bool, RingError> {
         let words = self.ring.words;
         // Acquire: pairs with the Release of `Producer::publish`: the records up to there are whole.
@@ -129,8 +129,15 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     }
 
     /// Removes the records that [`next_record`](Self::next_record) has shown from the ring, all at once.
-    #[inline]
-    pub fn consume(self) {
+    #[inline(always)]
+    pub fn consume(mut self) {
+        self.move_on();
+        mem::forget(self);
+    }
+
+    /// As [`consume`](Self::consume); then this must be forgotten, as a producer that has moved on.
+    #[inline(always)]
+    pub(crate) fn move_on(&mut self) {
         let words = self.ring.words;
         self.os.step("ring: about to consume");
         self.hold.publish(
@@ -140,7 +147,6 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
             self.shown(),
             "ring: consumed",
         );
-        mem::forget(self);
     }
 }
 
@@ -151,7 +157,7 @@ fn there<H: Hold>(ring: &Ring<'_, H>, head: Position, tail: Position) -> Option<
 }
 
 impl<O: Os, H: Hold> Drop for Consumer<'_, '_, O, H> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.hold.let_go(self.os, &self.ring.words.consumers);
     }

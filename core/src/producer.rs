@@ -24,7 +24,7 @@ pub struct Producer<'a, 'm, O: Os, H: Hold = Locked> {
 }
 
 impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(
         ring: &'a Ring<'m, H>,
         os: &'a O,
@@ -55,7 +55,7 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
     /// # Errors
     ///
     /// [`RingError::TooLarge`] or [`RingError::Damaged`].
-    #[inline]
+    #[inline(always)]
     pub fn reserve(&mut self, len: usize) -> Result<Option<usize>, RingError> {
         let ring = self.ring;
         let need = ring.units_of(len)?;
@@ -63,8 +63,11 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         let start = ring.index(self.tail.units().wrapping_add(units));
         let skipped = ring.skipped(start, need);
         let needed = skipped + need;
-        if needed > self.room && !self.finds_room(needed)? {
-            return Ok(None);
+        if needed > self.room {
+            self.room = room_now(ring, self.tail, units, needed)?;
+            if needed > self.room {
+                return Ok(None);
+            }
         }
         let at = if skipped == 0 { start } else { 0 };
         // Relaxed: the store of the tail publishes them.
@@ -76,27 +79,6 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         self.room -= needed;
         self.reserved = (units + needed, records + 1);
         Ok(Some(at + 1))
-    }
-
-    /// Looks where the other side is now; whether there is so much room.
-    #[cold]
-    fn finds_room(&mut self, needed: u32) -> Result<bool, RingError> {
-        let words = self.ring.words;
-        // Acquire: pairs with the Release of `Consumer::consume`: the units up to there are not read any more.
-        let head = Position::load(&words.head.0, Ordering::Acquire);
-        // Relaxed: by who has the side.
-        words
-            .producers
-            .seen
-            .store(head.to_bits(), Ordering::Relaxed);
-        let room =
-            room(self.ring, self.tail, head).and_then(|room| room.checked_sub(self.reserved.0));
-        self.room = room.ok_or(RingError::Damaged)?;
-        if self.room < needed && head.is_closed() {
-            // Closed since the tail was looked at: nobody makes room any more.
-            return Err(RingError::Closed);
-        }
-        Ok(self.room >= needed)
     }
 
     /// The head as it was seen last: while it is that, there is no more room.
@@ -121,8 +103,16 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
     }
 
     /// Puts the reserved records into the ring, all at once.
-    #[inline]
-    pub fn publish(self) {
+    #[inline(always)]
+    pub fn publish(mut self) {
+        self.move_on();
+        mem::forget(self);
+    }
+
+    /// As [`publish`](Self::publish); then this must be forgotten, not dropped. What is moved must be in memory first, which
+    /// takes a put half as long again.
+    #[inline(always)]
+    pub(crate) fn move_on(&mut self) {
         let words = self.ring.words;
         let (units, records) = self.reserved;
         self.hold.publish(
@@ -132,8 +122,35 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
             records,
             "ring: published",
         );
-        mem::forget(self);
     }
+}
+
+/// How many units are free behind `reserved` ones, now that the other side is looked at. By values: a producer that others
+/// have a reference to cannot be in registers.
+#[cold]
+#[inline(never)]
+fn room_now<H: Hold>(
+    ring: &Ring<'_, H>,
+    tail: Position,
+    reserved: u32,
+    needed: u32,
+) -> Result<u32, RingError> {
+    let words = ring.words;
+    // Acquire: pairs with the Release of `Consumer::consume`: the units up to there are not read any more.
+    let head = Position::load(&words.head.0, Ordering::Acquire);
+    // Relaxed: by who has the side.
+    words
+        .producers
+        .seen
+        .store(head.to_bits(), Ordering::Relaxed);
+    let room = room(ring, tail, head)
+        .and_then(|room| room.checked_sub(reserved))
+        .ok_or(RingError::Damaged)?;
+    if room < needed && head.is_closed() {
+        // Closed since the tail was looked at: nobody makes room any more.
+        return Err(RingError::Closed);
+    }
+    Ok(room)
 }
 
 /// How many units are free between a tail and a head.
@@ -143,7 +160,7 @@ fn room<H: Hold>(ring: &Ring<'_, H>, tail: Position, head: Position) -> Option<u
 }
 
 impl<O: Os, H: Hold> Drop for Producer<'_, '_, O, H> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.hold.let_go(self.os, &self.ring.words.producers);
     }

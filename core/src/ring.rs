@@ -18,7 +18,7 @@
 //!    slept watches again when its call ends, in whichever way, and wakes the next if there is more. Who was woken and finds
 //!    too little room wakes all others, once for each turn: their records may be shorter.
 
-use core::{fmt, marker::PhantomData};
+use core::{fmt, marker::PhantomData, mem};
 
 use crate::{
     atomic::{AtomicU64, Ordering},
@@ -219,7 +219,8 @@ impl<'m, H: Hold> Ring<'m, H> {
         let mut producer = self.producer(os, until)?;
         if let Some(at) = producer.reserve(len)? {
             fill(at);
-            producer.publish();
+            producer.move_on();
+            mem::forget(producer);
             return Ok(());
         }
         let head = producer.seen();
@@ -269,7 +270,8 @@ impl<'m, H: Hold> Ring<'m, H> {
         let mut consumer = self.consumer(os, until)?;
         if let Some((at, len)) = consumer.next_record()? {
             let taken = take(at, len);
-            consumer.consume();
+            consumer.move_on();
+            mem::forget(consumer);
             return Ok(taken);
         }
         let tail = consumer.seen();

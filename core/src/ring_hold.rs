@@ -81,10 +81,13 @@ impl rules::Hold for Locked {
 
     #[inline]
     fn take<O: Os>(os: &O, side: &Side, until: u64) -> Result<Locked, Refused> {
-        side.lock.lock_table(os, until).map(Locked)
+        match side.lock.lock_free(os) {
+            Some(taken) => Ok(Locked(taken)),
+            None => take_contended(os, side, until),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish<O: Os>(
         self,
         os: &O,
@@ -102,7 +105,7 @@ impl rules::Hold for Locked {
             .unlock_watched(os, self.0.me, &side.turn, records.max(1));
     }
 
-    #[inline]
+    #[inline(always)]
     fn let_go<O: Os>(self, os: &O, side: &Side) {
         side.lock.unlock_watched(os, self.0.me, &side.turn, 1);
     }
@@ -154,7 +157,7 @@ impl rules::Hold for Sole {
         Ok(Sole(()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish<O: Os>(
         self,
         os: &O,
@@ -171,7 +174,7 @@ impl rules::Hold for Sole {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn let_go<O: Os>(self, _: &O, _: &Side) {}
 
     fn watch<'a>(_: &'a Side, Alone(word): &'a Alone, seen: Position) -> Option<Watch<'a>> {
@@ -194,6 +197,12 @@ impl rules::Hold for Sole {
         }
         Ok(())
     }
+}
+
+#[cold]
+#[inline(never)]
+fn take_contended<O: Os>(os: &O, side: &Side, until: u64) -> Result<Locked, Refused> {
+    side.lock.lock_table(os, until).map(Locked)
 }
 
 /// What an exchange has found in the word beside the position: the mark of a sleeper, and a close that it took away.
