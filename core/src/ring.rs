@@ -23,6 +23,7 @@ use core::{fmt, marker::PhantomData, mem};
 use crate::{
     atomic::{AtomicU64, Ordering},
     consumer::Consumer,
+    lock::NOW,
     os::Os,
     producer::Producer,
     ring_error::RingError,
@@ -138,6 +139,17 @@ impl<'m, H: Hold> Ring<'m, H> {
         let now = Position::load(&head.0, Ordering::Acquire);
         let passed = behind.units_since(now) > self.units();
         (if passed { behind } else { now }, behind)
+    }
+
+    /// Whether there was nothing in the ring a moment ago, and more may come. Asks for no lock: who looks again and again
+    /// holds nobody up.
+    #[inline]
+    fn has_nothing(&self) -> bool {
+        let RingWords { tail, head, .. } = self.words;
+        // Acquire: the tail is looked at later, when the head is the same or further. Nor is that ever ahead of the tail.
+        let taken = Position::load(&head.0, Ordering::Acquire);
+        let put = Position::load(&tail.0, Ordering::Relaxed);
+        put == taken && !put.is_closed()
     }
 
     /// How many records are in the ring at this moment.
@@ -267,6 +279,9 @@ impl<'m, H: Hold> Ring<'m, H> {
         look: impl FnMut(),
         take: impl FnOnce(usize, usize) -> R,
     ) -> Result<R, RingError> {
+        if until == NOW && self.has_nothing() {
+            return Err(RingError::WouldBlock);
+        }
         let mut consumer = self.consumer(os, until)?;
         if let Some((at, len)) = consumer.next_record()? {
             let taken = take(at, len);
