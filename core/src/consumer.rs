@@ -6,6 +6,7 @@ use crate::{
     atomic::Ordering,
     os::Os,
     ring::Ring,
+    ring_copy::Shown,
     ring_error::RingError,
     ring_hold::{Hold, Locked},
     ring_words::{Position, SKIP},
@@ -32,7 +33,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     ) -> Result<Consumer<'a, 'm, O, H>, RingError> {
         let hold = H::take(os, &ring.words.consumers, until)?;
         // Relaxed: written by who has the side.
-        let head = Position::load(&ring.words.head.0, Ordering::Relaxed);
+        let head = Position::load(&ring.words.head.position, Ordering::Relaxed);
         let seen = Position::load(&ring.words.consumers.seen, Ordering::Relaxed);
         Ok(Consumer {
             ring,
@@ -77,12 +78,44 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         Ok(Some((start + 1, len)))
     }
 
+    /// The next record, in its place or, where it is the last one and short, copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_record`](Self::next_record).
+    #[inline(always)]
+    pub fn next_shown(&mut self) -> Result<Option<Shown>, RingError> {
+        if self.there == 0 {
+            if !self.finds_more()? {
+                return Ok(None);
+            }
+            let tail = self.seen();
+            if tail.records_since(self.head) == 1
+                && self.shown.1 == 0
+                && let Some(copied) = self.ring.words.tail.beside.read(tail, self.most())
+            {
+                self.shown = (self.there, 1);
+                self.there = 0;
+                return Ok(Some(copied));
+            }
+        }
+        let record = self.next_record()?;
+        Ok(record.map(|(at, len)| Shown::InPlace(at, len)))
+    }
+
+    /// How many bytes a record can have that is alone in the ring.
+    #[inline]
+    fn most(&self) -> usize {
+        let there = self.there.saturating_sub(1) as usize * 8;
+        there.min(self.ring.max_len())
+    }
+
     /// Looks where the other side is now; whether there is more.
     #[inline(always)]
     fn finds_more(&mut self) -> Result<bool, RingError> {
         let words = self.ring.words;
         // Acquire: pairs with the Release of `Producer::publish`: the records up to there are whole.
-        let tail = Position::load(&words.tail.0, Ordering::Acquire);
+        let tail = Position::load(&words.tail.position, Ordering::Acquire);
         // Relaxed: by who has the side.
         words
             .consumers
@@ -128,7 +161,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         self.shown.1
     }
 
-    /// Removes the records that [`next_record`](Self::next_record) has shown from the ring, all at once.
+    /// Removes the records that were shown from the ring, all at once.
     #[inline(always)]
     pub fn consume(mut self) {
         self.move_on();
@@ -142,7 +175,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         self.os.step("ring: about to consume");
         self.hold.publish(
             self.os,
-            (&words.consumers, &words.head),
+            (&words.consumers, &words.head.position),
             self.head.after(self.shown.0, self.shown.1),
             self.shown(),
             "ring: consumed",

@@ -21,6 +21,8 @@ pub struct Producer<'a, 'm, O: Os, H: Hold = Locked> {
     room: u32,
     /// How many units are reserved, and how many records they are.
     reserved: (u32, u32),
+    /// Where the bytes of the last of them begin, and how many there are.
+    last: (usize, usize),
 }
 
 impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
@@ -32,7 +34,7 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
     ) -> Result<Producer<'a, 'm, O, H>, RingError> {
         let hold = H::take(os, &ring.words.producers, until)?;
         // Relaxed: written by who has the side.
-        let tail = Position::load(&ring.words.tail.0, Ordering::Relaxed);
+        let tail = Position::load(&ring.words.tail.position, Ordering::Relaxed);
         let seen = Position::load(&ring.words.producers.seen, Ordering::Relaxed);
         let producer = Producer {
             ring,
@@ -42,6 +44,7 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
             // None where the words are damaged: then the other side is looked at, and that is found out.
             room: room(ring, tail, seen).unwrap_or(0),
             reserved: (0, 0),
+            last: (0, 0),
         };
         if tail.is_closed() {
             return Err(RingError::Closed);
@@ -78,6 +81,7 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
         self.os.step("ring: record reserved");
         self.room -= needed;
         self.reserved = (units + needed, records + 1);
+        self.last = (at + 1, len);
         Ok(Some(at + 1))
     }
 
@@ -115,10 +119,15 @@ impl<'a, 'm, O: Os, H: Hold> Producer<'a, 'm, O, H> {
     pub(crate) fn move_on(&mut self) {
         let words = self.ring.words;
         let (units, records) = self.reserved;
+        let tail = self.tail.after(units, records);
+        let (at, len) = self.last;
+        let last = self.ring.data.get(at..at + len.div_ceil(8));
+        let alone = last.filter(|_| records == 1).map(|units| (units, len));
+        words.tail.beside.write(tail, alone, |at| self.os.step(at));
         self.hold.publish(
             self.os,
-            (&words.producers, &words.tail),
-            self.tail.after(units, records),
+            (&words.producers, &words.tail.position),
+            tail,
             records,
             "ring: published",
         );
@@ -137,7 +146,7 @@ fn room_now<H: Hold>(
 ) -> Result<u32, RingError> {
     let words = ring.words;
     // Acquire: pairs with the Release of `Consumer::consume`: the units up to there are not read any more.
-    let head = Position::load(&words.head.0, Ordering::Acquire);
+    let head = Position::load(&words.head.position, Ordering::Acquire);
     // Relaxed: by who has the side.
     words
         .producers
