@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use multiproc_core::{Liveness, Os, Owner, Records, Shown, Wait};
+use multiproc_core::{FOREVER, Liveness, Os, Owner, Records, Shown, Wait};
 
 use super::{Stage, call::LOOKS_AGAIN};
 
@@ -102,7 +102,12 @@ unsafe impl Os for Party<'_> {
     }
 
     fn now(&self) -> u64 {
-        self.stage.clock.get()
+        if self.stage.is_over() {
+            // Nor one that waits for a lock which another thread of its process is stopped with.
+            FOREVER
+        } else {
+            self.stage.clock.get()
+        }
     }
 
     fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
