@@ -64,7 +64,7 @@ pub fn each_error_is_an_error_of_this_library() {
         Ok(outcome(pool.submit(fails, 4)?)?)
     }
     fn map(pool: &impl Executor) -> Of<Vec<u64>> {
-        Ok(pool.map(|x: u64| 9 / (x - x), [1])?)
+        Ok(pool.map(|x: u64| 9 / x, [0])?)
     }
     fn each(pool: &impl Executor) -> Of<usize> {
         Ok(pool.try_map(double, [1])?.len())

@@ -172,11 +172,16 @@ pub fn a_task_killed_for_a_limit_is_not_begun_again_and_breaks_nothing() {
         hog(());
     }
     let is_memory = |error: &TaskError| matches!(error, TaskError::MemoryExceeded { .. });
-    let limits: [(fn(PoolBuilder) -> PoolBuilder, fn(Counter), _); 2] = [
+    type Limit = (
+        fn(PoolBuilder) -> PoolBuilder,
+        fn(Counter),
+        fn(&TaskError) -> bool,
+    );
+    let limits: [Limit; 2] = [
         (
             |builder| builder.task_deadline(DEADLINE),
             hang,
-            TaskError::is_deadline as fn(&TaskError) -> bool,
+            TaskError::is_deadline,
         ),
         (|builder| builder.memory_limit(LIMIT), grow, is_memory),
     ];
