@@ -33,8 +33,8 @@ fn main() -> Result<(), multiproc::Error> {
     println!("starmap: {:?}", pool.starmap(u32::pow, [(2, 5), (3, 2)])?);
     let first = pool.imap(steps, 1..).map_while(Result::ok); // lazy: the numbers have no end
     println!("imap: {:?}", first.flatten().find(|steps| *steps > 100));
-    let task = pool.submit(steps, 97)?;
-    println!("submit: {:?}", task.get_timeout(Duration::from_secs(5)));
+    let mut task = pool.submit(steps, 97)?;
+    println!("submit: {:?}", task.get_timeout(Duration::from_secs(5))?);
 
     let bar = ProgressBar::new(300_000);
     let shown = MapOptions::new().progress(|progress| bar.set_position(progress.done));

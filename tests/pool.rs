@@ -14,6 +14,10 @@ mod callbacks;
 mod deaths;
 #[path = "pool/ends.rs"]
 mod ends;
+#[path = "pool/errors.rs"]
+mod errors;
+#[path = "pool/hostile.rs"]
+mod hostile;
 #[path = "pool/limits.rs"]
 mod limits;
 #[path = "pool/maps.rs"]
@@ -29,7 +33,7 @@ mod starts;
 #[path = "pool/submitted.rs"]
 mod submitted;
 
-use std::process::ExitCode;
+use std::{env, process::ExitCode};
 
 /// How many tests run at once: most of the time they wait for something.
 const AT_ONCE: usize = 4;
@@ -41,6 +45,9 @@ macro_rules! tests {
 }
 
 fn main() -> ExitCode {
+    if env::var_os(starts::BEFORE_INIT).is_some() {
+        starts::make_pools_before_init();
+    }
     multiproc::init();
     common::run_at_once(
         AT_ONCE,
@@ -50,13 +57,26 @@ fn main() -> ExitCode {
                 of_a_chunk_only_the_item_that_takes_too_long_fails,
                 a_deadline_does_not_count_the_time_in_the_queue,
                 a_task_that_takes_too_much_memory_is_killed_alone,
+                of_a_chunk_only_the_item_that_takes_too_much_memory_fails,
+                a_task_killed_for_a_limit_is_not_begun_again_and_breaks_nothing,
                 workers_are_replaced_after_so_many_tasks,
                 options_that_make_no_sense_are_refused;
+            hostile:
+                a_result_whose_drop_panics_has_ended_once,
+                what_nobody_asks_for_may_panic_when_it_is_dropped,
+                a_payload_that_panics_when_it_is_dropped_ends_nothing_but_its_task,
+                outcomes_may_fill_the_outbox_to_the_byte_and_be_followed_by_nothing,
+                a_grace_and_a_deadline_may_be_longer_than_the_clock_can_say,
+                a_map_over_shared_objects_holds_no_more_descriptors_than_it_may,
+                a_pool_of_threads_is_dropped_in_a_copy_of_its_process;
             starts:
                 an_initializer_is_called_once_in_each_worker_before_its_tasks,
                 an_initializer_that_fails_is_an_error_at_once,
                 an_initializer_that_fails_later_breaks_the_pool,
                 initializers_that_are_killed_later_are_not_started_for_ever,
+                there_are_as_many_workers_as_processors_that_may_be_used,
+                workers_of_a_fork_server_find_what_was_preloaded,
+                a_pool_before_init_is_an_error_that_says_so,
                 workers_are_named_and_are_daemons;
             ends:
                 who_closes_a_pool_has_its_tasks_done_and_can_give_it_no_more,
@@ -92,12 +112,14 @@ fn main() -> ExitCode {
                 an_item_that_cannot_be_submitted_fails_alone,
                 tasks_of_two_to_six_arguments_take_tuples,
                 a_map_of_nothing_is_nothing,
-                progress_is_told_up_to_the_end,
+                progress_is_told_before_the_end_and_up_to_it,
+                a_map_is_cut_into_four_chunks_for_each_worker,
+                the_first_tuple_that_failed_is_told,
                 results_come_one_by_one_in_order,
                 only_so_many_items_are_taken_ahead,
                 results_come_one_by_one_as_they_end,
                 what_nobody_asks_for_any_more_is_cancelled,
-                a_closed_pool_tells_each_item_that_is_asked_for;
+                a_closed_pool_says_so_once_to_who_asks_for_results;
             submitted:
                 a_task_is_told_once_it_has_ended,
                 a_task_is_waited_for_as_long_as_was_said,
@@ -106,16 +128,22 @@ fn main() -> ExitCode {
                 a_task_that_runs_or_has_ended_cannot_be_cancelled,
                 more_tasks_than_the_ring_holds_wait_their_turn,
                 a_panic_is_told_with_message_and_place,
+                a_panic_of_a_thread_is_told_with_its_message,
                 many_threads_use_one_pool,
                 what_a_pool_does_is_shown,
                 a_task_has_a_pool_of_its_own;
             callbacks:
                 who_asked_is_called_when_the_task_ends,
                 who_is_called_may_submit,
+                all_who_are_called_at_once_may_submit,
+                a_pool_of_threads_is_dropped_in_a_callback,
                 a_callback_that_panics_harms_nobody,
                 a_pool_is_dropped_in_a_callback,
                 a_pool_is_dropped_in_the_callback_of_a_task_that_died,
                 a_pool_is_dropped_in_the_callback_of_a_task_that_is_cancelled;
+            errors:
+                a_pool_for_which_there_are_no_descriptors_is_an_error_that_says_so,
+                each_error_is_an_error_of_this_library;
             payloads:
                 arguments_and_results_of_any_length_arrive_as_they_were,
                 a_result_that_cannot_be_encoded_fails_alone,

@@ -11,6 +11,7 @@ use crate::{
     region::Region,
     ring::Ring,
     ring_bytes::{Strings, read, write},
+    ring_copy::Shown,
     ring_error::RingError,
     ring_layout::{KindWords, RingPlace},
 };
@@ -143,7 +144,7 @@ impl<'m, T: Element, O: Os> ByteRing<'m, T, O> {
     #[inline]
     pub fn get<R>(&self, until: u64, take: impl FnOnce(&[u8]) -> R) -> Result<R, RingError> {
         let Ring { data, .. } = self.ring;
-        let take = |at, len| take(read(data, at, len));
+        let take = |record: Shown| take(record.bytes(data));
         self.ring.get(&self.os, until, || (), take)
     }
 

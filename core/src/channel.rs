@@ -27,6 +27,7 @@ use crate::{
     region::Region,
     ring::Ring,
     ring_bytes::{Strings, read, write},
+    ring_copy::Shown,
     ring_error::RingError,
     ring_hold::{Hold, Locked, Sole},
     ring_layout::RingPlace,
@@ -314,7 +315,7 @@ impl<'m, T: Element, O: Os, H: Hold> Channel<'m, T, O, H> {
         let Ring { data, .. } = self.ring;
         let mut get = |until| {
             let look = || self.look(End::Sender, &in_transit, until);
-            let take = |at, len| take(read(data, at, len));
+            let take = |record: Shown| take(record.bytes(data));
             self.ring.get(&self.os, until, look, take)
         };
         match get(until) {

@@ -6,6 +6,7 @@ use crate::{
     atomic::Ordering,
     os::Os,
     ring::Ring,
+    ring_copy::Shown,
     ring_error::RingError,
     ring_hold::{Hold, Locked},
     ring_words::{Position, SKIP},
@@ -24,7 +25,7 @@ pub struct Consumer<'a, 'm, O: Os, H: Hold = Locked> {
 }
 
 impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take(
         ring: &'a Ring<'m, H>,
         os: &'a O,
@@ -32,7 +33,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     ) -> Result<Consumer<'a, 'm, O, H>, RingError> {
         let hold = H::take(os, &ring.words.consumers, until)?;
         // Relaxed: written by who has the side.
-        let head = Position::load(&ring.words.head.0, Ordering::Relaxed);
+        let head = Position::load(&ring.words.head.position, Ordering::Relaxed);
         let seen = Position::load(&ring.words.consumers.seen, Ordering::Relaxed);
         Ok(Consumer {
             ring,
@@ -50,7 +51,7 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
     /// # Errors
     ///
     /// [`RingError::Closed`] when there will be none, or [`RingError::Damaged`].
-    #[inline]
+    #[inline(always)]
     pub fn next_record(&mut self) -> Result<Option<(usize, usize)>, RingError> {
         if self.there == 0 && !self.finds_more()? {
             return Ok(None);
@@ -77,12 +78,44 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         Ok(Some((start + 1, len)))
     }
 
-    /// Looks where the other side is now; whether there is more.
+    /// The next record, in its place or, where it is the last one and short, copied.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_record`](Self::next_record).
+    #[inline(always)]
+    pub fn next_shown(&mut self) -> Result<Option<Shown>, RingError> {
+        if self.there == 0 {
+            if !self.finds_more()? {
+                return Ok(None);
+            }
+            let tail = self.seen();
+            if tail.records_since(self.head) == 1
+                && self.shown.1 == 0
+                && let Some(copied) = self.ring.words.tail.beside.read(tail, self.most())
+            {
+                self.shown = (self.there, 1);
+                self.there = 0;
+                return Ok(Some(copied));
+            }
+        }
+        let record = self.next_record()?;
+        Ok(record.map(|(at, len)| Shown::InPlace(at, len)))
+    }
+
+    /// How many bytes a record can have that is alone in the ring.
     #[inline]
+    fn most(&self) -> usize {
+        let there = self.there.saturating_sub(1) as usize * 8;
+        there.min(self.ring.max_len())
+    }
+
+    /// Looks where the other side is now; whether there is more.
+    #[inline(always)]
     fn finds_more(&mut self) -> Result<bool, RingError> {
         let words = self.ring.words;
         // Acquire: pairs with the Release of `Producer::publish`: the records up to there are whole.
-        let tail = Position::load(&words.tail.0, Ordering::Acquire);
+        let tail = Position::load(&words.tail.position, Ordering::Acquire);
         // Relaxed: by who has the side.
         words
             .consumers
@@ -134,19 +167,25 @@ impl<'a, 'm, O: Os, H: Hold> Consumer<'a, 'm, O, H> {
         self.shown.1
     }
 
-    /// Removes the records that [`next_record`](Self::next_record) has shown from the ring, all at once.
-    #[inline]
-    pub fn consume(self) {
+    /// Removes the records that were shown from the ring, all at once.
+    #[inline(always)]
+    pub fn consume(mut self) {
+        self.move_on();
+        mem::forget(self);
+    }
+
+    /// As [`consume`](Self::consume); then this must be forgotten, as a producer that has moved on.
+    #[inline(always)]
+    pub(crate) fn move_on(&mut self) {
         let words = self.ring.words;
         self.os.step("ring: about to consume");
         self.hold.publish(
             self.os,
-            (&words.consumers, &words.head),
+            (&words.consumers, &words.head.position),
             self.head.after(self.shown.0, self.shown.1),
             self.shown(),
             "ring: consumed",
         );
-        mem::forget(self);
     }
 }
 
@@ -157,7 +196,7 @@ fn there<H: Hold>(ring: &Ring<'_, H>, head: Position, tail: Position) -> Option<
 }
 
 impl<O: Os, H: Hold> Drop for Consumer<'_, '_, O, H> {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
         self.hold.let_go(self.os, &self.ring.words.consumers);
     }

@@ -318,7 +318,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
     /// How many of the records put are not done, when so many are done.
     fn left(&self, done: Done) -> u32 {
         // Acquire: pairs with the Release of `publish`. What is counted as done was put before.
-        let tail = Position::load(&self.ring.words.tail.0, Ordering::Acquire);
+        let tail = Position::load(&self.ring.words.tail.position, Ordering::Acquire);
         tail.records().wrapping_sub(done.done()) & RECORDS_MASK
     }
 
@@ -380,7 +380,7 @@ impl<'m, T: Element, O: Os> JoinableRing<'m, T, O> {
         // taken; and who is found to have left his row has been counted as done.
         let held = in_hand.sum(me, 0).held;
         let so_far = Done(done.load(Ordering::Acquire));
-        let head = Position::load(&self.ring.words.head.0, Ordering::Acquire);
+        let head = Position::load(&self.ring.words.head.position, Ordering::Acquire);
         let taken = head.records().wrapping_sub(so_far.done()) & RECORDS_MASK;
         // More in hand than taken: somebody is just taking, or just done.
         let lost = u64::from(taken)
@@ -415,7 +415,7 @@ impl<'m, T, O> JoinableRing<'m, T, O> {
     pub fn unfinished(&self) -> u32 {
         // Acquire: pairs with the Release of `count`: what is done was put before.
         let done = Done(self.unfinished.done.load(Ordering::Acquire));
-        let tail = Position::load(&self.ring.words.tail.0, Ordering::Relaxed);
+        let tail = Position::load(&self.ring.words.tail.position, Ordering::Relaxed);
         tail.records().wrapping_sub(done.done()) & RECORDS_MASK
     }
 

@@ -17,14 +17,19 @@
 //!    costs nothing. At a side with a lock one sleeper is woken for each record; since the mark is then gone, whoever has
 //!    slept watches again when its call ends, in whichever way, and wakes the next if there is more. Who was woken and finds
 //!    too little room wakes all others, once for each turn: their records may be shorter.
+//! 5. Beside the tail is a copy of the record that was put last, if that is short, for who has taken all others; see
+//!    `ring_copy`. It is as good as the record, and which of them is read makes no difference.
 
-use core::{fmt, marker::PhantomData};
+use core::{fmt, marker::PhantomData, mem};
 
 use crate::{
     atomic::{AtomicU64, Ordering},
     consumer::Consumer,
+    lock::NOW,
     os::Os,
+    owner::Owner,
     producer::Producer,
+    ring_copy::Shown,
     ring_error::RingError,
     ring_hold::{Hold, Locked},
     ring_wait::Sleeper,
@@ -124,20 +129,31 @@ impl<'m, H: Hold> Ring<'m, H> {
         const LOOKS: u32 = 64;
         let RingWords { tail, head, .. } = self.words;
         // Acquire, throughout: the next load is not older.
-        let mut before = Position::load(&head.0, Ordering::Acquire);
-        let mut behind = Position::load(&tail.0, Ordering::Acquire);
+        let mut before = Position::load(&head.position, Ordering::Acquire);
+        let mut behind = Position::load(&tail.position, Ordering::Acquire);
         for _ in 0..LOOKS {
-            let now = Position::load(&head.0, Ordering::Acquire);
+            let now = Position::load(&head.position, Ordering::Acquire);
             if now == before {
                 return (before, behind);
             }
             before = now;
-            behind = Position::load(&tail.0, Ordering::Acquire);
+            behind = Position::load(&tail.position, Ordering::Acquire);
         }
         // It moves all the time: where both were a moment apart, but no further apart than they can be.
-        let now = Position::load(&head.0, Ordering::Acquire);
+        let now = Position::load(&head.position, Ordering::Acquire);
         let passed = behind.units_since(now) > self.units();
         (if passed { behind } else { now }, behind)
+    }
+
+    /// Whether there was nothing in the ring a moment ago, and more may come. Asks for no lock: who looks again and again
+    /// holds nobody up.
+    #[inline]
+    fn has_nothing(&self) -> bool {
+        let RingWords { tail, head, .. } = self.words;
+        // Acquire: the tail is looked at later, when the head is the same or further. Nor is that ever ahead of the tail.
+        let taken = Position::load(&head.position, Ordering::Acquire);
+        let put = Position::load(&tail.position, Ordering::Relaxed);
+        put == taken && !put.is_closed()
     }
 
     /// How many records are in the ring at this moment.
@@ -170,7 +186,7 @@ impl<'m, H: Hold> Ring<'m, H> {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         // Acquire: pairs with the Release of `close`; what was put before is seen by who looks next.
-        Position::load(&self.words.tail.0, Ordering::Acquire).is_closed()
+        Position::load(&self.words.tail.position, Ordering::Acquire).is_closed()
     }
 
     /// Takes the producers' side.
@@ -219,7 +235,8 @@ impl<'m, H: Hold> Ring<'m, H> {
         let mut producer = self.producer(os, until)?;
         if let Some(at) = producer.reserve(len)? {
             fill(at);
-            producer.publish();
+            producer.move_on();
+            mem::forget(producer);
             return Ok(());
         }
         let head = producer.seen();
@@ -252,8 +269,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         }
     }
 
-    /// Takes one record, which `take` reads from the unit and of the length that it is given. `look` is called after each
-    /// slice of a wait.
+    /// Takes one record, which is shown to `take`. `look` is called after each slice of a wait.
     ///
     /// # Errors
     ///
@@ -264,12 +280,16 @@ impl<'m, H: Hold> Ring<'m, H> {
         os: &O,
         until: u64,
         look: impl FnMut(),
-        take: impl FnOnce(usize, usize) -> R,
+        take: impl FnOnce(Shown) -> R,
     ) -> Result<R, RingError> {
+        if until == NOW && self.has_nothing() {
+            return Err(RingError::WouldBlock);
+        }
         let mut consumer = self.consumer(os, until)?;
-        if let Some((at, len)) = consumer.next_record()? {
-            let taken = take(at, len);
-            consumer.consume();
+        if let Some(record) = consumer.next_shown()? {
+            let taken = take(record);
+            consumer.move_on();
+            mem::forget(consumer);
             return Ok(taken);
         }
         let tail = consumer.seen();
@@ -284,7 +304,7 @@ impl<'m, H: Hold> Ring<'m, H> {
         until: u64,
         mut tail: Position,
         mut look: impl FnMut(),
-        take: impl FnOnce(usize, usize) -> R,
+        take: impl FnOnce(Shown) -> R,
     ) -> Result<R, RingError> {
         let mut wait = Sleeper::for_records(self, os);
         loop {
@@ -292,8 +312,8 @@ impl<'m, H: Hold> Ring<'m, H> {
                 look();
             }
             let mut consumer = self.consumer(os, until)?;
-            if let Some((at, len)) = consumer.next_record()? {
-                let taken = take(at, len);
+            if let Some(record) = consumer.next_shown()? {
+                let taken = take(record);
                 consumer.consume();
                 return Ok(taken);
             }
@@ -380,8 +400,8 @@ impl<'m, H: Hold> Ring<'m, H> {
         let mut wait = Sleeper::for_records(self, os);
         loop {
             // Acquire: pairs with the Release of `publish` and `close`, so that who goes on finds what it was told of.
-            let tail = Position::load(&self.words.tail.0, Ordering::Acquire);
-            let head = Position::load(&self.words.head.0, Ordering::Relaxed);
+            let tail = Position::load(&self.words.tail.position, Ordering::Acquire);
+            let head = Position::load(&self.words.head.position, Ordering::Relaxed);
             if tail.records_since(head) != 0 || tail.is_closed() {
                 return Ok(true);
             }
@@ -399,9 +419,20 @@ impl<'m, H: Hold> Ring<'m, H> {
         let word = if H::SHARED {
             &self.words.producers.turn
         } else {
-            &self.words.tail.0
+            &self.words.tail.position
         };
         os.wake(word, u32::MAX);
+    }
+
+    /// Who has the producers' side at this moment, and who the consumers', where sides have locks.
+    #[must_use]
+    pub fn owners(&self) -> (Owner, Owner) {
+        let RingWords {
+            producers,
+            consumers,
+            ..
+        } = self.words;
+        (producers.lock.owner(), consumers.lock.owner())
     }
 
     /// Lets nothing more be put. What is in the ring can still be taken.

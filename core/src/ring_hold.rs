@@ -13,7 +13,7 @@ use crate::{
     atomic::{AtomicU64, Ordering},
     lock::{PATIENCE, Refused, Taken, wake_all},
     os::Os,
-    ring_words::{Alone, CLOSED, Position, RingWords, Side, WAITERS},
+    ring_words::{CLOSED, Position, RingWords, Side, WAITERS},
 };
 
 /// How a side of a ring is held: [`Locked`] or [`Sole`].
@@ -55,7 +55,7 @@ pub(crate) mod rules {
         fn publish<O: Os>(
             self,
             os: &O,
-            side: (&Side, &Alone),
+            side: (&Side, &AtomicU64),
             to: Position,
             records: u32,
             step: &'static str,
@@ -65,7 +65,7 @@ pub(crate) mod rules {
         fn let_go<O: Os>(self, os: &O, side: &Side);
 
         /// Makes whoever moves the other side on from `seen` wake the caller. `None` when it has moved already.
-        fn watch<'a>(side: &'a Side, word: &'a Alone, seen: Position) -> Option<Watch<'a>>;
+        fn watch<'a>(side: &'a Side, word: &'a AtomicU64, seen: Position) -> Option<Watch<'a>>;
 
         /// Lets nothing more be put.
         fn close<O: Os>(os: &O, words: &RingWords, until: u64) -> Result<(), Refused>;
@@ -81,14 +81,17 @@ impl rules::Hold for Locked {
 
     #[inline]
     fn take<O: Os>(os: &O, side: &Side, until: u64) -> Result<Locked, Refused> {
-        side.lock.lock_table(os, until).map(Locked)
+        match side.lock.lock_free(os) {
+            Some(taken) => Ok(Locked(taken)),
+            None => take_contended(os, side, until),
+        }
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish<O: Os>(
         self,
         os: &O,
-        (side, Alone(word)): (&Side, &Alone),
+        (side, word): (&Side, &AtomicU64),
         to: Position,
         records: u32,
         step: &'static str,
@@ -102,7 +105,7 @@ impl rules::Hold for Locked {
             .unlock_watched(os, self.0.me, &side.turn, records.max(1));
     }
 
-    #[inline]
+    #[inline(always)]
     fn let_go<O: Os>(self, os: &O, side: &Side) {
         // A copy of this process, made while it was held, has nothing to give back.
         if os.is_me(self.0.me) {
@@ -110,10 +113,10 @@ impl rules::Hold for Locked {
         }
     }
 
-    fn watch<'a>(side: &'a Side, word: &'a Alone, seen: Position) -> Option<Watch<'a>> {
+    fn watch<'a>(side: &'a Side, word: &'a AtomicU64, seen: Position) -> Option<Watch<'a>> {
         let turn = side.lock.watch(&side.turn);
         // Relaxed: `watch` orders it behind what the last of the other side has stored.
-        let still = Position::load(&word.0, Ordering::Relaxed) == seen;
+        let still = Position::load(word, Ordering::Relaxed) == seen;
         still.then_some((&side.turn, turn))
     }
 
@@ -133,11 +136,11 @@ impl rules::Hold for Locked {
             side.lock.unlock_watched(os, taken.me, &side.turn, u32::MAX);
             Ok(())
         };
-        close(producers, &tail.0, until)?;
+        close(producers, &tail.position, until)?;
         // Now it is. The other side is only woken, and not waited for if somebody is stopped with it: whoever waits for
         // room and is missed finds out after a slice.
         let patience = until.min(os.now().saturating_add(PATIENCE));
-        match close(consumers, &head.0, patience) {
+        match close(consumers, &head.position, patience) {
             Err(Refused::TimedOut | Refused::WouldBlock) => wake_all(os, &consumers.turn),
             closed => closed?,
         }
@@ -157,11 +160,11 @@ impl rules::Hold for Sole {
         Ok(Sole(()))
     }
 
-    #[inline]
+    #[inline(always)]
     fn publish<O: Os>(
         self,
         os: &O,
-        (_, Alone(word)): (&Side, &Alone),
+        (_, word): (&Side, &AtomicU64),
         to: Position,
         _: u32,
         step: &'static str,
@@ -174,10 +177,10 @@ impl rules::Hold for Sole {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn let_go<O: Os>(self, _: &O, _: &Side) {}
 
-    fn watch<'a>(_: &'a Side, Alone(word): &'a Alone, seen: Position) -> Option<Watch<'a>> {
+    fn watch<'a>(_: &'a Side, word: &'a AtomicU64, seen: Position) -> Option<Watch<'a>> {
         let marked = seen.to_bits() | WAITERS;
         // Relaxed: the exchange of whoever moves the word finds the mark, or this finds the word moved.
         match word.compare_exchange(seen.to_bits(), marked, Ordering::Relaxed, Ordering::Relaxed) {
@@ -187,7 +190,7 @@ impl rules::Hold for Sole {
     }
 
     fn close<O: Os>(os: &O, words: &RingWords, _: u64) -> Result<(), Refused> {
-        for Alone(word) in [&words.tail, &words.head] {
+        for word in [&words.tail.position, &words.head.position] {
             // Release: pairs with the Acquire of the other side. What was put before is there to be taken.
             let before = word.fetch_or(CLOSED, Ordering::Release);
             os.step("ring: closed");
@@ -197,6 +200,12 @@ impl rules::Hold for Sole {
         }
         Ok(())
     }
+}
+
+#[cold]
+#[inline(never)]
+fn take_contended<O: Os>(os: &O, side: &Side, until: u64) -> Result<Locked, Refused> {
+    side.lock.lock_table(os, until).map(Locked)
 }
 
 /// What an exchange has found in the word beside the position: the mark of a sleeper, and a close that it took away.

@@ -1,14 +1,14 @@
 //! One wait for the other side of a ring to move.
 
 use crate::{
-    atomic::Ordering,
+    atomic::{AtomicU64, Ordering},
     lock::{NOW, Slices, wake_all},
     os::Os,
     ring::Ring,
     ring_error::RingError,
     ring_hold::Hold,
     ring_pace::look_for_a_moment,
-    ring_words::{Alone, Position, Side},
+    ring_words::{Position, Side},
 };
 
 /// One wait for the other side. However the call ends that waits, those who sleep beside it are not forgotten.
@@ -19,7 +19,7 @@ pub(crate) struct Sleeper<'a, 'm, O: Os, H: Hold> {
     own: &'a Side,
     other: &'a Side,
     /// The position of the other side.
-    word: &'a Alone,
+    word: &'a AtomicU64,
     /// Whether one who sleeps may go on.
     is_more: fn(&Ring<'m, H>) -> bool,
     slices: Slices,
@@ -37,7 +37,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
             os,
             own: &ring.words.producers,
             other: &ring.words.consumers,
-            word: &ring.words.head,
+            word: &ring.words.head.position,
             is_more: |ring| ring.is_closed() || !ring.is_full_for(0),
             slices: Slices::new(),
             slept: None,
@@ -52,7 +52,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
             os,
             own: &ring.words.consumers,
             other: &ring.words.producers,
-            word: &ring.words.tail,
+            word: &ring.words.tail.position,
             is_more: |ring| ring.is_closed() || !ring.is_empty(),
             slices: Slices::new(),
             slept: None,
@@ -84,7 +84,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         self.slept = Some(expected);
         self.os.step("ring: awake");
         // Relaxed: it is looked at again, properly, by who goes on. Who was woken for something needs no clock.
-        let woken = Position::load(&self.word.0, Ordering::Relaxed) != seen;
+        let woken = Position::load(self.word, Ordering::Relaxed) != seen;
         Ok(!woken && self.slices.is_over(self.os.now()))
     }
 
@@ -107,7 +107,7 @@ impl<'a, 'm, O: Os, H: Hold> Sleeper<'a, 'm, O, H> {
         }
         look_for_a_moment(&self.own.pace, || {
             // Relaxed: it is looked at again, properly, by who goes on.
-            let now = Position::load(&self.word.0, Ordering::Relaxed);
+            let now = Position::load(self.word, Ordering::Relaxed);
             (now != seen).then(|| now.records_since(seen))
         })
     }

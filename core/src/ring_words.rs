@@ -11,9 +11,13 @@
 //! and the number of records in the ring is exact whoever dies. Somebody may sleep on a word with `WAITERS`; only rings
 //! without locks have it.
 
+#[cfg(not(loom))]
+use core::mem::offset_of;
+
 use crate::{
     atomic::{AtomicU64, Ordering},
     lock::Lock,
+    ring_copy::LastRecord,
 };
 
 /// The most units that a ring can have: 4 GiB. So neither units nor records are ever ambiguous.
@@ -101,10 +105,13 @@ pub(crate) struct Side {
     pub pace: AtomicU64,
 }
 
-/// A word that is alone on its cache lines.
+/// A position, and what is on its cache lines.
 #[repr(C, align(128))]
 #[derive(Debug)]
-pub(crate) struct Alone(pub AtomicU64);
+pub(crate) struct Line<T> {
+    pub position: AtomicU64,
+    pub beside: T,
+}
 
 /// The words of a ring as they lie in shared memory.
 #[repr(C)]
@@ -112,14 +119,16 @@ pub(crate) struct Alone(pub AtomicU64);
 pub struct RingWords {
     pub(crate) producers: Side,
     /// What was put; a record is in the ring once this includes it.
-    pub(crate) tail: Alone,
+    pub(crate) tail: Line<LastRecord>,
     pub(crate) consumers: Side,
     /// What was taken.
-    pub(crate) head: Alone,
+    pub(crate) head: Line<()>,
 }
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<RingWords>() == 512 && align_of::<RingWords>() == 128);
+#[cfg(not(loom))]
+const _: () = assert!(offset_of!(Line<LastRecord>, beside) + size_of::<LastRecord>() == 64);
 
 impl RingWords {
     /// The words of an empty ring in which `units` and `records` have been put and taken before.
@@ -134,9 +143,15 @@ impl RingWords {
         };
         RingWords {
             producers: side(),
-            tail: Alone(AtomicU64::new(start)),
+            tail: Line {
+                position: AtomicU64::new(start),
+                beside: LastRecord::new(),
+            },
             consumers: side(),
-            head: Alone(AtomicU64::new(start)),
+            head: Line {
+                position: AtomicU64::new(start),
+                beside: (),
+            },
         }
     }
 
@@ -148,8 +163,9 @@ impl RingWords {
             side.turn.store(0, Ordering::Relaxed);
             side.pace.store(0, Ordering::Relaxed);
         }
-        self.tail.0.store(0, Ordering::Relaxed);
-        self.head.0.store(0, Ordering::Relaxed);
+        self.tail.position.store(0, Ordering::Relaxed);
+        self.tail.beside.reset();
+        self.head.position.store(0, Ordering::Relaxed);
     }
 }
 

@@ -26,6 +26,27 @@ fn get(ring: &Ring) -> Result<Vec<u8>, RingError> {
 }
 
 #[test]
+fn a_record_that_is_taken_at_once_is_the_one_that_was_put_whatever_its_length() {
+    let ring = open(place(1024), Fake::new(501));
+    for round in 0..1000 {
+        let record: Vec<u8> = (0..round % 67).map(|i| (i * 7 + round) as u8 | 1).collect();
+        ring.put(&record, NOW).unwrap();
+        assert_eq!(get(&ring).unwrap(), record);
+        assert_eq!(get(&ring), Err(RingError::WouldBlock));
+        // Now the last is not the next one.
+        ring.put(&record, NOW).unwrap();
+        ring.put(b"another", NOW).unwrap();
+        assert_eq!(get(&ring).unwrap(), record);
+        assert_eq!(get(&ring).unwrap(), b"another");
+        // And now it is one of several.
+        let (put, result) = ring.put_many([record.as_slice(), b"more"], NOW);
+        assert_eq!((put, result), (2, Ok(())));
+        assert_eq!(get(&ring).unwrap(), record);
+        assert_eq!(get(&ring).unwrap(), b"more");
+    }
+}
+
+#[test]
 fn records_of_any_length_come_out_as_they_went_in() {
     let ring = open(place(1024), Fake::new(501));
     let mut model: VecDeque<Vec<u8>> = VecDeque::new();
@@ -118,7 +139,9 @@ fn the_locks_of_the_dead_are_taken_over_and_records_outlive_everybody() {
 fn a_record_that_cannot_be_is_damage_and_another_layout_no_ring() {
     let region = place(64);
     let ring = open(region, Fake::new(551));
+    // Of the last one there would be a copy.
     ring.put(b"whole", NOW).unwrap();
+    ring.put(b"more", NOW).unwrap();
     let at = region.len() - 64;
     for len in [u64::MAX, u64::MAX - 1, 25, 1 << 40] {
         bytes(region)[at..at + 8].copy_from_slice(&len.to_le_bytes());

@@ -261,11 +261,14 @@ impl Stage {
             return;
         };
         let call = Call::new(party.process, party.thread, Deed::Get, until);
-        let Some((result, call)) = self.call(call, || {
-            let take = |at, len| party.read(at, len);
-            match most {
-                None => self.ring().get(&party, until, || (), take).map(|()| 1),
-                Some(most) => self.ring().get_many(&party, until, most, || (), take),
+        let Some((result, call)) = self.call(call, || match most {
+            None => {
+                let take = |shown| party.take(shown);
+                self.ring().get(&party, until, || (), take).map(|()| 1)
+            }
+            Some(most) => {
+                let take = |at, len| party.read(at, len);
+                self.ring().get_many(&party, until, most, || (), take)
             }
         }) else {
             return;
@@ -406,7 +409,9 @@ impl Stage {
         }
         call = Call::new(last.process, last.thread, Deed::Get, NOW);
         let none = self
-            .call(call, || ring.get(&last, NOW, || (), take))
+            .call(call, || {
+                ring.get(&last, NOW, || (), |shown| last.take(shown))
+            })
             .map(|(none, _)| none);
         let told = if closed {
             RingError::Closed

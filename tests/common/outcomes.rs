@@ -62,6 +62,7 @@ macro_rules! for_each_outcome {
             a_scope_ends_with_the_first_failure,
             a_scope_that_fails_or_panics_kills_what_still_runs,
             a_scope_does_not_join_again_what_was_joined_in_time,
+            a_copy_that_leaves_a_scope_ends_none_of_its_children,
             what_a_running_child_uses_is_told,
             a_child_tells_what_it_uses_itself,
             an_abort_comes_back_as_its_signal,

@@ -99,3 +99,25 @@ pub fn a_scope_does_not_join_again_what_was_joined_in_time(method: StartMethod) 
     });
     joined.unwrap();
 }
+
+pub fn a_copy_that_leaves_a_scope_ends_none_of_its_children(method: StartMethod) {
+    let me = process::id();
+    let left: Result<(), Box<dyn std::error::Error>> = multiproc::scope(|s| {
+        let child = idling_in(s, method);
+        // SAFETY: the copy leaves the scope and ends: of other threads it needs nothing.
+        let copy = unsafe { libc::fork() };
+        if copy == 0 {
+            return Err("the copy leaves".into());
+        }
+        // SAFETY: takes numbers and a null pointer.
+        let waited = unsafe { libc::waitpid(copy, std::ptr::null_mut(), 0) };
+        assert_eq!(waited, copy);
+        assert!(child.is_alive());
+        Err("this process leaves".into())
+    });
+    if process::id() != me {
+        // SAFETY: takes a number.
+        unsafe { libc::_exit(0) };
+    }
+    assert_eq!(left.unwrap_err().to_string(), "this process leaves");
+}

@@ -93,7 +93,7 @@ type Outcomes = Vec<Result<u64, TaskError>>;
 type Work = fn(&Pool) -> Outcomes;
 
 fn gather<R>(tasks: Vec<Task<R>>, value: impl Fn(R) -> u64) -> Outcomes {
-    let outcome = |task: Task<R>| task.get_timeout(STUCK).unwrap_or_else(|_| panic!("stuck"));
+    let outcome = |mut task: Task<R>| task.get_timeout(STUCK).transpose().expect("stuck");
     let outcomes = tasks.into_iter().map(outcome);
     outcomes.map(|outcome| outcome.map(&value)).collect()
 }
@@ -204,13 +204,13 @@ impl Scene {
                 // SAFETY: no memory is involved; a process of this pool that nobody has joined.
                 unsafe { libc::kill(victim as libc::pid_t, libc::SIGKILL) };
             }
-            let (cancelled, more) = cancelling.join().unwrap();
-            let outcome = more.get_timeout(STUCK).expect("it is stuck");
+            let (cancelled, mut more) = cancelling.join().unwrap();
+            let outcome = more.get_timeout(STUCK).transpose().expect("it is stuck");
             (working.join().unwrap(), Some((cancelled, outcome)))
         });
         let was_doomed = self.trap[DOOMED].load(SeqCst);
         self.trap[VICTIM].store(DEAD, SeqCst);
-        assert!(self.pool.wait_idle(STUCK), "not idle");
+        assert!(self.pool.wait_idle_timeout(STUCK), "not idle");
         self.check(&outcomes, was_doomed);
         if let Some((cancelled, outcome)) = &stolen {
             match outcome {

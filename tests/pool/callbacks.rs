@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, mpsc};
 
-use multiproc::{Executor, Pool, StartMethod, TaskError};
+use multiproc::{Executor, Pool, StartMethod, Task, TaskError};
 
 use crate::{
     common::{STUCK, wait_until},
     pools::{
-        Gate, busy, die, double, everywhere, idle, lone, pass, pool, quietly, until_gone, value,
-        with_executors, with_pools, workers,
+        Gate, busy, die, double, everywhere, idle, lone, outcome, pass, pool, quietly, threads,
+        until_alone, until_gone, value, with_executors, with_pools, workers,
     },
 };
 
@@ -58,6 +58,70 @@ pub fn who_is_called_may_submit() {
     });
 }
 
+/// From several tasks at once: it does not matter which thread calls.
+pub fn all_who_are_called_at_once_may_submit() {
+    const CALLED: u64 = 40;
+    fn test<E: Executor + Send + Sync + 'static>(pool: E) {
+        let pool = Arc::new(pool);
+        let (told, outcomes) = mpsc::channel();
+        let (gate, tasks) = busy(&*pool);
+        for x in 0..CALLED {
+            let weak = Arc::downgrade(&pool);
+            let told = told.clone();
+            let task = pool.submit(double, x).unwrap();
+            task.on_done(move |outcome| {
+                let pool = weak.upgrade().unwrap();
+                let x = outcome.unwrap();
+                for x in [x, x + 1] {
+                    let told = told.clone();
+                    let task = pool.submit(double, x).unwrap();
+                    task.on_done(move |outcome| told.send(outcome.unwrap()).unwrap());
+                }
+            });
+        }
+        gate.open.set();
+        tasks.into_iter().for_each(value);
+        let all = (0..2 * CALLED).map(|_| outcomes.recv_timeout(STUCK).unwrap());
+        let mut all: Vec<u64> = all.collect();
+        all.sort_unstable();
+        let expected: Vec<u64> = (0..2 * CALLED).map(double).collect();
+        assert_eq!(all, expected);
+    }
+    everywhere(|method| test(pool(method)));
+    test(threads());
+}
+
+/// Who drops it is one of those threads. The others end what they have begun.
+pub fn a_pool_of_threads_is_dropped_in_a_callback() {
+    let pool = Arc::new(Mutex::new(Some(threads())));
+    let (told, dropped) = mpsc::channel();
+    let (gate, waiting) = (Gate::new(), Gate::new());
+    let (second, queued) = {
+        let guard = pool.lock().unwrap();
+        let open = guard.as_ref().unwrap();
+        let first = open.submit(pass, gate.clone()).unwrap();
+        let last = Arc::clone(&pool);
+        first.on_done(move |outcome| {
+            outcome.unwrap();
+            let gone = last.lock().unwrap().take();
+            drop(gone);
+            told.send(()).unwrap();
+        });
+        let second = open.submit(pass, waiting.clone()).unwrap();
+        gate.until_begun(1);
+        waiting.until_begun(1);
+        (second, open.submit(double, 4).unwrap())
+    };
+    gate.open.set();
+    wait_until(|| queued.is_ready());
+    assert!(matches!(outcome(queued), Err(TaskError::Terminated)));
+    waiting.open.set();
+    value(second);
+    dropped.recv_timeout(STUCK).expect("the drop is stuck");
+    assert!(pool.lock().unwrap().is_none());
+    until_alone();
+}
+
 pub fn a_callback_that_panics_harms_nobody() {
     with_pools(|pool| {
         quietly(|| {
@@ -65,64 +129,55 @@ pub fn a_callback_that_panics_harms_nobody() {
                 let task = pool.submit(double, x).unwrap();
                 task.on_done(|_| panic!("on purpose"));
             }
-            assert!(pool.wait_idle(STUCK));
+            assert!(pool.wait_idle_timeout(STUCK));
         });
         assert_eq!(value(pool.submit(double, 4).unwrap()), 8);
     });
 }
 
-/// Gives the last handle of a pool to the callback of a task, which drops it; `outcome` is how that task must end.
+/// Gives the last handle of a pool to the callback of a task, which drops it: the task that `submit` gives, which ends when
+/// `end` is called, so that `is_so` of its outcome.
 fn dropped_in_a_callback(
     method: StartMethod,
-    task: fn(Gate),
-    outcome: fn(Result<(), TaskError>) -> bool,
-    cancel: bool,
+    submit: fn(&Pool, &Gate) -> Task<()>,
+    end: fn(&Task<()>, &Gate),
+    is_so: fn(&Result<(), TaskError>) -> bool,
 ) {
     let pool = Arc::new(Mutex::new(Some(pool(method))));
     let (told, dropped) = mpsc::channel();
-    let gate = Gate::new();
-    let waiting = Gate::new();
-    let (pids, other, cancelled) = {
+    let (gate, waiting) = (Gate::new(), Gate::new());
+    let (pids, other, task) = {
         let guard = pool.lock().unwrap();
         let open = guard.as_ref().unwrap();
         let other = open.submit(pass, waiting.clone()).unwrap();
         waiting.until_begun(1);
-        let mut to_cancel = None;
-        let first = open.submit(task, gate.clone()).unwrap();
-        if cancel {
-            gate.until_begun(1);
-            drop(first);
-            to_cancel = Some(open.submit(task, gate.clone()).unwrap());
-        } else {
-            let pool = Arc::clone(&pool);
-            first.on_done(move |how| {
-                assert!(outcome(how));
-                let gone = pool.lock().unwrap().take();
-                drop(gone);
-                told.send(()).unwrap();
-            });
-        }
-        (workers(open), other, to_cancel)
+        (workers(open), other, submit(open, &gate))
     };
-    if let Some(task) = cancelled {
-        assert!(task.cancel());
-        let pool = Arc::clone(&pool);
-        task.on_done(move |how| {
-            assert!(outcome(how));
-            drop(pool.lock().unwrap().take());
-        });
-    } else {
-        gate.open.set();
-        dropped.recv_timeout(STUCK).expect("the drop is stuck");
-    }
+    let last = Arc::clone(&pool);
+    task.on_done(move |how| {
+        let gone = last.lock().unwrap().take();
+        drop(gone.expect("it is called once"));
+        told.send(how).unwrap();
+    });
+    assert!(pool.lock().unwrap().is_some(), "it is called too early");
+    end(&task, &gate);
+    let how = dropped.recv_timeout(STUCK).expect("the drop is stuck");
+    assert!(is_so(&how), "{how:?}");
     assert!(pool.lock().unwrap().is_none());
-    let error = crate::pools::outcome(other).unwrap_err();
+    let error = outcome(other).unwrap_err();
     assert!(matches!(error, TaskError::Terminated), "{error}");
     until_gone(&pids);
 }
 
+fn open(_: &Task<()>, gate: &Gate) {
+    gate.open.set();
+}
+
 pub fn a_pool_is_dropped_in_a_callback() {
-    everywhere(|method| dropped_in_a_callback(method, pass, |how| how.is_ok(), false));
+    everywhere(|method| {
+        let submit = |pool: &Pool, gate: &Gate| pool.submit(pass, gate.clone()).unwrap();
+        dropped_in_a_callback(method, submit, open, Result::is_ok);
+    });
 }
 
 /// It is another thread that finds out about this.
@@ -131,16 +186,29 @@ pub fn a_pool_is_dropped_in_the_callback_of_a_task_that_died() {
         gate.pass();
         die(());
     }
+    fn died(how: &Result<(), TaskError>) -> bool {
+        how.as_ref().is_err_and(TaskError::is_worker_death)
+    }
     everywhere(|method| {
-        let died = |how: Result<(), TaskError>| how.unwrap_err().is_worker_death();
-        dropped_in_a_callback(method, wait_and_die, died, false);
+        let submit = |pool: &Pool, gate: &Gate| pool.submit(wait_and_die, gate.clone()).unwrap();
+        dropped_in_a_callback(method, submit, open, died);
     });
 }
 
+/// It is the thread that cancels, or drops, which calls.
 pub fn a_pool_is_dropped_in_the_callback_of_a_task_that_is_cancelled() {
+    fn cancelled(how: &Result<(), TaskError>) -> bool {
+        how.as_ref().is_err_and(TaskError::is_cancelled)
+    }
+    /// Behind one that holds up the last worker.
+    fn submit(pool: &Pool, gate: &Gate) -> Task<()> {
+        drop(pool.submit(pass, gate.clone()).unwrap());
+        gate.until_begun(1);
+        pool.submit(pass, gate.clone()).unwrap()
+    }
     everywhere(|method| {
-        let cancelled = |how: Result<(), TaskError>| how.unwrap_err().is_cancelled();
-        dropped_in_a_callback(method, pass, cancelled, true);
+        let cancel = |task: &Task<()>, _: &Gate| assert!(task.cancel());
+        dropped_in_a_callback(method, submit, cancel, cancelled);
         // And in that of one which ends because the pool does.
         let pool = lone(method);
         let (told, outcomes) = mpsc::channel();

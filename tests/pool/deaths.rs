@@ -3,8 +3,8 @@
 use std::{collections::HashSet, thread, time::Duration};
 
 use multiproc::{
-    Counter, Executor, MapOptions, OnWorkerDeath, Pool, PoolError, StartMethod, TaskError, channel,
-    one_way,
+    Counter, Executor, MapOptions, OnWorkerDeath, Pool, PoolError, StartMethod, Task, TaskError,
+    channel, one_way,
 };
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     maps::broken_in_the_middle,
     observe::signal,
     pools::{
-        Gate, METHODS, WORKERS, die, double, everywhere, expect_all_but, idle, leave, lone,
-        outcome, pid, pool, until_gone, value, with_pools, workers,
+        Gate, WORKERS, busy, children, die, double, everywhere, expect_all_but, leave, lone,
+        outcome, pass, pool, until_alone, until_gone, value, with_pools, workers,
     },
 };
 
@@ -190,7 +190,7 @@ pub fn the_first_death_breaks_a_pool_that_is_to_break() {
     everywhere(|method| {
         let pool = with_policy(method, OnWorkerDeath::Break);
         let gate = Gate::new();
-        let waiting = pool.submit(crate::pools::pass, gate.clone()).unwrap();
+        let waiting = pool.submit(pass, gate.clone()).unwrap();
         gate.until_begun(1);
         let pids = workers(&pool);
         let dying = pool.submit(die, ()).unwrap();
@@ -243,11 +243,11 @@ pub fn workers_killed_between_tasks_cost_nothing() {
                     let now = workers(&pool);
                     now.len() == WORKERS && now.iter().all(|pid| !pids.contains(pid))
                 });
-                // They are ready: what dies before that is another matter.
-                let all: HashSet<u32> = pool.map(pid, [(); 40]).unwrap().into_iter().collect();
-                assert!(!all.is_empty());
+                // All are ready, and have nothing in hand: what dies before that is another matter.
+                let (gate, tasks) = busy(&pool);
+                gate.open.set();
+                tasks.into_iter().for_each(value);
                 wait_until(|| pool.stats().running == 0);
-                thread::sleep(Duration::from_millis(50));
             }
             assert_eq!(pool.stats().failed, 0);
         }
@@ -292,36 +292,57 @@ pub fn what_a_dead_worker_was_handed_is_closed() {
 
 /// By fork, workers come from one process, which cannot be started anew.
 pub fn a_pool_whose_helper_is_killed_goes_on_while_it_has_workers() {
-    let pool = pool(METHODS[1]);
-    let parent = |pid: u32| -> u32 {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let (_, rest) = stat.rsplit_once(')').unwrap();
-        rest.split_whitespace().nth(1).unwrap().parse().unwrap()
-    };
-    let pids = workers(&pool);
-    let helper = parent(pids[0]);
-    if helper == std::process::id() {
-        return;
+    for at_once in [false, true] {
+        until_alone();
+        let pool = pool(StartMethod::Fork);
+        let pids = workers(&pool);
+        // All of them are this process's own children.
+        let mut others = children();
+        others.retain(|pid| !pids.contains(pid));
+        let [helper] = others[..] else {
+            panic!("{others:?} beside {pids:?}")
+        };
+        signal(helper, libc::SIGKILL);
+        until_gone(&[helper]);
+        for x in 0..50 {
+            assert_eq!(value(pool.submit(double, x).unwrap()), 2 * x);
+        }
+        assert_eq!(workers(&pool), pids);
+        if !at_once {
+            let error = outcome(pool.submit(die, ()).unwrap()).unwrap_err();
+            assert_eq!(error.signal(), Some(libc::SIGKILL));
+            // For longer than the last one is waited for below.
+            for round in 0..4 {
+                assert_eq!(pool.map(double, [round; 50]).unwrap(), [2 * round; 50]);
+                thread::sleep(Duration::from_millis(500));
+            }
+            assert_eq!((workers(&pool).len(), pool.stats().restarts), (1, 0));
+        }
+        // When the last one is gone, that is told to all who wait.
+        let (_gate, begun) = hold_all(&pool);
+        let queued = pool.submit(double, 4).unwrap();
+        let last = workers(&pool);
+        assert_eq!(last.len(), if at_once { WORKERS } else { 1 });
+        last.iter().for_each(|pid| signal(*pid, libc::SIGKILL));
+        for task in begun {
+            assert_eq!(outcome(task).unwrap_err().signal(), Some(libc::SIGKILL));
+        }
+        let error = outcome(queued).unwrap_err();
+        assert!(matches!(error, TaskError::Broken { .. }), "{error}");
+        assert!(error.to_string().contains("could not be started"));
+        let refused = pool.submit(double, 4).unwrap_err();
+        assert!(refused.why.is_broken(), "{refused}");
+        assert!(refused.to_string().contains("could not be started"));
+        assert!(pool.wait_idle_timeout(STUCK));
+        assert!(pool.join().unwrap_err().is_broken());
     }
-    assert_eq!(parent(pids[1]), helper);
-    signal(helper, libc::SIGKILL);
-    until_gone(&[helper]);
-    let task = pool.submit(double, 4).unwrap();
-    match outcome(task) {
-        Ok(x) => assert_eq!(x, 8),
-        Err(error) => assert!(matches!(error, TaskError::Broken { .. }), "{error}"),
-    }
-    // When the last one is gone, that is told.
-    let last = pool.submit(idle, ()).and_then(|first| {
-        let (_, second) = (first, pool.submit(idle, ())?);
-        Ok(second)
-    });
-    for pid in workers(&pool) {
-        // SAFETY: no memory is involved.
-        unsafe { libc::kill(pid as libc::pid_t, libc::SIGKILL) };
-    }
-    if let Ok(task) = last {
-        outcome(task).unwrap_err();
-    }
-    wait_until(|| pool.submit(double, 4).is_err());
+}
+
+/// As `busy`, of a pool some of whose workers are gone.
+fn hold_all(pool: &Pool) -> (Gate, Vec<Task<()>>) {
+    let gate = Gate::new();
+    let submit = |_| pool.submit(pass, gate.clone()).unwrap();
+    let tasks: Vec<_> = workers(pool).iter().map(submit).collect();
+    gate.until_begun(tasks.len() as u64);
+    (gate, tasks)
 }

@@ -1,17 +1,15 @@
 //! How a pool ends.
 
-use std::{fs, ptr, thread, time::Duration};
+use std::{ptr, thread, time::Duration};
 
-use multiproc::{
-    Child, Counter, Executor, Pool, PoolError, Process, StartMethod, Task, TaskError, ThreadPool,
-};
+use multiproc::{Child, Counter, Executor, Pool, PoolError, Process, StartMethod, Task, TaskError};
 
 use crate::{
     common::{STUCK, in_time, kill_self, wait_until},
     observe::{go_on, stop},
     pools::{
-        Gate, WORKERS, busy, double, everywhere, idle, outcome, pid, pool, threads, timed,
-        until_gone, value, workers,
+        Gate, WORKERS, busy, children, descriptors, double, everywhere, idle, outcome, pid, pool,
+        threads, timed, until_gone, value, workers,
     },
 };
 
@@ -76,7 +74,7 @@ pub fn who_joins_waits_for_all_that_was_submitted() {
     for _ in 0..200 {
         drop(pool.submit(add, count.clone()).unwrap());
     }
-    ThreadPool::join(pool);
+    pool.join().unwrap();
     assert_eq!(count.get(), 200);
 }
 
@@ -92,8 +90,8 @@ pub fn terminating_a_pool_does_not_wait_for_its_tasks() {
         let ((), took) = timed(|| pool.terminate());
         eprintln!("{method}: 10,000 queued tasks were terminated in {took:?}");
         assert!(took < PROMPT, "{took:?}");
-        for task in tasks {
-            let error = task.try_get().unwrap().unwrap_err();
+        for mut task in tasks {
+            let error = task.try_get().unwrap_err();
             assert!(matches!(error, TaskError::Terminated), "{error}");
         }
         assert!(pids.iter().all(|pid| crate::pools::is_gone(*pid)));
@@ -181,21 +179,26 @@ pub fn a_pool_ends_though_a_worker_is_stopped() {
 pub fn waiting_until_idle_ends_in_time() {
     everywhere(|method| {
         let pool = pool(method);
-        assert!(pool.wait_idle(Duration::ZERO));
+        assert!(pool.wait_idle_timeout(Duration::ZERO));
         let (gate, tasks) = busy(&pool);
         let timeout = Duration::from_millis(30);
-        assert!(!in_time(timeout, || pool.wait_idle(timeout)));
+        assert!(!in_time(timeout, || pool.wait_idle_timeout(timeout)));
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| pool.wait_idle(Duration::MAX));
+            let waiting = scope.spawn(|| pool.wait_idle_timeout(Duration::MAX));
             gate.open.set();
             assert!(waiting.join().unwrap());
         });
         assert!(tasks.iter().all(Task::is_ready));
+        // Whoever waits finds all of them told.
+        for round in 0..200 {
+            let task = pool.submit(double, round).unwrap();
+            assert!(pool.wait_idle_timeout(STUCK) && task.is_ready());
+        }
         // What is cancelled, and what dies, is over, too.
         let (gate, tasks) = busy(&pool);
         let queued = pool.submit(double, 1).unwrap();
         thread::scope(|scope| {
-            let waiting = scope.spawn(|| pool.wait_idle(STUCK));
+            let waiting = scope.spawn(|| pool.wait_idle_timeout(STUCK));
             assert!(queued.cancel());
             for pid in workers(&pool) {
                 crate::observe::signal(pid, libc::SIGKILL);
@@ -299,19 +302,6 @@ pub fn a_pool_outlives_the_thread_that_made_it() {
     }
 }
 
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
-}
-
-fn children() -> usize {
-    let threads = fs::read_dir("/proc/self/task").unwrap();
-    let children = threads.map(|thread| {
-        let path = thread.unwrap().path().join("children");
-        fs::read_to_string(path).map_or(0, |list| list.split_whitespace().count())
-    });
-    children.sum()
-}
-
 pub fn a_pool_leaves_nothing_behind() {
     fn work(method: StartMethod) {
         let pool = pool(method);
@@ -335,11 +325,11 @@ pub fn a_pool_leaves_nothing_behind() {
     everywhere(|method| {
         // What is made once for this process, like the server, stays.
         work(method);
-        let before = (descriptors(), children());
+        let before = (descriptors(), children().len());
         for _ in 0..3 {
             work(method);
         }
-        wait_until(|| children() <= before.1);
-        assert_eq!((descriptors(), children()), before);
+        wait_until(|| children().len() <= before.1);
+        assert_eq!((descriptors(), children().len()), before);
     });
 }

@@ -6,7 +6,7 @@ use multiproc::{Executor, MapError, MapOptions, Pool, PoolError, StartMethod, Ta
 use serde::{Deserialize, Serialize, Serializer, ser};
 
 use crate::{
-    common::{self, STUCK, kill_self},
+    common::{self, STUCK, kill_self, wait_until},
     pools::{
         Gate, WORKERS, busy, double, everywhere, expect_all_but, lone, pass, pool, value,
         with_executors, with_pools,
@@ -155,21 +155,76 @@ pub fn a_map_of_nothing_is_nothing() {
     with_executors!(test);
 }
 
-pub fn progress_is_told_up_to_the_end() {
+pub fn progress_is_told_before_the_end_and_up_to_it() {
+    /// The last one waits to be let go.
+    fn no_seven_and_last((x, last): (u64, Option<Gate>)) -> u64 {
+        if let Some(gate) = last {
+            assert!(gate.open.wait_timeout(STUCK), "nothing was told before");
+        }
+        no_seven(x)
+    }
     fn test(pool: &impl Executor) {
+        let gate = Gate::new();
         let last = Cell::new((0, 0));
         let options = MapOptions::new().chunk_size(3).progress(|progress| {
             assert!(progress.done > last.get().0 && progress.done <= progress.total);
             last.set((progress.done, progress.total));
+            if progress.done < progress.total {
+                gate.open.set();
+            }
         });
-        let outcomes = pool.try_map_with(options, no_seven, 0..100).unwrap();
-        assert_eq!(
-            outcomes.iter().filter(|outcome| outcome.is_err()).count(),
-            10
-        );
+        let items = (0..100).map(|x| (x, (x == 99).then(|| gate.clone())));
+        let outcomes = pool.try_map_with(options, no_seven_and_last, items);
+        let sevens: Vec<usize> = (7..100).step_by(10).collect();
+        expect_all_but(&outcomes.unwrap(), |index| index as u64, &sevens);
         assert_eq!(last.get(), (100, 100));
     }
     with_executors!(test);
+}
+
+/// Four for each worker, of equal size but for the last.
+pub fn a_map_is_cut_into_four_chunks_for_each_worker() {
+    with_pools(|pool| {
+        let ended = || -> u64 {
+            wait_until(|| pool.stats().running == 0);
+            pool.stats().workers.iter().map(|worker| worker.ended).sum()
+        };
+        for (items, chunks) in [(1, 1), (3, 3), (8, 8), (9, 5), (80, 8), (81, 8), (1000, 8)] {
+            let before = ended();
+            pool.map(double, 0..items).unwrap();
+            assert_eq!(ended() - before, chunks, "{items} items");
+            // How many there are is not known before.
+            pool.map(double, (0..items).filter(|_| true)).unwrap();
+            assert_eq!(ended() - before, 2 * chunks, "{items} items");
+        }
+    });
+}
+
+pub fn the_first_tuple_that_failed_is_told() {
+    fn divide(a: u64, b: u64) -> u64 {
+        if b == 99 {
+            kill_self();
+        }
+        a / b
+    }
+    with_pools(|pool| {
+        let items = [(4, 2), (1, 0), (9, 99), (9, 3)];
+        let error = pool.starmap(divide, items).unwrap_err();
+        assert_eq!(error.index(), Some(1));
+        let why = error.task_error().unwrap();
+        assert!(why.is_panic(), "{why}");
+        assert!(why.to_string().contains("divide by zero"), "{why}");
+        let error = pool.starmap(divide, [(4, 2), (9, 99)]).unwrap_err();
+        assert_eq!(error.index(), Some(1));
+        let why = error.task_error().unwrap();
+        assert_eq!(why.signal(), Some(libc::SIGKILL), "{why}");
+        let mut outcomes = Vec::new();
+        let options = MapOptions::new().chunk_size(4);
+        pool.star_each(options, divide, items, |outcome| outcomes.push(outcome))
+            .unwrap();
+        assert_eq!(outcomes.len(), 4);
+        expect_all_but(&outcomes, |index| [2, 0, 0, 3][index], &[1, 2]);
+    });
 }
 
 pub fn results_come_one_by_one_in_order() {
@@ -270,7 +325,7 @@ pub fn what_nobody_asks_for_any_more_is_cancelled() {
             });
         }
         tasks.into_iter().for_each(value);
-        assert!(pool.wait_idle(STUCK));
+        assert!(pool.wait_idle_timeout(STUCK));
         // The first, and what was taken before it was cancelled.
         let begun = later.begun.get();
         assert!((2..=8).contains(&begun), "{begun}");
@@ -278,7 +333,7 @@ pub fn what_nobody_asks_for_any_more_is_cancelled() {
     });
 }
 
-pub fn a_closed_pool_tells_each_item_that_is_asked_for() {
+pub fn a_closed_pool_says_so_once_to_who_asks_for_results() {
     everywhere(|method| {
         let pool = pool(method);
         pool.close();
@@ -286,13 +341,14 @@ pub fn a_closed_pool_tells_each_item_that_is_asked_for() {
         assert!(closed(&pool.map(double, 0..3).unwrap_err()));
         let refused = pool.starmap(|a: u8, b: u8| a + b, [(1, 2)]).unwrap_err();
         assert!(closed(&refused));
-        let outcomes: Vec<_> = pool.imap(double, 0..3).collect();
-        assert_eq!(outcomes.len(), 3);
-        for outcome in outcomes
-            .into_iter()
-            .chain(pool.imap_unordered(double, 0..3))
-        {
-            let error = outcome.unwrap_err();
+        // Of items without end: it is an error, and then the end.
+        for outcomes in [
+            pool.imap(double, 0..).collect::<Vec<_>>(),
+            pool.imap_unordered(double, 0..).collect(),
+        ] {
+            let [Err(error)] = &outcomes[..] else {
+                panic!("{} outcomes", outcomes.len());
+            };
             assert!(matches!(error, TaskError::NotSubmitted { .. }), "{error}");
         }
     });

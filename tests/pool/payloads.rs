@@ -120,13 +120,13 @@ pub fn a_result_that_cannot_be_decoded_fails_alone() {
         quietly(|| {
             for (last, why) in [(8, "eight"), (9, "panicked")] {
                 let error = outcome(pool.submit(Picky, last).unwrap()).unwrap_err();
-                assert!(matches!(error, TaskError::Decode { .. }), "{error}");
+                assert!(matches!(error, TaskError::NotDecoded { .. }), "{error}");
                 let said = error.to_string();
                 assert!(why == "eight" || said.contains(why), "{said}");
             }
             let both = |x: u64| (Picky(x), vec![0u8; 20_000]);
             let error = outcome(pool.submit(both, 9).unwrap()).unwrap_err();
-            assert!(matches!(error, TaskError::Decode { .. }), "{error}");
+            assert!(matches!(error, TaskError::NotDecoded { .. }), "{error}");
             for size in [1, 3, 30] {
                 let options = MapOptions::new().chunk_size(size);
                 let items = good(0..40, &[6, 7]);

@@ -31,9 +31,7 @@ pub fn guarded(test: fn()) {
 /// Runs `body` with each way to start workers.
 pub fn everywhere(body: impl Fn(StartMethod)) {
     for method in METHODS {
-        // Who is dropped in a callback leaves threads behind, which end soon; beside them no pool is forked.
-        let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
-        wait_until(|| threads() == 1);
+        until_alone();
         common::named(&method.to_string(), || body(method));
     }
 }
@@ -71,9 +69,9 @@ pub fn lone(method: StartMethod) -> Pool {
 }
 
 /// How a task ended. Panics if it is stuck.
-pub fn outcome<R>(task: Task<R>) -> Result<R, TaskError> {
-    task.get_timeout(STUCK)
-        .unwrap_or_else(|_| panic!("the task is stuck"))
+pub fn outcome<R>(mut task: Task<R>) -> Result<R, TaskError> {
+    let outcome = task.get_timeout(STUCK).transpose();
+    outcome.expect("the task is stuck")
 }
 
 /// What a task returned.
@@ -174,6 +172,30 @@ pub fn is_gone(pid: u32) -> bool {
         let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
         state.is_none_or(|rest| rest.starts_with(['Z', 'X']))
     })
+}
+
+/// The children of this process, the ended ones that nobody has waited for among them.
+pub fn children() -> Vec<u32> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let lists = threads.map(|thread| {
+        let path = thread.unwrap().path().join("children");
+        std::fs::read_to_string(path).unwrap_or_default()
+    });
+    let lists: Vec<String> = lists.collect();
+    let children = lists.iter().flat_map(|list| list.split_whitespace());
+    children.map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// How many descriptors this process has open.
+pub fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Waits until this process has no other thread. Who is dropped in a callback leaves threads behind, which end soon; beside
+/// them no pool is forked.
+pub fn until_alone() {
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    wait_until(|| threads() == 1);
 }
 
 /// The workers of a pool, as far as it has any.

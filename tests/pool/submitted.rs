@@ -2,26 +2,28 @@
 
 use std::{collections::HashSet, thread, time::Duration};
 
-use multiproc::{Executor, Pool, StartMethod, Task, TaskError};
+use multiproc::{Executor, Queue, Task, TaskError, ThreadPool};
 
 use crate::{
     common::{self, STUCK, in_time, wait_until},
     pools::{
-        Gate, busy, double, everywhere, idle, lone, outcome, pass, pool, value, with_executors,
-        with_pools, workers,
+        Gate, WORKERS, busy, double, everywhere, lone, outcome, pass, pool, quietly, until_gone,
+        value, with_executors, with_pools, workers,
     },
 };
 
 pub fn a_task_is_told_once_it_has_ended() {
     fn test(pool: &impl Executor) {
         let gate = Gate::new();
-        let task = pool.submit(pass, gate.clone()).unwrap();
+        let mut task = pool.submit(pass, gate.clone()).unwrap();
         gate.until_begun(1);
         assert!(!task.is_ready());
-        let task = task.try_get().unwrap_err();
+        assert!(task.try_get().unwrap().is_none());
         gate.open.set();
         wait_until(|| task.is_ready());
-        task.try_get().unwrap().unwrap();
+        assert!(task.try_get().unwrap().is_some());
+        let again = task.try_get().unwrap_err();
+        assert!(matches!(again, TaskError::OutcomeTaken), "{again}");
         assert_eq!(pool.submit(double, 4).unwrap().get().unwrap(), 8);
         // Nobody waits for this one; it is done all the same.
         drop(pool.submit(pass, gate.clone()).unwrap());
@@ -33,11 +35,12 @@ pub fn a_task_is_told_once_it_has_ended() {
 pub fn a_task_is_waited_for_as_long_as_was_said() {
     fn test(pool: &impl Executor) {
         let (gate, mut tasks) = busy(pool);
-        let task = tasks.pop().unwrap();
+        let mut task = tasks.pop().unwrap();
         let timeout = Duration::from_millis(30);
-        let task = in_time(timeout, || task.get_timeout(timeout)).unwrap_err();
+        let early = in_time(timeout, || task.get_timeout(timeout));
+        assert!(early.unwrap().is_none());
         gate.open.set();
-        task.get_timeout(Duration::MAX).unwrap().unwrap();
+        assert!(task.get_timeout(Duration::MAX).unwrap().is_some());
     }
     with_executors!(test);
 }
@@ -82,7 +85,7 @@ pub fn a_task_far_back_in_a_busy_queue_can_be_cancelled() {
             }
         }
         assert!(cancelled > 0);
-        assert!(pool.wait_idle(STUCK));
+        assert!(pool.wait_idle_timeout(STUCK));
     });
 }
 
@@ -143,6 +146,26 @@ pub fn a_panic_is_told_with_message_and_place() {
     });
 }
 
+/// Of threads, too.
+pub fn a_panic_of_a_thread_is_told_with_its_message() {
+    let told = |task: fn(u32)| {
+        // A pool of its own each time: the thread goes on, but nobody else has to notice.
+        let pool = ThreadPool::new(1).unwrap();
+        let error = quietly(|| outcome(pool.submit(task, 5).unwrap()).unwrap_err());
+        assert!(error.is_panic() && !error.is_worker_death(), "{error}");
+        assert_eq!(value(pool.submit(double, 4).unwrap()), 8);
+        let text = error.to_string();
+        let TaskError::Panicked(panic) = error else {
+            panic!("{text}");
+        };
+        assert!(text.contains(&panic.message), "{text}");
+        panic.message
+    };
+    assert_eq!(told(|x| panic!("no {x}")), "no 5");
+    assert_eq!(told(|_| panic!("none")), "none");
+    assert_eq!(told(|x| std::panic::panic_any(x)), "(not a text)");
+}
+
 pub fn many_threads_use_one_pool() {
     with_pools(|pool| {
         thread::scope(|scope| {
@@ -160,7 +183,7 @@ pub fn many_threads_use_one_pool() {
                 });
             }
         });
-        assert!(pool.wait_idle(STUCK));
+        assert!(pool.wait_idle_timeout(STUCK));
         assert_eq!(pool.stats().done, 6 * 30 * 41);
     });
 }
@@ -198,28 +221,29 @@ pub fn what_a_pool_does_is_shown() {
 }
 
 pub fn a_task_has_a_pool_of_its_own() {
-    fn nested((method, x): (String, u64)) -> (u64, Vec<u32>) {
-        let method: StartMethod = method.parse().unwrap();
-        let pool = Pool::builder().workers(2).method(method).build().unwrap();
+    fn nested((method, x): (String, u64)) -> u64 {
+        let pool = crate::pools::pool(method.parse().unwrap());
         let doubled = pool.map(double, 0..x).unwrap();
-        (doubled.into_iter().sum(), workers(&pool))
+        doubled.into_iter().sum()
     }
     everywhere(|method| {
         let pool = pool(method);
         let items = (10..14).map(|x| (method.to_string(), x));
-        let outcomes = pool.map(nested, items).unwrap();
-        let sums: Vec<u64> = outcomes.iter().map(|(sum, _)| *sum).collect();
-        assert_eq!(sums, [90, 110, 132, 156]);
+        assert_eq!(pool.map(nested, items).unwrap(), [90, 110, 132, 156]);
         // And if it is killed, so are those.
-        let hang = |method: String| {
-            let method: StartMethod = method.parse().unwrap();
-            let inner = Pool::builder().workers(1).method(method).build().unwrap();
-            let _task = inner.submit(idle, ()).unwrap();
+        let told = Queue::new(1024).unwrap();
+        let hang = |(method, told): (String, Queue<u32>)| {
+            let inner = crate::pools::pool(method.parse().unwrap());
+            let (_gate, _tasks) = busy(&inner);
+            for pid in workers(&inner) {
+                told.put(pid).unwrap();
+            }
             common::kill_self();
         };
-        let task = pool.submit(hang, method.to_string()).unwrap();
-        assert!(outcome(task).unwrap_err().is_worker_death());
-        let all: Vec<u32> = outcomes.into_iter().flat_map(|(_, pids)| pids).collect();
-        crate::pools::until_gone(&all);
+        let arguments = (method.to_string(), told.clone());
+        let task = pool.submit(hang, arguments).unwrap();
+        assert_eq!(outcome(task).unwrap_err().signal(), Some(libc::SIGKILL));
+        let inner = [(); WORKERS].map(|()| told.get_timeout(STUCK).unwrap());
+        until_gone(&inner);
     });
 }

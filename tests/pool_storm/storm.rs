@@ -125,7 +125,7 @@ impl Storm {
             is_over.store(true, SeqCst);
         });
         let took = begun.elapsed();
-        assert!(pool.wait_idle(STUCK));
+        assert!(pool.wait_idle_timeout(STUCK));
         let stats = pool.stats();
         let account = account.into_inner().unwrap();
         let (failed, kills) = (account.failed(), kills.into_inner());
@@ -220,9 +220,9 @@ impl Storm {
 
 type Outcomes = Vec<Result<u64, TaskError>>;
 
-fn outcome<R>(task: Task<R>) -> Result<R, TaskError> {
-    task.get_timeout(STUCK)
-        .unwrap_or_else(|_| panic!("a task is stuck"))
+fn outcome<R>(mut task: Task<R>) -> Result<R, TaskError> {
+    let outcome = task.get_timeout(STUCK).transpose();
+    outcome.expect("a task is stuck")
 }
 
 fn one_by_one(pool: &Pool, items: std::ops::Range<u64>) -> Outcomes {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use loom::sync::Arc;
 use multiproc_core::{
-    FOREVER, Hold, Ring, RingError, RingWords,
+    FOREVER, Hold, Ring, RingError, RingWords, Shown,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -45,10 +45,13 @@ impl<H: Hold> Shared<H> {
     }
 
     pub fn get(&self, os: &Process, until: u64) -> Result<u64, RingError> {
-        let take = |at: usize, len| {
-            assert_eq!(len, 8);
-            assert!(self.plain[at].get() > 0);
-            self.data[at].load(Ordering::Relaxed)
+        let take = |record| match record {
+            Shown::InPlace(at, 8) => {
+                assert!(self.plain[at].get() > 0);
+                self.data[at].load(Ordering::Relaxed)
+            }
+            Shown::Copied([number], 8) => number,
+            _ => panic!("{record:?}"),
         };
         self.ring().get(os, until, || (), take)
     }

@@ -11,14 +11,38 @@ use crate::{
 type Shared = records::Shared<Sole>;
 
 #[test]
-fn records_come_in_order_and_neither_side_sleeps_for_ever() {
-    model(3, || {
+fn records_come_in_order_and_who_waits_for_one_is_woken() {
+    model(2, || {
         let shared = Shared::new();
         let [producer, consumer] = processes();
         let putting = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                for number in 1..=5 {
+                for number in 1..=3 {
+                    shared.put(&producer, number).unwrap();
+                }
+            })
+        };
+        for number in 1..=3 {
+            assert_eq!(shared.get(&consumer, FOREVER), Ok(number));
+        }
+        putting.join().unwrap();
+        assert!(shared.ring().is_empty());
+    });
+}
+
+#[test]
+fn records_come_in_order_and_who_waits_for_room_is_woken() {
+    model(2, || {
+        let shared = Shared::new();
+        let [producer, consumer] = processes();
+        for number in 1..=3 {
+            shared.put(&producer, number).unwrap();
+        }
+        let putting = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                for number in 4..=5 {
                     shared.put(&producer, number).unwrap();
                 }
             })
@@ -72,7 +96,12 @@ fn a_consumer_that_closes_is_told_to_who_puts_whatever_it_is_about() {
 
 #[test]
 fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
-    for (at, is_there) in [("ring: record reserved", false), ("ring: published", true)] {
+    for (at, is_there) in [
+        ("ring: record reserved", false),
+        ("ring: copy taken back", false),
+        ("ring: copied", false),
+        ("ring: published", true),
+    ] {
         model(3, move || {
             let shared = Shared::new();
             let [victim, consumer] = processes();

@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use multiproc_core::{Liveness, Os, Owner, Records, Wait};
+use multiproc_core::{FOREVER, Liveness, Os, Owner, Records, Shown, Wait};
 
 use super::{Stage, call::LOOKS_AGAIN};
 
@@ -35,11 +35,24 @@ impl Party<'_> {
         self.stage.current(|call| call.written += 1);
     }
 
+    /// Takes down a record that is shown.
+    pub(super) fn take(self, shown: Shown) {
+        match shown {
+            Shown::InPlace(at, len) => self.read(at, len),
+            Shown::Copied(units, len) => self.note(units.into_iter(), len),
+        }
+    }
+
     /// Reads the record of `len` bytes that begins at the unit `at`.
     pub(super) fn read(self, at: usize, len: usize) {
+        let units = &self.stage.data[at..at + len.div_ceil(8)];
+        self.note(units.iter().map(|unit| unit.load(Ordering::Relaxed)), len);
+    }
+
+    fn note(self, units: impl Iterator<Item = u64>, len: usize) {
         let mut record = Vec::with_capacity(len);
-        for unit in &self.stage.data[at..at + len.div_ceil(8)] {
-            record.extend(unit.load(Ordering::Relaxed).to_le_bytes());
+        for unit in units {
+            record.extend(unit.to_le_bytes());
             self.step("a record is half read");
         }
         record.truncate(len);
@@ -89,7 +102,12 @@ unsafe impl Os for Party<'_> {
     }
 
     fn now(&self) -> u64 {
-        self.stage.clock.get()
+        if self.stage.is_over() {
+            // Nor one that waits for a lock which another thread of its process is stopped with.
+            FOREVER
+        } else {
+            self.stage.clock.get()
+        }
     }
 
     fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {

@@ -135,7 +135,19 @@ pub(crate) struct Incoming {
 pub(crate) fn receive(socket: BorrowedFd<'_>) -> Result<Next, WireError> {
     // Room for the longest: several may be receiving, and what is there next may be another one's by then. Only the
     // part that is needed is ever touched.
-    let mut bytes = Vec::with_capacity(HEADER + INLINE);
+    receive_with(socket, HEADER + INLINE)
+}
+
+/// As [`receive`], for who is the only one that receives: with as much room as is needed.
+pub(crate) fn receive_alone(socket: BorrowedFd<'_>) -> Result<Next, WireError> {
+    match if_any(socket, socket::next_len)? {
+        Some(len) => receive_with(socket, len.min(HEADER + INLINE)),
+        None => Ok(Next::Nothing),
+    }
+}
+
+fn receive_with(socket: BorrowedFd<'_>, room: usize) -> Result<Next, WireError> {
+    let mut bytes = Vec::with_capacity(room);
     let Some(packet) = if_any(socket, |socket| socket::receive(socket, &mut bytes))? else {
         return Ok(Next::Nothing);
     };

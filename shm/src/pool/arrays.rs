@@ -19,6 +19,9 @@ impl Pool {
     ///
     /// Four chunks for each worker, unless [`MapOptions::chunk_size`] says how many elements make one.
     ///
+    /// The caller must hold no claim for writing on the array: the tasks would wait for it, and the caller for the tasks,
+    /// without end unless the pool has a [deadline](crate::PoolBuilder::task_deadline).
+    ///
     /// ```
     /// # multiproc::init();
     /// use multiproc::{Array, MapOptions, Pool};
@@ -53,6 +56,9 @@ impl Pool {
     /// and the elements, to be changed in place.
     ///
     /// Four chunks for each worker, unless [`MapOptions::chunk_size`] says how many elements make one.
+    ///
+    /// The caller must hold no claim on the array, for reading or writing: the tasks would wait for it, and the caller for
+    /// the tasks, without end unless the pool has a [deadline](crate::PoolBuilder::task_deadline).
     ///
     /// ```
     /// # multiproc::init();

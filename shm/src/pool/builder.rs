@@ -1,10 +1,10 @@
 //! How a pool is made.
 
 use std::{
-    fmt, io,
+    fmt,
     num::NonZero,
-    sync::Arc,
-    thread::{self, JoinHandle},
+    sync::{Arc, Mutex},
+    thread,
     time::Duration,
 };
 
@@ -13,12 +13,14 @@ use multiproc_core::MAX_WORKERS;
 use super::{
     Pool, collector,
     core::Core,
-    error::PoolError,
+    error::{PoolError, TaskError},
     executor::Payload,
+    ledger::State,
     options::{OnWorkerDeath, Watch},
     shared::Shared,
     stats::Member,
     supervisor::{Post, Starter, Supervisor},
+    threads::{self, PoolId},
     worker::{Setup, work},
 };
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
         Server,
         task::{self, Places},
     },
-    sys::{self, signal},
+    sys,
 };
 
 /// Options for a pool; made by [`Pool::builder`].
@@ -106,7 +108,7 @@ impl Default for PoolBuilder {
 }
 
 impl PoolBuilder {
-    /// How many workers there are; by default as many as this process may use processors.
+    /// How many workers there are, at most 1000; by default as many as this process may use processors.
     pub fn workers(mut self, workers: usize) -> PoolBuilder {
         self.workers = Some(workers);
         self
@@ -115,7 +117,9 @@ impl PoolBuilder {
     /// How workers are started; by default [`StartMethod::Spawn`].
     ///
     /// With [`StartMethod::Fork`] the pool forks one helper when it is made, from which all workers come, those that
-    /// replace others, too: so they are copies of this process as it is now. It is then that other threads are refused.
+    /// replace others, too: so they are copies of this process as it is now. It is then that other threads are refused. A
+    /// pool has threads of its own: while one exists, a second one by [`StartMethod::Fork`] is refused. Use
+    /// [`StartMethod::ForkServer`] for it.
     pub fn method(mut self, method: StartMethod) -> PoolBuilder {
         self.method = method;
         self
@@ -130,7 +134,7 @@ impl PoolBuilder {
     /// Has each worker call `initializer(argument)` before it takes tasks.
     ///
     /// If that panics or ends the process the pool cannot be made; or it breaks, if it is a later worker to which that
-    /// happens.
+    /// happens. If it hangs, so does [`build`](Self::build): no deadline counts the time that it takes.
     pub fn initializer<I: Payload>(mut self, initializer: fn(I), argument: I) -> PoolBuilder {
         self.crew = CrewCode::new(Some(initializer), argument);
         self
@@ -150,10 +154,12 @@ impl PoolBuilder {
         self
     }
 
-    /// How many bytes of memory a worker may have. If it has more while it is at work it is killed, and its task fails;
-    /// another worker is started. By default as many as the system gives it.
+    /// How many bytes of memory a worker may have. If it has more while it is at work it is killed, and its task fails; of a
+    /// chunk of a map, the item that it is at. Another worker is started. By default as many as the system gives it.
     ///
-    /// It is looked at ten times a second: this is to stop a task that grows, not to keep to the byte.
+    /// What the worker has for itself counts, what it was begun with and what earlier tasks have left as well; memory that it
+    /// shares does not. It is looked at ten times a second: this is to stop a task that grows, not to keep
+    /// to the byte.
     pub fn memory_limit(mut self, bytes: u64) -> PoolBuilder {
         self.watch.memory = Some(bytes);
         self
@@ -171,7 +177,8 @@ impl PoolBuilder {
         self
     }
 
-    /// Makes the pool and waits until all its workers are ready.
+    /// Makes the pool and waits until all its workers are ready, however long their initializer takes: one that hangs hangs
+    /// this. The [deadline](Self::task_deadline) is for tasks.
     ///
     /// # Errors
     ///
@@ -180,7 +187,9 @@ impl PoolBuilder {
     pub fn build(self) -> Result<Pool, PoolError> {
         let workers = match self.workers {
             Some(workers) => workers,
-            None => thread::available_parallelism().map_or(1, NonZero::get),
+            None => thread::available_parallelism()
+                .map_or(1, NonZero::get)
+                .min(MAX_WORKERS),
         };
         if !(1..=MAX_WORKERS).contains(&workers) {
             return Err(PoolError::Workers {
@@ -215,27 +224,35 @@ impl PoolBuilder {
             start,
             watch,
             false_starts: 0,
+            refused_starts: 0,
+            is_unsettled: false,
         };
-        let mut pool = Pool {
-            core: Arc::clone(&core),
-            workers,
-            threads: Vec::new(),
+        let id = PoolId::new();
+        let failed = |source| PoolError::Io {
+            what: "starting a thread",
+            source,
         };
         let collector = Arc::clone(&core);
-        let threads: [(&str, Box<dyn FnOnce() + Send>); 2] = [
-            ("multiproc-pool", Box::new(move || supervisor.run())),
-            (
-                "multiproc-told",
-                Box::new(move || collector::collect(&collector)),
-            ),
-        ];
-        for (name, body) in threads {
-            let thread = begin(name, body).map_err(|source| PoolError::Io {
-                what: "starting a thread",
-                source,
-            })?;
-            pool.threads.push(thread);
-        }
+        let collect = move || {
+            let _net = Net(&collector);
+            collector::collect(&collector);
+        };
+        // If the second cannot be started, the first ends at once, and nobody waits for it.
+        let collector = threads::start(id, "multiproc-told".to_owned(), collect).map_err(failed)?;
+        let supervised = Arc::clone(&core);
+        let supervise = move || {
+            let _net = Net(&supervised);
+            supervisor.run();
+        };
+        let supervisor = threads::start(id, "multiproc-pool".to_owned(), supervise)
+            .inspect_err(|_| core.finish())
+            .map_err(failed)?;
+        let pool = Pool {
+            core,
+            workers,
+            id,
+            threads: Mutex::new(vec![supervisor, collector]),
+        };
         pool.wait_until_ready()?;
         Ok(pool)
     }
@@ -279,20 +296,33 @@ impl PoolBuilder {
     }
 }
 
-/// Starts a thread of the pool.
-fn begin(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-    // The signals of this process are for its own threads to handle.
-    let _blocked = signal::Blocked::new();
-    thread::Builder::new().name(name.to_owned()).spawn(body)
+/// If a thread of a pool panics, the pool is broken, and nobody waits for it.
+struct Net<'a>(&'a Core);
+
+impl Drop for Net<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let message = "a thread of the pool panicked";
+            let broken = TaskError::Broken {
+                message: message.into(),
+            };
+            self.0.end_all(State::Broken(message.to_owned()), &broken);
+            self.0.finish();
+        }
+    }
 }
 
 impl fmt::Debug for PoolBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PoolBuilder")
+            .field("name", &self.name)
             .field("workers", &self.workers)
             .field("method", &self.method)
             .field("max_tasks_per_worker", &self.max_tasks)
-            .field("watch", &self.watch)
+            .field("task_deadline", &self.watch.deadline)
+            .field("memory_limit", &self.watch.memory)
+            .field("on_worker_death", &self.watch.on_death)
+            .field("grace", &self.watch.grace)
             .finish_non_exhaustive()
     }
 }

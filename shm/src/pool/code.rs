@@ -11,8 +11,9 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     outcome::Kind,
+    quiet,
     record::Items,
-    star::StarTask,
+    star::rules::StarTask,
     teller::{Stop, Teller},
 };
 use crate::{
@@ -45,9 +46,10 @@ impl Code {
         Code::new(call::<A, R>, task as usize)
     }
 
-    /// That of a task whose type says what it is.
-    pub(super) fn of_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>() -> Option<Code>
-    {
+    /// That of this task, whose type says what it is.
+    pub(super) fn of_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
+        _: F,
+    ) -> Option<Code> {
         let call: Call = call_star::<A, F>;
         // The caller knows it by its type.
         Code::new(call, call as usize)
@@ -93,7 +95,7 @@ impl Found {
         descriptors: &mut Vec<OwnedFd>,
         teller: &mut Teller,
     ) -> Result<(), Stop> {
-        // SAFETY: `call` is the instance for the types of `task`: they came as one `Code`.
+        // SAFETY: `call` is the instance for the types of `task`: they came as one `Code`, which was made of that task.
         unsafe { (self.call)(self.task, items, descriptors, teller) }
     }
 }
@@ -112,7 +114,10 @@ fn run<A: DeserializeOwned, R: Serialize>(
             for bytes in items.by_ref() {
                 teller.begin();
                 match arguments(bytes, descriptors).and_then(&task) {
-                    Ok(value) => teller.returned(&value)?,
+                    Ok(value) => {
+                        teller.returned(&value)?;
+                        quiet::drop(value);
+                    }
                     Err(why) => teller.failed(Kind::NotBegun, why.as_bytes())?,
                 }
             }
@@ -156,7 +161,7 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
 
 /// # Safety
 ///
-/// None: it has the form of the others.
+/// There is a value of `F`.
 unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
     _: usize,
     items: &mut Items<'_>,
@@ -164,7 +169,8 @@ unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
     teller: &mut Teller,
 ) -> Result<(), Stop> {
     run(items, descriptors, teller, |arguments| {
-        Ok(F::call(arguments))
+        // SAFETY: promised by the caller.
+        Ok(unsafe { F::call(arguments) })
     })
 }
 

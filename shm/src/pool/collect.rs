@@ -99,7 +99,7 @@ impl Collect {
                 progress(ended);
                 told = (ended, Some(Instant::now()));
             }
-            if ended == all {
+            if ended >= all {
                 return;
             }
         }
@@ -130,7 +130,9 @@ impl Collect {
 impl Kept {
     fn is_enough(&self) -> bool {
         let is_any = !self.runs.is_empty() || !self.apart.is_empty();
-        self.all == Some(self.ended) || self.bytes.len() >= ENOUGH || self.is_watched && is_any
+        self.all.is_some_and(|all| self.ended >= all)
+            || self.bytes.len() >= ENOUGH
+            || self.is_watched && is_any
     }
 }
 

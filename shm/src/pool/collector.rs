@@ -23,7 +23,7 @@ pub(super) fn collect(core: &Arc<Core>) {
     let stop = || core.is_over.load(Ordering::Acquire);
     loop {
         let any = core.drain(&mut batch);
-        batch.deliver();
+        core.deliver(&mut batch);
         if stop() {
             if !any {
                 return;

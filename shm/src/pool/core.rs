@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    os::fd::OwnedFd,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use multiproc_core::{NOW, Os, Owner};
+use multiproc_core::{NOW, Os, Owner, RingError};
 
 use super::{
     error::{PoolError, TaskError},
@@ -19,11 +18,14 @@ use super::{
     outbox::Outbox,
     pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
-    shared::{Carrier, SOON, Shared},
+    shared::{Carrier, Parcel, SOON, Shared},
     stats::Member,
     worker::open_parcel,
 };
 use crate::sys::{self, Linux, eventfd::EventFd};
+
+/// So many descriptors of tasks a map holds at most before it waits: of a thousand that a process mostly may have.
+const DESCRIPTORS: usize = 256;
 
 pub(super) struct Core {
     /// The process whose pool it is: a copy of it has none of the threads.
@@ -47,7 +49,7 @@ pub(super) struct Core {
 #[derive(Default)]
 struct Arrivals {
     /// Descriptors of outcomes that were not told yet, by the task and the item.
-    parcels: HashMap<[u64; 2], Vec<OwnedFd>>,
+    parcels: HashMap<[u64; 2], Parcel>,
 }
 
 /// What is known of the workers.
@@ -116,8 +118,10 @@ impl Core {
         let mut ledger = self.open_ledger()?;
         let name = ledger.add(Arc::clone(job), index, body);
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
+        ledger.owe(&mut batch);
+        self.look_if_idle(&ledger);
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
         Ok(name)
     }
 
@@ -159,7 +163,7 @@ impl Core {
                     heads.push((head, begin..bytes.len()));
                 }
             });
-            let taken = taken.unwrap_or(0);
+            let taken = taken.unwrap_or_else(|why| self.note_damage(why));
             if taken == 0 {
                 return any;
             }
@@ -172,7 +176,8 @@ impl Core {
                 }
                 let carried = (head.flags & CARRIED != 0).then(|| {
                     let told = &batch.bytes[outcomes.clone()];
-                    arrivals.find(&self.carrier, &head, told)
+                    let is_known = |task| ledger.is_put(task).is_some();
+                    arrivals.find(&self.carrier, &head, told, is_known)
                 });
                 ledger.told(head, outcomes, carried, batch);
             }
@@ -180,10 +185,32 @@ impl Core {
                 ledger.flush(&self.shared.tasks, &self.carrier, batch);
             }
             self.sweep(&mut ledger, NOW);
+            ledger.owe(batch);
             self.look_if_idle(&ledger);
             if taken < MOST {
                 return any;
             }
+        }
+    }
+
+    /// Nothing was taken. If that is because nothing can be any more, the pool is broken.
+    fn note_damage(&self, why: RingError) -> usize {
+        if why == RingError::Damaged {
+            let mut ledger = self.ledger();
+            if !matches!(ledger.state, State::Broken(_)) {
+                ledger.state = State::Broken(format!("what its workers tell: {why}"));
+                self.call.set();
+            }
+        }
+        0
+    }
+
+    /// Waits until no more descriptors of tasks are held than a map may hold.
+    pub(super) fn wait_for_room(&self) {
+        let mut ledger = self.ledger();
+        while ledger.descriptors > DESCRIPTORS {
+            let woken = self.idle.wait(ledger);
+            ledger = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -192,9 +219,10 @@ impl Core {
         let mut batch = Batch::default();
         let mut ledger = self.ledger();
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
+        ledger.owe(&mut batch);
         self.look_if_idle(&ledger);
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
     }
 
     /// Removes descriptors of tasks that have ended without having been taken, or with the worker that had taken them, as
@@ -207,9 +235,9 @@ impl Core {
         let carrier = &self.shared.carrier;
         let swept = self.shared.tasks.ring().alone(until, || {
             loop {
-                match carrier.peek() {
-                    Ok(Some(parcel)) if ledger.is_put(parcel.name[0]).is_some() => return true,
-                    Ok(Some(_)) if carrier.receive().is_ok() => {}
+                match carrier.peek_name() {
+                    Ok(Some([task, _])) if ledger.is_put(task).is_some() => return true,
+                    Ok(Some(_)) if carrier.discard().is_ok() => {}
                     _ => return false,
                 }
             }
@@ -217,12 +245,22 @@ impl Core {
         ledger.has_strays = swept.unwrap_or(true);
     }
 
+    /// Tells all jobs what is in the batch, while no lock is held.
+    pub(super) fn deliver(&self, batch: &mut Batch) {
+        batch.deliver();
+        if std::mem::take(&mut batch.is_owed) {
+            let mut ledger = self.ledger();
+            ledger.owed -= 1;
+            self.look_if_idle(&ledger);
+        }
+    }
+
     fn look_if_idle(&self, ledger: &Ledger) {
-        if ledger.is_idle() {
+        if ledger.is_settled() || ledger.descriptors <= DESCRIPTORS {
             self.idle.notify_all();
-            if ledger.state == State::Closed {
-                self.call.set();
-            }
+        }
+        if ledger.is_idle() && ledger.state == State::Closed {
+            self.call.set();
         }
     }
 
@@ -253,6 +291,7 @@ impl Core {
         ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
         self.sweep(&mut ledger, Linux.now() + SOON);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
+        ledger.owe(batch);
         self.look_if_idle(&ledger);
     }
 
@@ -262,9 +301,10 @@ impl Core {
         let mut ledger = self.ledger();
         ledger.state = state;
         ledger.fail_all(error, &mut batch);
+        ledger.owe(&mut batch);
         self.look_if_idle(&ledger);
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
     }
 
     /// Sees to it that a task is not begun; whether it never will be.
@@ -286,17 +326,21 @@ impl Core {
         if is_cancelled {
             ledger.fail(name, &TaskError::Cancelled, &mut batch);
             self.sweep(&mut ledger, Linux.now() + SOON);
+            ledger.owe(&mut batch);
             self.look_if_idle(&ledger);
         }
         drop(ledger);
-        batch.deliver();
+        self.deliver(&mut batch);
         is_cancelled
     }
 
     /// Waits until all tasks have ended; whether they have before that moment.
     pub(super) fn wait_until_idle(&self, until: Option<Instant>) -> bool {
+        if !self.is_ours() {
+            return false;
+        }
         let mut ledger = self.ledger();
-        while !ledger.is_idle() {
+        while !ledger.is_settled() {
             ledger = match until {
                 None => {
                     let woken = self.idle.wait(ledger);
@@ -331,6 +375,15 @@ impl Core {
         }
     }
 
+    /// Waits until the supervisor has ended.
+    pub(super) fn wait_until_gone(&self) {
+        let mut crew = self.crew();
+        while !crew.is_gone {
+            let woken = self.crew_changed.wait(crew);
+            crew = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Ends the collector, too.
     pub(super) fn finish(&self) {
         self.is_over.store(true, Ordering::Release);
@@ -344,29 +397,42 @@ impl Arrivals {
     /// Drops what came for outcomes of a task that nobody will tell of.
     fn forget(&mut self, carrier: &Carrier, task: u64) {
         while let Ok(Some(parcel)) = carrier.receive() {
-            self.parcels.insert(parcel.name, parcel.descriptors);
+            self.parcels.insert(parcel.name, parcel);
         }
         self.parcels.retain(|[of, _], _| *of != task);
     }
 
-    /// What came for an outcome that is told by itself.
-    fn find(&mut self, carrier: &Carrier, head: &ToldHead, told: &[u8]) -> Apart {
+    /// What came for an outcome that is told by itself. What came for others is kept, if these are known tasks.
+    fn find(
+        &mut self,
+        carrier: &Carrier,
+        head: &ToldHead,
+        told: &[u8],
+        is_known: impl Fn(u64) -> bool,
+    ) -> Apart {
         let name = [head.task, head.first.into()];
         let failed = |message: String| {
             let message = format!("its shared objects did not arrive: {message}");
             let message = message.into();
-            Apart::Failed(TaskError::Decode { message })
+            Apart::Failed(TaskError::NotDecoded { message })
         };
-        let mut descriptors = loop {
-            if let Some(descriptors) = self.parcels.remove(&name) {
-                break descriptors;
+        let parcel = loop {
+            if let Some(parcel) = self.parcels.remove(&name) {
+                break parcel;
             }
             // It was sent before it was told.
             match carrier.receive() {
-                Ok(Some(parcel)) => drop(self.parcels.insert(parcel.name, parcel.descriptors)),
+                Ok(Some(parcel)) if is_known(parcel.name[0]) => {
+                    self.parcels.insert(parcel.name, parcel);
+                }
+                Ok(Some(_)) => {}
                 Ok(None) => return failed("nothing came".to_owned()),
                 Err(why) => return failed(why.to_string()),
             }
+        };
+        let mut descriptors = match parcel.whole() {
+            Ok(descriptors) => descriptors,
+            Err(why) => return failed(why),
         };
         let told = if head.flags & PARCEL != 0 {
             match open_parcel(&mut descriptors) {

@@ -50,14 +50,17 @@ pub enum TaskError {
         deadline: Duration,
     },
     /// The worker that had the task in hand had more memory than it may have, and was killed.
-    #[error("the task's worker had {used} bytes of memory, {limit} are allowed, and was killed")]
+    #[error(
+        "the task's worker was killed: it had {used} bytes of memory of its own, {limit} are allowed"
+    )]
     MemoryExceeded {
         /// How many bytes a worker of this pool may have.
         limit: u64,
         /// How many it had.
         used: u64,
     },
-    /// The task could not begin: its arguments could not be decoded by the worker.
+    /// The task could not begin: its arguments could not be decoded by the worker, or its chunk of an array could not be
+    /// claimed.
     #[error("the task could not begin: {message}")]
     NotBegun {
         /// Why not.
@@ -71,7 +74,7 @@ pub enum TaskError {
     },
     /// The return value arrived, but could not be decoded.
     #[error("the return value of the task could not be decoded: {message}")]
-    Decode {
+    NotDecoded {
         /// What was wrong with it.
         message: Box<str>,
     },
@@ -87,6 +90,12 @@ pub enum TaskError {
         /// Why it broke.
         message: Box<str>,
     },
+    /// The calling thread is the pool's own, in a callback: while it waited, the pool would learn of nothing.
+    #[error("a callback cannot wait for a task of the same pool")]
+    WouldDeadlock,
+    /// The outcome was handed out before, or goes to a callback.
+    #[error("the outcome of the task was given elsewhere")]
+    OutcomeTaken,
     /// The task was never handed to the pool.
     #[error("the task was not submitted: {message}")]
     NotSubmitted {
@@ -118,13 +127,37 @@ impl TaskError {
         )
     }
 
+    /// The panic of the task.
+    #[must_use]
+    pub fn panic(&self) -> Option<&TaskPanic> {
+        match self {
+            TaskError::Panicked(panic) => Some(panic),
+            _ => None,
+        }
+    }
+
+    /// Whether the pool ended before the task was done.
+    #[must_use]
+    pub fn is_terminated(&self) -> bool {
+        matches!(self, TaskError::Terminated)
+    }
+
+    /// The exit code of the worker, if it exited over the task.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        match self {
+            TaskError::WorkerExited { code, .. } => *code,
+            _ => None,
+        }
+    }
+
     /// Whether the deadline of the task passed.
     #[must_use]
     pub fn is_deadline(&self) -> bool {
         matches!(self, TaskError::DeadlineExceeded { .. })
     }
 
-    /// Whether the task never ran: it was cancelled, or the pool ended first.
+    /// Whether the task was cancelled before it began. One that has not run because its pool ended first was not cancelled.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self, TaskError::Cancelled)
@@ -188,15 +221,15 @@ pub enum PoolError {
     },
     /// A worker could not be started.
     #[error("a worker of the pool could not be started: {0}")]
-    Start(#[source] Box<StartError>),
+    Start(Box<StartError>),
     /// A worker ended before it was ready: the initializer failed, or it crashed.
     #[error("a worker of the pool ended before it was ready: {0}")]
-    Initializer(String),
+    NotReady(Box<JoinError>),
     /// The shared memory of the pool could not be made.
     #[error("the shared memory of the pool could not be made: {0}")]
-    Memory(#[source] Box<Error>),
+    Memory(Box<Error>),
     /// The system refused something.
-    #[error("a pool cannot be made: {what} failed")]
+    #[error("a pool cannot be made: {what} failed: {source}")]
     Io {
         /// What was refused.
         what: &'static str,
@@ -219,10 +252,13 @@ pub enum PoolError {
     },
     /// The arguments could not be encoded.
     #[error("the arguments of the task could not be encoded: {message}")]
-    Encode {
+    NotEncoded {
         /// Why not.
         message: String,
     },
+    /// The calling thread is the pool's own, in a callback: while it waited, the pool would learn of nothing.
+    #[error("a callback cannot wait for tasks of the same pool")]
+    WouldDeadlock,
     /// This process is a copy of the one whose pool it is.
     #[error("a pool is used by the process that made it only")]
     NotTheOwner,

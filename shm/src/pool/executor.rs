@@ -10,7 +10,17 @@ use super::{
     task::Task,
 };
 
+pub(crate) mod rules {
+    /// Not to be named outside: there are no other executors.
+    pub trait Executor {}
+}
+
 /// What goes to a task and comes from it: any owned type that serde knows.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot go to a task, or come from it",
+    note = "owned serde types can: derive `Serialize` and `Deserialize`, `String` and not `&str`, `Result<T, String>` for \
+            errors"
+)]
 pub trait Payload: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
@@ -33,9 +43,24 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Payload for T {}
 /// assert_eq!(total(&ThreadPool::new(2)?)?, 9);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
-pub trait Executor {
+pub trait Executor: rules::Executor {
     /// How many workers there are.
     fn workers(&self) -> usize;
+
+    /// Takes no more tasks; those that it has are done. The workers end then.
+    fn close(&self);
+
+    /// Takes no more tasks, and waits until those that it has are done and all workers have ended. In a callback of the
+    /// pool it does not wait.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::Broken`] when the pool broke.
+    fn join(&self) -> Result<(), PoolError>;
+
+    /// Ends the pool now: tasks that have not ended fail as [`TaskError::Terminated`]. A thread at a task cannot be stopped,
+    /// and is waited for; a process is asked to end, and killed if it does not.
+    fn terminate(&self);
 
     /// Hands a task to the workers. This never waits for one of them.
     ///
@@ -163,6 +188,22 @@ pub trait Executor {
         values.all()
     }
 
+    /// As [`try_map`](Self::try_map), for a task of several arguments; items are tuples of these.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_map`](Self::try_map).
+    fn try_starmap<A: Payload, F: StarTask<A, Output: Payload>>(
+        &self,
+        task: F,
+        items: impl IntoIterator<Item = A>,
+    ) -> Result<Vec<Result<F::Output, TaskError>>, PoolError> {
+        let mut outcomes = Vec::new();
+        let take = |outcome| outcomes.push(outcome);
+        self.star_each(MapOptions::new(), task, items, take)?;
+        Ok(outcomes)
+    }
+
     /// Runs the task for each item; gives how each ended, in their order, as soon as it and all before it have.
     ///
     /// Items are taken from the iterator as results are asked for, some ahead: it may be endless.
@@ -204,10 +245,13 @@ pub(super) struct Values<R> {
 }
 
 impl<R> Values<R> {
+    /// So many are made room for before any has come: 64 MiB of them.
+    const AT_ONCE: usize = (64 << 20) / (size_of::<R>() + 1);
+
     /// Of about so many.
     pub(super) fn of(items: &impl Iterator) -> Values<R> {
         Values {
-            values: Vec::with_capacity(items.size_hint().0),
+            values: Vec::with_capacity(items.size_hint().0.min(Values::<R>::AT_ONCE)),
             first: None,
         }
     }

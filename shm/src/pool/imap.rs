@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    error::TaskError,
+    error::{PoolError, SubmitError, TaskError},
     executor::{Executor, Payload},
     task::Task,
 };
@@ -23,6 +23,8 @@ pub struct Imap<'p, E: ?Sized, A, R, I> {
     task: fn(A) -> R,
     items: Fuse<I>,
     window: usize,
+    /// Whether the pool takes no more: then there is one error, and the end.
+    is_over: bool,
     /// Those whose results were not asked for, in their order.
     ahead: VecDeque<Result<Task<R>, TaskError>>,
 }
@@ -34,6 +36,7 @@ impl<'p, E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Im
             task,
             items: items.fuse(),
             window: pool.workers() * AHEAD,
+            is_over: false,
             ahead: VecDeque::new(),
         }
     }
@@ -45,10 +48,11 @@ impl<'p, E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Im
     }
 }
 
-fn not_submitted(message: impl ToString) -> TaskError {
-    TaskError::NotSubmitted {
-        message: message.to_string().into(),
-    }
+/// Why a task was not submitted, and whether others will be.
+fn not_submitted<A>(error: SubmitError<A>) -> (TaskError, bool) {
+    let is_over = !matches!(error.why, PoolError::NotEncoded { .. });
+    let message = error.to_string().into();
+    (TaskError::NotSubmitted { message }, is_over)
 }
 
 impl<E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Iterator
@@ -58,17 +62,25 @@ impl<E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Iterat
 
     fn next(&mut self) -> Option<Result<R, TaskError>> {
         while self.ahead.len() < self.window
+            && !self.is_over
             && let Some(item) = self.items.next()
         {
-            let submitted = self.pool.submit(self.task, item);
-            self.ahead.push_back(submitted.map_err(not_submitted));
+            let submitted = self.pool.submit(self.task, item).map_err(|error| {
+                let (error, is_over) = not_submitted(error);
+                self.is_over = is_over;
+                error
+            });
+            self.ahead.push_back(submitted);
         }
         Some(self.ahead.pop_front()?.and_then(Task::get))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (least, most) = self.items.size_hint();
         let ahead = self.ahead.len();
+        if self.is_over {
+            return (ahead, Some(ahead));
+        }
+        let (least, most) = self.items.size_hint();
         (
             least.saturating_add(ahead),
             most.and_then(|most| most.checked_add(ahead)),
@@ -101,6 +113,8 @@ pub struct ImapUnordered<'p, E: ?Sized, A, R, I> {
     task: fn(A) -> R,
     items: Fuse<I>,
     window: usize,
+    /// Whether the pool takes no more: then there is one error, and the end.
+    is_over: bool,
     /// Those that have not ended, as far as is known here, by number.
     running: HashMap<u64, Task<R>>,
     submitted: u64,
@@ -118,6 +132,7 @@ impl<'p, E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>>
             task,
             items: items.fuse(),
             window: pool.workers() * AHEAD,
+            is_over: false,
             running: HashMap::new(),
             submitted: 0,
             results,
@@ -132,10 +147,14 @@ impl<'p, E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>>
     }
 
     fn submit(&mut self, item: A) -> Result<(), TaskError> {
-        let task = self.pool.submit(self.task, item).map_err(not_submitted)?;
+        let task = self.pool.submit(self.task, item).map_err(|error| {
+            let (error, is_over) = not_submitted(error);
+            self.is_over = is_over;
+            error
+        })?;
         let (number, sender) = (self.submitted, self.sender.clone());
         self.submitted += 1;
-        task.watch(move |outcome| {
+        task.on_done(move |outcome| {
             // If nobody asks for results any more, nobody misses this one.
             let _ = sender.send((number, outcome));
         });
@@ -151,6 +170,7 @@ impl<E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Iterat
 
     fn next(&mut self) -> Option<Result<R, TaskError>> {
         while self.running.len() < self.window
+            && !self.is_over
             && let Some(item) = self.items.next()
         {
             if let Err(error) = self.submit(item) {
@@ -166,8 +186,11 @@ impl<E: Executor + ?Sized, A: Payload, R: Payload, I: Iterator<Item = A>> Iterat
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let (least, most) = self.items.size_hint();
         let running = self.running.len();
+        if self.is_over {
+            return (running, Some(running));
+        }
+        let (least, most) = self.items.size_hint();
         (
             least.saturating_add(running),
             most.and_then(|most| most.checked_add(running)),

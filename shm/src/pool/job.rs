@@ -2,7 +2,7 @@
 
 use std::{ops::Range, os::fd::OwnedFd, sync::Arc};
 
-use super::{error::TaskError, outcome::Kind};
+use super::{error::TaskError, outcome::Kind, quiet};
 
 /// Where the outcomes of items go. Each item ends once.
 pub(super) trait Job: Send + Sync {
@@ -40,6 +40,8 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     runs: Vec<(Arc<dyn Job>, Told)>,
     apart: Vec<(Arc<dyn Job>, u64, Apart)>,
+    /// Whether the ledger knows that these are still to be told.
+    pub(super) is_owed: bool,
 }
 
 /// A run, by the place of its bytes in a batch.
@@ -70,23 +72,36 @@ impl Batch {
         self.apart.push((job, index, how));
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.apart.is_empty()
+    }
+
     /// Tells all jobs, each of its runs in a row at once.
     pub(super) fn deliver(&mut self) {
-        let Batch { bytes, runs, apart } = self;
+        let Batch {
+            bytes, runs, apart, ..
+        } = self;
         for of_one in runs.chunk_by(|(one, _), (other, _)| Arc::ptr_eq(one, other)) {
             let Some((job, _)) = of_one.first() else {
                 continue;
             };
-            job.ended(&mut of_one.iter().map(|(_, told)| Run {
+            let mut runs = of_one.iter().map(|(_, told)| Run {
                 first: told.first,
                 items: told.items,
                 outcomes: &bytes[told.outcomes.clone()],
-            }));
+            });
+            quiet::run(|| job.ended(&mut runs));
         }
-        runs.clear();
+        for (job, _) in runs.drain(..) {
+            // The last one drops the outcome that nobody has asked for.
+            quiet::drop(job);
+        }
         bytes.clear();
         for (job, index, how) in apart.drain(..) {
-            job.ended_apart(index, how);
+            quiet::run(|| {
+                let job = job;
+                job.ended_apart(index, how);
+            });
         }
     }
 }

@@ -35,6 +35,13 @@ pub(super) struct Body {
     pub(super) moves: Moves,
 }
 
+impl Body {
+    /// How many descriptors it holds.
+    fn held(&self) -> usize {
+        self.descriptors.len()
+    }
+}
+
 /// A task that has not ended.
 struct Entry {
     job: Arc<dyn Job>,
@@ -98,8 +105,12 @@ pub(super) struct Ledger {
     last: u64,
     pub(super) state: State,
     pub(super) counts: Counts,
+    /// How many batches of outcomes are noted here and not delivered yet.
+    pub(super) owed: usize,
     /// Whether there may be descriptors in the socket of tasks that have ended.
     pub(super) has_strays: bool,
+    /// How many descriptors the tasks hold.
+    pub(super) descriptors: usize,
     retries: u32,
 }
 
@@ -112,7 +123,9 @@ impl Ledger {
             last: 0,
             state: State::Open,
             counts: Counts::default(),
+            owed: 0,
             has_strays: false,
+            descriptors: 0,
             retries,
         }
     }
@@ -131,6 +144,18 @@ impl Ledger {
     /// Whether all tasks have ended.
     pub(super) fn is_idle(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether that was delivered, too.
+    pub(super) fn is_settled(&self) -> bool {
+        self.entries.is_empty() && self.owed == 0
+    }
+
+    /// What is in the batch is to be delivered.
+    pub(super) fn owe(&mut self, batch: &mut Batch) {
+        if !batch.is_empty() && !std::mem::replace(&mut batch.is_owed, true) {
+            self.owed += 1;
+        }
     }
 
     /// How many tasks have not ended.
@@ -194,6 +219,7 @@ impl Ledger {
         retries: u32,
     ) -> u64 {
         self.last += 1;
+        self.descriptors += body.as_ref().map_or(0, Body::held);
         let entry = Entry {
             job,
             first,
@@ -234,7 +260,10 @@ impl Ledger {
     /// Puts the first task of the backlog, and those behind it that need no socket; how many.
     fn put(&mut self, tasks: &Tasks) -> usize {
         let Ledger {
-            entries, backlog, ..
+            entries,
+            backlog,
+            descriptors,
+            ..
         } = self;
         let ready = backlog.iter().map_while(|name| {
             let entry = entries.get(name)?;
@@ -248,7 +277,7 @@ impl Ledger {
             if let Some(entry) = entries.get_mut(&name) {
                 entry.is_put = true;
                 if !entry.is_kept() {
-                    entry.body = None;
+                    *descriptors -= entry.body.take().as_ref().map_or(0, Body::held);
                 }
             }
         }
@@ -272,20 +301,30 @@ impl Ledger {
             return;
         }
         let first = entry.first + u64::from(entry.finished);
+        let items = end - entry.finished;
         entry.finished = end;
         let job = if entry.finished == entry.items {
-            self.entries.remove(&head.task).map(|entry| entry.job)
+            self.remove(head.task).map(|entry| entry.job)
         } else {
             Some(Arc::clone(&entry.job))
         };
         if let Some(job) = job {
             match carried {
-                None => batch.ended(job, first, u64::from(head.items), outcomes),
+                None => batch.ended(job, first, u64::from(items), outcomes),
                 Some(how) => batch.ended_apart(job, first, how),
             }
         }
-        self.counts.done += u64::from(head.items);
-        self.counts.failed += u64::from(head.failed);
+        self.counts.done += u64::from(items);
+        self.counts.failed += u64::from(head.failed.min(items));
+    }
+
+    /// Takes a task out. If it was taken by a worker with its descriptors, that removes them; but if that could not, somebody
+    /// must.
+    fn remove(&mut self, name: u64) -> Option<Entry> {
+        let entry = self.entries.remove(&name)?;
+        self.has_strays |= entry.is_carried;
+        self.descriptors -= entry.body.as_ref().map_or(0, Body::held);
+        Some(entry)
     }
 
     /// A worker has died with this task in hand; `outbox` is what it had to tell of it. The item that it was at is lost,
@@ -298,10 +337,9 @@ impl Ledger {
         retry: bool,
         batch: &mut Batch,
     ) {
-        let Some(mut entry) = self.entries.remove(&lost.task) else {
+        let Some(mut entry) = self.remove(lost.task) else {
             return;
         };
-        self.has_strays |= entry.is_carried;
         let ended = lost.progress.items().min(entry.items);
         let untold = Outcomes(outbox).count() as u32;
         // What is in the outbox is about the last that have ended. Of these some may have been told, and of those before
@@ -375,10 +413,9 @@ impl Ledger {
 
     /// What has not ended of a task fails; whether there was such a task.
     pub(super) fn fail(&mut self, name: u64, error: &TaskError, batch: &mut Batch) -> bool {
-        let Some(entry) = self.entries.remove(&name) else {
+        let Some(entry) = self.remove(name) else {
             return false;
         };
-        self.has_strays |= entry.is_carried;
         for item in entry.finished..entry.items {
             self.end_apart(&entry.job, entry.first + u64::from(item), error, batch);
         }

@@ -20,6 +20,7 @@ mod options;
 mod outbox;
 mod outcome;
 mod pack;
+mod quiet;
 mod record;
 mod shared;
 mod star;
@@ -28,12 +29,13 @@ mod supervisor;
 mod task;
 mod teller;
 mod thread_pool;
+mod threads;
 mod worker;
 
 use std::{
-    fmt,
-    sync::Arc,
-    thread::{self, JoinHandle},
+    fmt, mem,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -55,10 +57,11 @@ use self::{
     ledger::State,
     pack::Packer,
     task::Slot,
+    threads::PoolId,
 };
 use crate::{MemoryUse, handle};
 
-/// Worker processes that run the tasks handed to them, through the methods of [`Executor`].
+/// Worker processes that run the tasks handed to them, through the methods of [`Executor`], which is to be imported.
 ///
 /// ```
 /// # multiproc::init();
@@ -75,14 +78,16 @@ use crate::{MemoryUse, handle};
 /// A task ends once: with what it returned, or with the [`TaskError`] that says why it did not. A worker that dies costs the
 /// task that it had in hand, and of a chunk the item that it was at; another worker takes its place.
 ///
-/// Workers end with the pool, and with this process, also when that is killed. While a pool exists,
+/// Workers end with the pool, and with this process, also when that is killed; but not when it executes another program, which
+/// has their parent's identity: terminate the pool before. While a pool exists,
 /// [`Process::fork`](crate::Process::fork) is refused in this process: it has other threads. Dropping the pool
-/// [terminates](Pool::terminate) it.
+/// [terminates](Executor::terminate) it.
 pub struct Pool {
     core: Arc<Core>,
     workers: usize,
-    /// The supervisor and the collector, in this order: the first ends the second.
-    threads: Vec<JoinHandle<()>>,
+    id: PoolId,
+    /// The supervisor and the collector, until somebody has waited for their end.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Pool {
@@ -100,77 +105,22 @@ impl Pool {
         PoolBuilder::default()
     }
 
-    /// Takes no more tasks; those that it has are done. The workers end then.
-    pub fn close(&self) {
-        if !self.core.is_ours() {
-            return;
-        }
-        let mut ledger = self.core.ledger();
-        if ledger.state == State::Open {
-            ledger.state = State::Closed;
-        }
-        drop(ledger);
-        self.core.call.set();
-    }
-
     /// Waits until every task has ended; whether that was so before `timeout` had passed.
-    pub fn wait_idle(&self, timeout: Duration) -> bool {
+    #[must_use]
+    pub fn wait_idle_timeout(&self, timeout: Duration) -> bool {
         // A moment that the clock cannot name never comes.
         self.core
             .wait_until_idle(Instant::now().checked_add(timeout))
     }
 
-    /// Takes no more tasks, and waits until those that it has are done and all workers have ended.
-    ///
-    /// # Errors
-    ///
-    /// [`PoolError::Broken`] when the pool broke.
-    pub fn join(mut self) -> Result<(), PoolError> {
-        self.close();
-        self.join_threads();
-        match &self.core.ledger().state {
-            State::Broken(message) => Err(PoolError::Broken {
-                message: message.clone(),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Ends the pool now: tasks that have not ended fail as [`TaskError::Terminated`], workers are asked to end, and killed
-    /// after the [grace](PoolBuilder::grace) that they have.
-    pub fn terminate(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        if !self.core.is_ours() {
-            // A copy of the process whose pool it is: the threads are there.
-            self.threads.drain(..).for_each(std::mem::forget);
+    /// Waits until the pool's threads have ended. One of them, in a callback, does not wait for itself.
+    fn join_threads(&self) {
+        if !self.core.is_ours() || threads::is_of(self.id) {
             return;
         }
-        if self.threads.is_empty() {
-            return;
-        }
-        let is_over = matches!(
-            self.core.ledger().state,
-            State::Terminated | State::Broken(_)
-        );
-        if !is_over {
-            self.core.end_all(State::Terminated, &TaskError::Terminated);
-        }
-        self.core.call.set();
-        self.join_threads();
-    }
-
-    fn join_threads(&mut self) {
-        if !self.core.is_ours() {
-            return;
-        }
-        for thread in self.threads.drain(..) {
-            // In a callback it is such a thread that drops the pool: it ends by itself, and with it the one that it ends.
-            if thread.thread().id() == thread::current().id() {
-                return;
-            }
+        self.core.wait_until_gone();
+        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
             // A panic of it was printed.
             let _ = thread.join();
         }
@@ -179,6 +129,9 @@ impl Pool {
     /// What it has done and is doing.
     #[must_use]
     pub fn stats(&self) -> Stats {
+        if !self.core.is_ours() {
+            return Stats::default();
+        }
         let ring = self.core.shared.tasks.ring();
         let (counts, restarts, members) = {
             let counts = self.core.ledger().counts;
@@ -200,7 +153,10 @@ impl Pool {
             .filter(|worker| worker.task.is_some())
             .count();
         Stats {
-            queued: (counts.submitted - counts.done).saturating_sub(running as u64),
+            queued: counts
+                .submitted
+                .saturating_sub(counts.done)
+                .saturating_sub(running as u64),
             running,
             done: counts.done,
             failed: counts.failed,
@@ -210,7 +166,7 @@ impl Pool {
     }
 
     /// Waits until all workers were ready once.
-    fn wait_until_ready(&mut self) -> Result<(), PoolError> {
+    fn wait_until_ready(&self) -> Result<(), PoolError> {
         if self.core.wait_until_ready() {
             return Ok(());
         }
@@ -228,6 +184,9 @@ impl Pool {
         take: impl FnMut(Result<R, TaskError>),
     ) -> Result<(), PoolError> {
         let code = code.ok_or(PoolError::NotInExecutable)?;
+        if threads::is_of(self.id) {
+            return Err(PoolError::WouldDeadlock);
+        }
         let items = items.into_iter();
         match items.size_hint() {
             (least, Some(most)) if least == most => self.run_some(options, code, items, most, take),
@@ -269,7 +228,10 @@ impl Pool {
                 if packer.add(&item).is_err() {
                     submit(&mut packer, &mut passed)?;
                     match pack::one(code, &item) {
-                        Ok(body) => drop(self.core.submit(&job, passed, body)?),
+                        Ok(body) => {
+                            self.core.wait_for_room();
+                            self.core.submit(&job, passed, body)?;
+                        }
                         Err(message) => {
                             let message = message.into();
                             let how = Apart::Failed(TaskError::NotSubmitted { message });
@@ -297,9 +259,53 @@ impl Pool {
     }
 }
 
+impl executor::rules::Executor for Pool {}
+
 impl Executor for Pool {
     fn workers(&self) -> usize {
         self.workers
+    }
+
+    fn close(&self) {
+        if !self.core.is_ours() {
+            return;
+        }
+        let mut ledger = self.core.ledger();
+        if ledger.state == State::Open {
+            ledger.state = State::Closed;
+        }
+        drop(ledger);
+        self.core.call.set();
+    }
+
+    fn join(&self) -> Result<(), PoolError> {
+        if !self.core.is_ours() {
+            return Err(PoolError::NotTheOwner);
+        }
+        self.close();
+        self.join_threads();
+        match &self.core.ledger().state {
+            State::Broken(message) => Err(PoolError::Broken {
+                message: message.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Workers are asked to end, and killed after the [grace](PoolBuilder::grace) that they have.
+    fn terminate(&self) {
+        if !self.core.is_ours() {
+            return;
+        }
+        let is_over = matches!(
+            self.core.ledger().state,
+            State::Terminated | State::Broken(_)
+        );
+        if !is_over {
+            self.core.end_all(State::Terminated, &TaskError::Terminated);
+        }
+        self.core.call.set();
+        self.join_threads();
     }
 
     fn submit<A: Payload, R: Payload>(
@@ -310,7 +316,7 @@ impl Executor for Pool {
         let packed = match Code::of(task) {
             None => Err(PoolError::NotInExecutable),
             Some(code) => {
-                pack::one(code, &arguments).map_err(|message| PoolError::Encode { message })
+                pack::one(code, &arguments).map_err(|message| PoolError::NotEncoded { message })
             }
         };
         let slot = Slot::new();
@@ -319,7 +325,7 @@ impl Executor for Pool {
         match submitted {
             Ok(name) => {
                 let core = Arc::downgrade(&self.core);
-                Ok(Task::new(slot, move || {
+                Ok(Task::new(slot, self.id, move || {
                     core.upgrade().is_some_and(|core| core.cancel(name))
                 }))
             }
@@ -340,17 +346,26 @@ impl Executor for Pool {
     fn star_each<A: Payload, F: StarTask<A, Output: Payload>>(
         &self,
         options: MapOptions<'_>,
-        _: F,
+        task: F,
         items: impl IntoIterator<Item = A>,
         take: impl FnMut(Result<F::Output, TaskError>),
     ) -> Result<(), PoolError> {
-        self.run(options, Code::of_star::<A, F>(), items, take)
+        self.run(options, Code::of_star(task), items, take)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.end();
+        if self.core.is_ours() {
+            self.terminate();
+        } else {
+            // A copy of the process whose pool it is: the threads are there.
+            let threads = self
+                .threads
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner);
+            threads.drain(..).for_each(mem::forget);
+        }
     }
 }
 

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 /// What happens to the task that a worker had in hand when it died.
+///
+/// A task that is killed for its [deadline](crate::PoolBuilder::task_deadline) or for its
+/// [memory](crate::PoolBuilder::memory_limit) fails, whatever this says: it is not begun again, and breaks nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnWorkerDeath {
     /// It fails, and the pool goes on with another worker.

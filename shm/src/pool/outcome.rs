@@ -80,13 +80,13 @@ pub(super) fn error(kind: Kind, told: &[u8]) -> TaskError {
                 location: panic.location,
                 backtrace: panic.backtrace,
             })),
-            Err(error) => TaskError::Decode {
+            Err(error) => TaskError::NotDecoded {
                 message: error.to_string().into(),
             },
         },
         Kind::NotBegun => TaskError::NotBegun { message },
         Kind::NotEncoded => TaskError::NotEncoded { message },
-        Kind::Returned => TaskError::Decode { message },
+        Kind::Returned => TaskError::NotDecoded { message },
     }
 }
 

@@ -98,7 +98,20 @@ impl<'de> Deserialize<'de> for Carrier {
 pub(super) struct Parcel {
     /// The name of the task, and the number of the item; 0 where it is for all.
     pub(super) name: [u64; 2],
-    pub(super) descriptors: Vec<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
+    /// Whether all came.
+    is_whole: bool,
+}
+
+impl Parcel {
+    /// All descriptors; or why some are missing.
+    pub(super) fn whole(self) -> Result<Vec<OwnedFd>, String> {
+        if self.is_whole {
+            Ok(self.descriptors)
+        } else {
+            Err("the limit on descriptors cut off some that were handed over".to_owned())
+        }
+    }
 }
 
 /// How long to wait before trying again where nobody tells when that would help.
@@ -149,6 +162,21 @@ impl Carrier {
         parcel(packet.map(|packet| (packet, bytes)))
     }
 
+    /// What the next descriptors belong to, which stay, and of which none are received; `None` when there are none.
+    pub(super) fn peek_name(&self) -> io::Result<Option<[u64; 2]>> {
+        let mut bytes = [0; 16];
+        match socket::peek_bytes(self.0.as_fd(), &mut bytes) {
+            Ok(len) => Ok(name(bytes.get(..len).unwrap_or_default())),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Throws away the next descriptors. None of them is received, so that this works at any limit.
+    pub(super) fn discard(&self) -> io::Result<()> {
+        socket::discard(self.0.as_fd())
+    }
+
     /// Takes what comes next; `None` when there is nothing.
     pub(super) fn receive(&self) -> io::Result<Option<Parcel>> {
         let mut bytes = Vec::with_capacity(16);
@@ -157,27 +185,24 @@ impl Carrier {
     }
 }
 
+/// What a packet brought; `None` for none.
 fn parcel(received: io::Result<(socket::Packet, Vec<u8>)>) -> io::Result<Option<Parcel>> {
     let (packet, bytes) = match received {
         Ok(received) => received,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
         Err(error) => return Err(error),
     };
-    if packet.descriptors_lost {
-        return Err(io::Error::other(
-            "the limit on descriptors cut off some that were handed over",
-        ));
-    }
-    let Some((task, item)) = bytes.split_first_chunk::<8>() else {
-        return Ok(None);
-    };
-    let item = item
-        .first_chunk()
-        .map_or(0, |item| u64::from_le_bytes(*item));
-    Ok(Some(Parcel {
-        name: [u64::from_le_bytes(*task), item],
+    Ok(name(&bytes).map(|name| Parcel {
+        name,
+        is_whole: !packet.descriptors_lost,
         descriptors: packet.descriptors,
     }))
+}
+
+fn name(bytes: &[u8]) -> Option<[u64; 2]> {
+    let (task, item) = bytes.split_first_chunk::<8>()?;
+    let item = item.first_chunk::<8>()?;
+    Some([task, item].map(|number| u64::from_le_bytes(*number)))
 }
 
 /// What a worker has of its pool.

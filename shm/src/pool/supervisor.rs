@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Child,
     process::{JoinError, StartError},
-    sys::{Linux, poll},
+    sys::{Linux, poll, poll::State as Descriptor, stat},
 };
 
 /// A worker's process. It returns why it could not go on.
@@ -36,6 +36,10 @@ pub(super) struct Supervisor {
     pub(super) watch: Watch,
     /// How many workers in a row ended before they were ready.
     pub(super) false_starts: usize,
+    /// How many starts in a row the system refused.
+    pub(super) refused_starts: usize,
+    /// Whether something is to be tried again soon.
+    pub(super) is_unsettled: bool,
 }
 
 /// The place of a worker.
@@ -44,6 +48,8 @@ pub(super) struct Post {
     pub(super) process: Option<Process>,
     /// Why it was killed, if this thread did that.
     verdict: Option<TaskError>,
+    /// Since when it was seen stopped, with a lock that others wait for.
+    in_the_way_since: Option<Instant>,
     /// What was found out of the last one, whose task is not known yet.
     dead: Option<Dead>,
 }
@@ -82,7 +88,7 @@ impl Supervisor {
     fn watch_until_idle(&mut self) -> Result<(), PoolError> {
         let mut is_closing = false;
         loop {
-            self.wait().map_err(|source| PoolError::Io {
+            let ended = self.wait().map_err(|source| PoolError::Io {
                 what: "waiting for workers",
                 source,
             })?;
@@ -102,10 +108,11 @@ impl Supervisor {
                     let until = Linux.now() + TICK.as_nanos() as u64;
                     // If somebody is stopped with it, it is tried again.
                     is_closing = self.core.shared.tasks.ring().close(until).is_ok();
+                    self.is_unsettled |= !is_closing;
                 }
                 State::Closed => {}
             }
-            self.look_for_the_dead()?;
+            self.look_for_the_dead(&ended)?;
             self.look_at_deadlines();
             self.look_at_memory();
             if is_closing {
@@ -118,24 +125,27 @@ impl Supervisor {
         }
     }
 
-    /// Waits until something happens.
-    fn wait(&self) -> io::Result<()> {
-        let mut all: Vec<BorrowedFd<'_>> = vec![self.core.call.as_fd()];
-        all.extend(
-            self.posts
-                .iter()
-                .filter_map(|post| Some(post.process.as_ref()?.as_fd())),
-        );
+    /// Waits until something happens. Gives the rows of the workers that have ended.
+    fn wait(&mut self) -> io::Result<Vec<usize>> {
         let until = self.tick().map(|tick| Instant::now() + tick);
-        poll::any(&all, until).map(drop)
+        self.is_unsettled = false;
+        let posts = self.posts.iter().enumerate();
+        let (rows, mut all): (Vec<usize>, Vec<BorrowedFd<'_>>) = posts
+            .filter_map(|(row, post)| Some((row, post.process.as_ref()?.as_fd())))
+            .unzip();
+        all.push(self.core.call.as_fd());
+        let states = poll::any(&all, until)?;
+        let ended = rows.into_iter().zip(states);
+        Ok(ended
+            .filter(|(_, state)| *state != Descriptor::NotReady)
+            .map(|(row, _)| row)
+            .collect())
     }
 
     /// How long to wait at most.
     fn tick(&self) -> Option<Duration> {
-        let is_unsettled = self
-            .posts
-            .iter()
-            .any(|post| post.dead.is_some() || post.process.is_none());
+        let is_empty = |post: &Post| post.dead.is_some() || post.process.is_none();
+        let is_unsettled = self.is_unsettled || self.posts.iter().any(is_empty);
         let deadline = self.watch.deadline.map(|deadline| {
             // A tenth too late at most.
             (deadline / 10).clamp(SHORTEST_TICK, TICK)
@@ -146,23 +156,22 @@ impl Supervisor {
     }
 
     /// Finds out who has ended, and what went with them.
-    fn look_for_the_dead(&mut self) -> Result<(), PoolError> {
-        for row in 0..self.posts.len() {
+    fn look_for_the_dead(&mut self, ended: &[usize]) -> Result<(), PoolError> {
+        for &row in ended {
             if let Some(how) = self.posts[row].ended() {
                 self.note_death(row, how)?;
             }
-            self.settle(row)?;
         }
-        Ok(())
+        (0..self.posts.len()).try_for_each(|row| self.settle(row))
     }
 
     fn note_death(&mut self, row: usize, how: Ended) -> Result<(), PoolError> {
-        let Ended { pid, how } = how;
+        let Ended { name, pid, how } = how;
         let (was_ready, is_complete) = {
             // What it told before is told, that it was ready, too.
             let mut batch = Batch::default();
             self.core.drain(&mut batch);
-            batch.deliver();
+            self.core.deliver(&mut batch);
             let mut crew = self.core.crew();
             let member = &mut crew.members[row];
             member.pid = None;
@@ -175,11 +184,12 @@ impl Supervisor {
         let is_killed = matches!(&how, Err(JoinError::Killed { .. }));
         let is_hopeless = !is_killed || self.false_starts > FALSE_STARTS * self.posts.len();
         if !is_complete || !was_ready && is_hopeless {
-            let why = how.err().map_or(error.to_string(), |why| why.to_string());
-            return Err(PoolError::Initializer(why));
+            let ended = JoinError::Exited { name, pid, code: 0 };
+            return Err(PoolError::NotReady(how.err().unwrap_or(ended).into()));
         }
         let post = &mut self.posts[row];
         let verdict = post.verdict.take();
+        post.in_the_way_since = None;
         post.dead = Some(Dead {
             retry: verdict.is_none(),
             error: verdict.unwrap_or(error),
@@ -202,7 +212,7 @@ impl Supervisor {
             let mut batch = Batch::default();
             let retry = dead.retry;
             self.core.lost(row, lost, &dead.error, retry, &mut batch);
-            batch.deliver();
+            self.core.deliver(&mut batch);
             if is_broken {
                 let message = dead.error.to_string();
                 return Err(PoolError::Broken { message });
@@ -226,12 +236,13 @@ impl Supervisor {
                     crew.members[row].pid = Some(process.pid());
                     crew.restarts += 1;
                     drop(crew);
+                    self.refused_starts = 0;
                     self.posts[row].process = Some(process);
                 }
                 Err(error) => {
-                    self.false_starts += 1;
+                    self.refused_starts += 1;
                     let nobody = self.posts.iter().all(|post| post.process.is_none());
-                    if nobody && self.false_starts > FALSE_STARTS * self.posts.len() {
+                    if nobody && self.refused_starts > FALSE_STARTS * self.posts.len() {
                         return Err(PoolError::Start(error.into()));
                     }
                     // The system may have room again at the next tick.
@@ -245,10 +256,12 @@ impl Supervisor {
         let Some(deadline) = self.watch.deadline else {
             return;
         };
-        let before = Linux.now().saturating_sub(deadline.as_nanos() as u64);
+        let nanoseconds = u64::try_from(deadline.as_nanos()).unwrap_or(u64::MAX);
+        let before = Linux.now().saturating_sub(nanoseconds);
         for row in 0..self.posts.len() {
             self.kill_if_late(row, before, || TaskError::DeadlineExceeded { deadline });
         }
+        self.kill_if_in_the_way(deadline);
     }
 
     fn look_at_memory(&mut self) {
@@ -285,6 +298,33 @@ impl Supervisor {
         }
     }
 
+    /// Kills a worker that is stopped while it has a lock without which no other gets on, if that lasts for so long.
+    fn kill_if_in_the_way(&mut self, deadline: Duration) {
+        let shared = &self.core.shared;
+        let (_, takes) = shared.tasks.ring().ring().owners();
+        let (tells, _) = shared.told.ring().ring().owners();
+        for post in &mut self.posts {
+            let Some(process) = &post.process else {
+                continue;
+            };
+            let has_lock = [takes, tells]
+                .iter()
+                .any(|owner| owner.pid() == process.pid());
+            let is_stopped = || stat::read(process.pid()).is_ok_and(|stat| stat.state == b'T');
+            if !has_lock || !is_stopped() {
+                post.in_the_way_since = None;
+            } else if post
+                .in_the_way_since
+                .get_or_insert_with(Instant::now)
+                .elapsed()
+                > deadline
+            {
+                // What may not be signalled stays.
+                let _ = process.kill();
+            }
+        }
+    }
+
     /// Asks all workers to end, and kills those that have not after `grace`.
     fn end_workers(&mut self, grace: Duration) {
         let mut processes: Vec<Process> = Vec::new();
@@ -294,10 +334,11 @@ impl Supervisor {
                 // What may not be signalled is left to the drop.
                 let _ = process.terminate();
             }
-            let until = Instant::now() + grace;
+            // A moment that the clock cannot name never comes.
+            let until = Instant::now().checked_add(grace);
             for process in &mut processes {
-                let left = until.saturating_duration_since(Instant::now());
-                let _ = process.join_timeout(left);
+                let left = |until: Instant| until.saturating_duration_since(Instant::now());
+                let _ = process.join_timeout(until.map_or(Duration::MAX, left));
             }
         }
         for process in &processes {
@@ -313,6 +354,7 @@ impl Supervisor {
 
 /// How a worker has ended.
 struct Ended {
+    name: String,
     pid: u32,
     how: Result<(), JoinError>,
 }
@@ -328,23 +370,23 @@ impl Post {
     /// How the worker has ended, if it has; then there is none.
     fn ended(&mut self) -> Option<Ended> {
         let process = self.process.as_mut()?;
-        let pid = process.pid();
+        let (name, pid) = (process.name().to_owned(), process.pid());
         let how = match process.try_join() {
             Ok(None) => return None,
             Ok(Some(Ok(()))) => Ok(()),
             Ok(Some(Err(message))) => Err(JoinError::NotBegun {
-                name: process.name().to_owned(),
+                name: name.clone(),
                 pid,
                 message,
             }),
             Err(error) => Err(error),
         };
         self.process = None;
-        Some(Ended { pid, how })
+        Some(Ended { name, pid, how })
     }
 
     fn memory(&self) -> Option<u64> {
         let memory = self.process.as_ref()?.memory();
-        memory.ok().map(|memory| memory.resident)
+        memory.ok().map(|memory| memory.private)
     }
 }

@@ -14,6 +14,8 @@ use super::{
     error::TaskError,
     job::{Apart, Job, Run},
     outcome::{self, Kind, Outcomes},
+    quiet,
+    threads::{self, PoolId},
 };
 use crate::{handle, packet::codec};
 
@@ -23,6 +25,7 @@ use crate::{handle, packet::codec};
 #[must_use = "nobody learns how the task ended; drop it if that is what is wanted"]
 pub struct Task<R> {
     slot: Arc<Slot<R>>,
+    pool: PoolId,
     cancel: Canceller,
 }
 
@@ -78,16 +81,18 @@ impl<R> Slot<R> {
 
 /// A panic of a callback is its own affair; the hook has printed it.
 fn call<R>(callback: Callback<R>, outcome: Result<R, TaskError>) {
-    let _ = panic::catch_unwind(AssertUnwindSafe(|| callback(outcome)));
+    quiet::run(|| callback(outcome));
 }
 
 impl<R> Task<R> {
     pub(super) fn new(
         slot: Arc<Slot<R>>,
+        pool: PoolId,
         cancel: impl Fn() -> bool + Send + Sync + 'static,
     ) -> Task<R> {
         Task {
             slot,
+            pool,
             cancel: Box::new(cancel),
         }
     }
@@ -96,16 +101,17 @@ impl<R> Task<R> {
     ///
     /// # Errors
     ///
-    /// [`TaskError`] when it did not return.
+    /// [`TaskError`] when it did not return; [`TaskError::WouldDeadlock`] in a callback of the pool whose task it is, which
+    /// learns of nothing meanwhile, and [`TaskError::OutcomeTaken`] when the outcome was, or will be, given elsewhere.
     pub fn get(self) -> Result<R, TaskError> {
-        match self.wait(None) {
-            Some(outcome) => outcome,
-            // Not reached: a task whose outcome was handed out is gone, and without a limit of time the end is waited for.
-            None => Err(TaskError::Terminated),
+        match self.wait(None)? {
+            Some(value) => Ok(value),
+            // Not reached: without a limit of time the end is waited for.
+            None => Err(TaskError::OutcomeTaken),
         }
     }
 
-    /// Waits for at most `timeout`; gives the task back when it has not ended by then.
+    /// Waits for at most `timeout`; `None` when the task has not ended by then.
     ///
     /// ```
     /// # multiproc::init();
@@ -115,9 +121,9 @@ impl<R> Task<R> {
     /// let pool = Pool::new(1)?;
     /// let mut task = pool.submit(|x: u64| x + 1, 41)?;
     /// let answer = loop {
-    ///     match task.get_timeout(Duration::from_millis(100)) {
-    ///         Ok(outcome) => break outcome?,
-    ///         Err(later) => task = later,
+    ///     match task.get_timeout(Duration::from_millis(100))? {
+    ///         Some(answer) => break answer,
+    ///         None => println!("still waiting"),
     ///     }
     /// };
     /// assert_eq!(answer, 42);
@@ -126,32 +132,34 @@ impl<R> Task<R> {
     ///
     /// # Errors
     ///
-    /// The task, when it has not ended.
-    pub fn get_timeout(self, timeout: Duration) -> Result<Result<R, TaskError>, Task<R>> {
+    /// As [`get`](Self::get).
+    pub fn get_timeout(&mut self, timeout: Duration) -> Result<Option<R>, TaskError> {
         // A moment that the clock cannot name never comes.
-        let until = Instant::now().checked_add(timeout);
-        self.wait(until).ok_or(self)
+        self.wait(Instant::now().checked_add(timeout))
     }
 
-    /// As [`get`](Self::get), if the task has ended.
+    /// What the task returned, or `None` when it has not ended.
     ///
     /// # Errors
     ///
-    /// The task, when it has not ended.
-    pub fn try_get(self) -> Result<Result<R, TaskError>, Task<R>> {
+    /// As [`get`](Self::get).
+    pub fn try_get(&mut self) -> Result<Option<R>, TaskError> {
         self.get_timeout(Duration::ZERO)
     }
 
-    fn wait(&self, until: Option<Instant>) -> Option<Result<R, TaskError>> {
+    fn wait(&self, until: Option<Instant>) -> Result<Option<R>, TaskError> {
         let mut state = self.slot.state();
         loop {
-            if matches!(&*state, State::Ended(_)) {
-                match mem::replace(&mut *state, State::Taken) {
-                    State::Ended(outcome) => return Some(outcome),
-                    _ => return None,
-                }
+            match &*state {
+                State::Ended(_) => match mem::replace(&mut *state, State::Taken) {
+                    State::Ended(outcome) => return outcome.map(Some),
+                    _ => return Err(TaskError::OutcomeTaken),
+                },
+                State::Watched(_) | State::Taken => return Err(TaskError::OutcomeTaken),
+                State::Running => {}
             }
             state = match until {
+                None if threads::is_of(self.pool) => return Err(TaskError::WouldDeadlock),
                 None => {
                     let woken = self.slot.ended.wait(state);
                     woken.unwrap_or_else(PoisonError::into_inner)
@@ -159,7 +167,7 @@ impl<R> Task<R> {
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
-                        return None;
+                        return Ok(None);
                     }
                     let woken = self.slot.ended.wait_timeout(state, left);
                     woken.unwrap_or_else(PoisonError::into_inner).0
@@ -168,7 +176,7 @@ impl<R> Task<R> {
         }
     }
 
-    /// Whether the task has ended.
+    /// Whether the task has ended, and its outcome is here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(&*self.slot.state(), State::Ended(_))
@@ -179,23 +187,44 @@ impl<R> Task<R> {
         (self.cancel)()
     }
 
-    /// Calls `callback` with the outcome once the task has ended, from a thread of the pool, or at once if it has ended.
+    /// Calls `callback` with the outcome once the task has ended, or at once if it has ended. The outcome goes there and
+    /// nowhere else.
     ///
-    /// It should be done soon: while it runs, the pool learns of nothing else. It may submit tasks, but must not wait for
-    /// one.
-    pub fn on_done(self, callback: impl FnOnce(Result<R, TaskError>) + Send + 'static) {
-        self.watch(callback);
-    }
-
-    /// As [`on_done`](Self::on_done). The outcome goes there and nowhere else.
-    pub(super) fn watch(&self, callback: impl FnOnce(Result<R, TaskError>) + Send + 'static) {
+    /// It is called by whichever thread finds out how the task ended: one of the pool's, or one that cancels, submits,
+    /// terminates or drops. It should be done soon: a pool of processes learns of nothing else meanwhile. It may submit tasks,
+    /// but must not wait for one. If it panics, that is printed, and nothing else happens.
+    ///
+    /// ```
+    /// # multiproc::init();
+    /// use multiproc::{Executor, Pool};
+    /// use std::sync::mpsc;
+    ///
+    /// let pool = Pool::new(2)?;
+    /// let (sender, ended) = mpsc::channel(); // whichever ends first
+    /// for n in [3, 5] {
+    ///     let sender = sender.clone();
+    ///     let task = pool.submit(|n: u64| n * n, n)?;
+    ///     task.on_done(move |outcome| sender.send((n, outcome)).unwrap());
+    /// }
+    /// drop(sender);
+    /// for (n, outcome) in ended {
+    ///     assert_eq!(outcome?, n * n);
+    /// }
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn on_done(&self, callback: impl FnOnce(Result<R, TaskError>) + Send + 'static) {
         let mut state = self.slot.state();
         match mem::replace(&mut *state, State::Taken) {
             State::Ended(outcome) => {
                 drop(state);
                 call(Box::new(callback), outcome);
             }
-            _ => *state = State::Watched(Box::new(callback)),
+            State::Running => *state = State::Watched(Box::new(callback)),
+            before => {
+                *state = before;
+                drop(state);
+                call(Box::new(callback), Err(TaskError::OutcomeTaken));
+            }
         }
     }
 }
@@ -240,7 +269,7 @@ pub(super) fn value<R: DeserializeOwned>(
     // A panic of the type's own code is an error of this one value.
     let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
     let decoded = decoded.unwrap_or_else(|_| Err("its decoding panicked".to_owned()));
-    decoded.map_err(|message| TaskError::Decode {
+    decoded.map_err(|message| TaskError::NotDecoded {
         message: message.into(),
     })
 }
@@ -275,7 +304,7 @@ pub(super) fn each_value<R: DeserializeOwned>(
             Err(payload) if is_taking.get() => panic::resume_unwind(payload),
             Err(_) => {
                 rest.next();
-                take(Err(TaskError::Decode {
+                take(Err(TaskError::NotDecoded {
                     message: "its decoding panicked".into(),
                 }));
             }
@@ -285,7 +314,7 @@ pub(super) fn each_value<R: DeserializeOwned>(
 
 #[inline]
 fn decode<R: DeserializeOwned>(told: &[u8]) -> Result<R, TaskError> {
-    codec::decode_alone(told).map_err(|message| TaskError::Decode {
+    codec::decode_alone(told).map_err(|message| TaskError::NotDecoded {
         message: message.into(),
     })
 }

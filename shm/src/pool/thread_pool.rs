@@ -3,20 +3,25 @@
 use std::{
     any::Any,
     collections::VecDeque,
-    fmt, io,
+    fmt, io, mem,
     panic::{self, AssertUnwindSafe},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread::{self, JoinHandle},
+    thread::JoinHandle,
 };
+
+use multiproc_core::Owner;
 
 use super::{
     error::{PoolError, SubmitError, TaskError, TaskPanic},
-    executor::{Executor, Payload},
+    executor::{Executor, Payload, rules},
     options::MapOptions,
+    quiet,
     star::StarTask,
     stats::Progress,
     task::{Slot, Task},
+    threads::{self, PoolId},
 };
+use crate::sys;
 
 /// Threads of this process that run the tasks handed to them, through the methods of [`Executor`]: for comparing, and for
 /// debugging what else would run in other processes.
@@ -25,7 +30,12 @@ use super::{
 /// others end as [`TaskError::Terminated`].
 pub struct ThreadPool {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
+    workers: usize,
+    /// The process that it was made in.
+    owner: Owner,
+    id: PoolId,
+    /// Until somebody has waited for their end.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// A task that was not begun, with its number.
@@ -67,7 +77,7 @@ impl Shared {
                 queue = woken.unwrap_or_else(PoisonError::into_inner);
             };
             drop(queue);
-            (work.run)(Ok(()));
+            quiet::run(|| (work.run)(Ok(())));
         }
     }
 
@@ -97,41 +107,37 @@ impl ThreadPool {
                 limit: multiproc_core::MAX_WORKERS,
             });
         }
-        let mut pool = ThreadPool {
-            shared: Arc::default(),
-            threads: Vec::new(),
+        let id = PoolId::new();
+        let shared: Arc<Shared> = Arc::default();
+        let start = |number| {
+            let shared = Arc::clone(&shared);
+            threads::start(id, format!("worker-{number}"), move || shared.work())
         };
-        for number in 1..=threads {
-            let shared = Arc::clone(&pool.shared);
-            let thread = thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .spawn(move || shared.work());
-            let failed = |source: io::Error| PoolError::Io {
+        let started: io::Result<Vec<_>> = (1..=threads).map(start).collect();
+        let handles = started.map_err(|source| {
+            shared.close(true);
+            PoolError::Io {
                 what: "starting a thread",
                 source,
-            };
-            pool.threads.push(thread.map_err(failed)?);
-        }
-        Ok(pool)
-    }
-
-    /// Takes no more tasks; those that it has are done.
-    pub fn close(&self) {
-        self.shared.close(false);
-    }
-
-    /// Takes no more tasks, and waits until those that it has are done.
-    pub fn join(mut self) {
-        self.close();
-        self.join_threads();
-    }
-
-    fn join_threads(&mut self) {
-        for thread in self.threads.drain(..) {
-            if thread.thread().id() != thread::current().id() {
-                // Tasks do not let panics out.
-                let _ = thread.join();
             }
+        })?;
+        Ok(ThreadPool {
+            shared,
+            workers: threads,
+            owner: sys::identity::me(),
+            id,
+            threads: Mutex::new(handles),
+        })
+    }
+
+    fn join_threads(&self) {
+        if threads::is_of(self.id) {
+            return;
+        }
+        let threads = mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // Tasks do not let panics out.
+            let _ = thread.join();
         }
     }
 
@@ -150,7 +156,12 @@ impl ThreadPool {
         let run = move |go: Result<(), TaskError>| {
             outcome.end(go.and_then(|()| {
                 let run = AssertUnwindSafe(|| task(arguments));
-                panic::catch_unwind(run).map_err(|payload| panicked(&*payload))
+                panic::catch_unwind(run).map_err(|payload| {
+                    let error = panicked(&*payload);
+                    // Dropping what it panicked with may panic again.
+                    mem::forget(payload);
+                    error
+                })
             }));
         };
         queue.last += 1;
@@ -162,7 +173,7 @@ impl ThreadPool {
         drop(queue);
         self.shared.more.notify_one();
         let shared = Arc::downgrade(&self.shared);
-        Ok(Task::new(slot, move || {
+        Ok(Task::new(slot, self.id, move || {
             let Some(shared) = shared.upgrade() else {
                 return false;
             };
@@ -213,9 +224,28 @@ fn panicked(payload: &(dyn Any + Send)) -> TaskError {
     }))
 }
 
+impl rules::Executor for ThreadPool {}
+
 impl Executor for ThreadPool {
     fn workers(&self) -> usize {
-        self.threads.len()
+        self.workers
+    }
+
+    fn close(&self) {
+        self.shared.close(false);
+    }
+
+    fn join(&self) -> Result<(), PoolError> {
+        self.close();
+        self.join_threads();
+        Ok(())
+    }
+
+    fn terminate(&self) {
+        for work in self.shared.close(true) {
+            (work.run)(Err(TaskError::Terminated));
+        }
+        self.join_threads();
     }
 
     fn submit<A: Payload, R: Payload>(
@@ -243,23 +273,31 @@ impl Executor for ThreadPool {
         items: impl IntoIterator<Item = A>,
         take: impl FnMut(Result<F::Output, TaskError>),
     ) -> Result<(), PoolError> {
-        self.run(options, F::call, items, take)
+        // SAFETY: there is a value of `F`: the one that is not looked at.
+        let task = |arguments| unsafe { F::call(arguments) };
+        self.run(options, task, items, take)
     }
 }
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        for work in self.shared.close(true) {
-            (work.run)(Err(TaskError::Terminated));
+        if self.owner == sys::identity::me() {
+            self.terminate();
+        } else {
+            // A copy of the process whose pool it is: the threads are there.
+            let threads = self
+                .threads
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner);
+            threads.drain(..).for_each(mem::forget);
         }
-        self.join_threads();
     }
 }
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ThreadPool")
-            .field("threads", &self.threads.len())
+            .field("threads", &self.workers)
             .field("queued", &self.shared.queue().work.len())
             .finish_non_exhaustive()
     }

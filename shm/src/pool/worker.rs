@@ -95,7 +95,7 @@ impl Worker {
             // Nobody else takes a task that has one meanwhile, so that what is first there is this one's, or older.
             // If somebody is stopped with the lock, it is left to the next who comes here.
             let until = Linux.now() + SOON;
-            let _ = ring.alone(until, || remove_up_to(shared, task));
+            let _ = ring.alone(until, || remove_before(shared, task + 1));
         }
         Ok((task, carried))
     }
@@ -165,27 +165,21 @@ fn open(
 /// Finds the descriptors of a task, which come in the order of the tasks. The caller has the side of those who take.
 fn find(shared: &Shared, task: u64) -> Result<Vec<OwnedFd>, String> {
     let failed = |why: &dyn std::fmt::Display| format!("its shared objects did not arrive: {why}");
-    loop {
-        let parcel = shared.carrier.peek().map_err(|why| failed(&why))?;
-        let parcel = parcel.ok_or_else(|| failed(&"nothing came"))?;
-        match parcel.name[0] {
-            name if name == task => return Ok(parcel.descriptors),
-            // One who took his, and died before he had removed it, or was in no way to.
-            name if name < task => drop(shared.carrier.receive()),
-            _ => return Err(failed(&"those of a later task came")),
-        }
+    // Of those who took theirs, and died before they had removed them, or were in no way to.
+    remove_before(shared, task);
+    match shared.carrier.peek().map_err(|why| failed(&why))? {
+        Some(parcel) if parcel.name[0] == task => parcel.whole().map_err(|why| failed(&why)),
+        Some(_) => Err(failed(&"those of a later task came")),
+        None => Err(failed(&"nothing came")),
     }
 }
 
-/// Removes the descriptors of the tasks up to this one. The caller has the side of those who take.
-fn remove_up_to(shared: &Shared, task: u64) {
-    while let Ok(Some(parcel)) = shared.carrier.peek()
-        && parcel.name[0] <= task
-    {
-        if shared.carrier.receive().is_err() {
-            return;
-        }
-    }
+/// Removes the descriptors of the tasks before this one. The caller has the side of those who take.
+fn remove_before(shared: &Shared, task: u64) {
+    while let Ok(Some([of, _])) = shared.carrier.peek_name()
+        && of < task
+        && shared.carrier.discard().is_ok()
+    {}
 }
 
 /// What is in the file that comes first.

@@ -19,7 +19,7 @@ use super::{
     registry::Entry,
     usage::MemoryUse,
 };
-use crate::sys::{poll, signal};
+use crate::sys::{self, poll, signal};
 
 /// Runs `body`, which starts children, and waits until all of them have ended.
 ///
@@ -174,8 +174,9 @@ impl Scope {
 impl Drop for Scope {
     fn drop(&mut self) {
         let parts = self.parts.take();
-        // All at once, and then each is waited for.
-        for part in &parts {
+        let me = sys::identity::me();
+        // All at once, and then each is waited for; by a copy of the process whose children they are, none.
+        for part in parts.iter().filter(|part| part.entry.parent == me) {
             let _ = part.entry.signal(signal::KILL);
         }
         parts.iter().for_each(|part| part.child.abandon());

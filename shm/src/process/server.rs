@@ -155,8 +155,11 @@ impl Server {
             Err(error) if socket::is_disconnected(&error) => {}
             sent => {
                 sent.map_err(|error| refused("asking the fork server", error))?;
-                self.listen()
-                    .map_err(|error| refused("waiting for the fork server", error))?;
+                self.listen().map_err(|error| {
+                    // What it would answer now would be taken for the answer to the next request.
+                    self.end();
+                    refused("waiting for the fork server", error)
+                })?;
             }
         }
         match self.answer() {

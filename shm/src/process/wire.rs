@@ -86,7 +86,7 @@ enum Received {
 }
 
 fn receive_one(socket: BorrowedFd<'_>) -> Result<Received, WireError> {
-    let Next::Packet(mut message) = packet::receive(socket)? else {
+    let Next::Packet(mut message) = packet::receive_alone(socket)? else {
         return Ok(Received::Nothing);
     };
     if !receive_rest(socket, &mut message)? {

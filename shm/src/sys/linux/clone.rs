@@ -409,9 +409,16 @@ pub(crate) fn blank_digits(variable: &CStr) {
     }
 }
 
-/// How many threads this process has: the kernel counts them as links of the directory that lists them, beside the two
-/// that every directory has.
+/// How many threads this process has.
+///
+/// The kernel lets a process leave its group of threads only if it is alone in it, and then nothing changes: asked so, it
+/// says in no time that there is one. Otherwise it has counted them as links of the directory that lists them, beside the
+/// two that every directory has.
 pub(crate) fn threads() -> io::Result<usize> {
+    // SAFETY: takes a number; of a process of one thread nothing is changed, and otherwise it fails.
+    if unsafe { libc::unshare(libc::CLONE_THREAD) } == 0 {
+        return Ok(1);
+    }
     let links = fs::metadata("/proc/self/task")?.nlink();
     Ok(usize::try_from(links)
         .unwrap_or(usize::MAX)

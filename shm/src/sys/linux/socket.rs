@@ -240,6 +240,44 @@ pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut Vec<u8>) -> io::Result<P
     receive_into(socket, buffer, libc::MSG_PEEK)
 }
 
+/// Looks at the bytes of the next packet, which stays, and at no descriptors; how many there are.
+pub(crate) fn peek_bytes(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    receive_bytes(socket, buffer, libc::MSG_PEEK)
+}
+
+/// Throws the next packet away, and what descriptors came with it.
+pub(crate) fn discard(socket: BorrowedFd<'_>) -> io::Result<()> {
+    receive_bytes(socket, &mut [0], 0).map(drop)
+}
+
+/// How many bytes the next packet has, which stays. Of several that receive at the same time another may take it meanwhile.
+pub(crate) fn next_len(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    receive_bytes(socket, &mut [], libc::MSG_PEEK | libc::MSG_TRUNC)
+}
+
+/// Receives bytes alone. Without room for them the kernel closes the descriptors that come with them.
+fn receive_bytes(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+) -> io::Result<usize> {
+    loop {
+        // SAFETY: `buffer` is writable for its length.
+        let got = unsafe {
+            libc::recv(
+                socket.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                flags | libc::MSG_DONTWAIT,
+            )
+        };
+        match checked(got) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Ok(result? as usize),
+        }
+    }
+}
+
 fn receive_into(
     socket: BorrowedFd<'_>,
     buffer: &mut Vec<u8>,
