@@ -85,9 +85,9 @@
 //!
 //! [`Process::spawn`] starts this very program anew and calls a function in it; [`Process::fork`] copies this process,
 //! which is faster and refused where it would not be safe; by [`StartMethod::ForkServer`] a small clean process is copied,
-//! which is faster than to start it anew, and always safe. [`init`] must be the first line of `main`. What a [`Child`] returns, or why it
-//! did not, comes out of [`Child::join`]. A [`scope`](scope()) joins all that it started. [`current`] and [`parent`] tell
-//! a process who it is and who started it, [`active_children`] whom it has started.
+//! which is faster than to start it anew, and always safe. [`init`] must be the first line of `main`. What a [`Child`]
+//! returns, or why it did not, comes out of [`Child::join`]. A [`scope`](scope()) joins all that it started. [`current`]
+//! and [`parent`] tell a process who it is and who started it, [`active_children`] whom it has started.
 //!
 //! # Pools
 //!
