@@ -55,7 +55,7 @@ macro_rules! tests {
 fn main() -> ExitCode {
     multiproc::init();
     roles::play();
-    common::run(tests! {
+    common::run_at_once(3, tests! {
         copies:
             what_an_ended_thread_has_leaked_stays_held_until_its_process_ends,
             a_leaked_read_claim_keeps_writers_out_and_poisons_nothing,

@@ -61,7 +61,7 @@ macro_rules! tests {
 
 fn main() -> ExitCode {
     multiproc::init();
-    common::run(tests! {
+    common::run_at_once(3, tests! {
         locks:
             increments_under_a_mutex_are_all_counted,
             updates_of_a_value_are_all_counted,
