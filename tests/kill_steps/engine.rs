@@ -7,8 +7,9 @@
 use std::{
     cell::Cell,
     fmt::Debug,
-    hint, process, ptr,
+    process, ptr,
     sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    thread,
     time::Instant,
 };
 
@@ -212,7 +213,7 @@ fn at_step(at: &'static str) {
     write(&board.at, &board.at_len, at);
     board.doomed.store(1, Ordering::SeqCst);
     while WAITS_TO_BE_KILLED.load(Ordering::Relaxed) != 0 {
-        hint::spin_loop();
+        thread::yield_now();
     }
     common::kill_self();
 }
