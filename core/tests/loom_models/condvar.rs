@@ -151,7 +151,7 @@ fn a_notified_waiter_that_dies_strands_nobody() {
 
 #[test]
 fn a_notifier_that_finds_nobody_makes_no_later_waiter_missed() {
-    model(3, || {
+    model(2, || {
         let tokens = Tokens::new(STALE);
         let [idle, notifier, waiter] = processes::<3>();
         let clearing = spawn(&tokens, move |tokens| tokens.changed.notify(&idle, 1));

@@ -148,7 +148,7 @@ fn a_waiter_that_dies_holds_nobody_up() {
 /// Both sides of an event that stands for "there is work": who finds it set already must not leave its work behind.
 #[test]
 fn what_is_done_before_a_set_is_seen_after_the_clear_that_ends_it() {
-    model(3, || {
+    model(2, || {
         let shared = Arc::new((EventWord::new(), AtomicU64::new(0)));
         let workers = processes::<2>().map(|os| {
             let shared = Arc::clone(&shared);

@@ -38,7 +38,7 @@ impl Shared {
 
 #[test]
 fn exactly_one_does_it_and_all_see_what_was_done() {
-    model(3, || {
+    model(2, || {
         let shared = Shared::new();
         let [waiter, callers @ ..] = processes::<3>();
         let waiting = {
@@ -140,7 +140,7 @@ const UNFINISHED: [&str; 5] = [
 #[test]
 fn what_the_dead_did_not_finish_is_done_by_exactly_one_other() {
     for at in UNFINISHED {
-        model(3, move || {
+        model(2, move || {
             let shared = Shared::new();
             let [victim, others @ ..] = processes::<3>();
             let threads = others.map(|os| {
@@ -157,7 +157,7 @@ fn what_the_dead_did_not_finish_is_done_by_exactly_one_other() {
 #[test]
 fn who_waits_while_one_dies_and_another_does_it_is_woken() {
     for at in UNFINISHED {
-        model(3, move || {
+        model(2, move || {
             let shared = Shared::new();
             let [victim, waiter, caller] = processes::<3>();
             let waiting = {

@@ -74,7 +74,7 @@ fn a_sleeper_misses_no_permit() {
 
 #[test]
 fn two_permits_in_quick_succession_wake_two_sleepers() {
-    model(3, || {
+    model(2, || {
         let [holder, others @ ..] = processes::<3>();
         let permits = Arc::new(Permits::new(2, MANY));
         let held = [(); 2].map(|()| permits.take(&holder, 1, FOREVER).unwrap());
@@ -140,7 +140,7 @@ fn greedy_and_modest(
 
 #[test]
 fn one_permit_given_back_wakes_who_wants_one_beside_who_wants_two() {
-    model(3, || {
+    model(2, || {
         let [holder, others @ ..] = processes::<3>();
         let permits = Arc::new(Permits::new(1, MANY));
         let held = permits.take(&holder, 1, FOREVER).unwrap();
@@ -152,7 +152,7 @@ fn one_permit_given_back_wakes_who_wants_one_beside_who_wants_two() {
 
 #[test]
 fn one_permit_released_wakes_who_wants_one_beside_who_wants_two() {
-    model(3, || {
+    model(2, || {
         let [maker, others @ ..] = processes::<3>();
         let permits = Arc::new(Permits::new(0, MANY));
         let waiting = greedy_and_modest(&permits, others);
@@ -184,7 +184,7 @@ fn permits_of_the_dead_come_back() {
 
 #[test]
 fn a_woken_taker_that_dies_strands_nobody() {
-    model(3, || {
+    model(2, || {
         let [holder, victim, survivor] = processes();
         let permits = Arc::new(Permits::new(1, MANY));
         let held = permits.take(&holder, 1, FOREVER).unwrap();
