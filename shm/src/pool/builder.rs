@@ -228,9 +228,9 @@ impl PoolBuilder {
             is_unsettled: false,
         };
         let id = PoolId::new();
-        let failed = |source| PoolError::Io {
+        let failed = |why| PoolError::Io {
             what: "starting a thread",
-            source,
+            why,
         };
         let collector = Arc::clone(&core);
         let collect = move || {

@@ -73,9 +73,9 @@ impl Core {
     pub(super) fn new(workers: usize, retries: u32) -> Result<Core, PoolError> {
         let (shared, carrier) =
             Shared::new(workers).map_err(|why| PoolError::Memory(why.into()))?;
-        let call = EventFd::new().map_err(|source| PoolError::Io {
+        let call = EventFd::new().map_err(|why| PoolError::Io {
             what: "making an event descriptor",
-            source,
+            why,
         })?;
         Ok(Core {
             owner: sys::identity::me(),

@@ -229,12 +229,12 @@ pub enum PoolError {
     #[error("the shared memory of the pool could not be made: {0}")]
     Memory(Box<Error>),
     /// The system refused something.
-    #[error("a pool cannot be made: {what} failed: {source}")]
+    #[error("a pool cannot be made: {what} failed: {why}")]
     Io {
         /// What was refused.
         what: &'static str,
         /// Why.
-        source: io::Error,
+        why: io::Error,
     },
     /// The task is not a function of the executable itself.
     #[error(

@@ -88,9 +88,9 @@ impl Supervisor {
     fn watch_until_idle(&mut self) -> Result<(), PoolError> {
         let mut is_closing = false;
         loop {
-            let ended = self.wait().map_err(|source| PoolError::Io {
+            let ended = self.wait().map_err(|why| PoolError::Io {
                 what: "waiting for workers",
-                source,
+                why,
             })?;
             self.core.call.clear();
             let (state, is_idle) = {

@@ -114,11 +114,11 @@ impl ThreadPool {
             threads::start(id, format!("worker-{number}"), move || shared.work())
         };
         let started: io::Result<Vec<_>> = (1..=threads).map(start).collect();
-        let handles = started.map_err(|source| {
+        let handles = started.map_err(|why| {
             shared.close(true);
             PoolError::Io {
                 what: "starting a thread",
-                source,
+                why,
             }
         })?;
         Ok(ThreadPool {
