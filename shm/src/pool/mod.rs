@@ -36,7 +36,7 @@ use std::{
     fmt, mem,
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 pub use builder::PoolBuilder;
@@ -59,7 +59,7 @@ use self::{
     task::Slot,
     threads::PoolId,
 };
-use crate::{MemoryUse, handle};
+use crate::{MemoryUse, deadline, handle};
 
 /// Worker processes that run the tasks handed to them, through the methods of [`Executor`], which is to be imported.
 ///
@@ -108,9 +108,7 @@ impl Pool {
     /// Waits until every task has ended; whether that was so before `timeout` had passed.
     #[must_use]
     pub fn wait_idle_timeout(&self, timeout: Duration) -> bool {
-        // A moment that the clock cannot name never comes.
-        self.core
-            .wait_until_idle(Instant::now().checked_add(timeout))
+        self.core.wait_until_idle(deadline::moment(timeout))
     }
 
     /// Waits until the pool's threads have ended. One of them, in a callback, does not wait for itself.

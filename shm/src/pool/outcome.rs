@@ -10,7 +10,7 @@
 //! ```
 
 use super::error::{TaskError, TaskPanic};
-use crate::process::{Panic, decode_frame};
+use crate::process::decode_frame;
 
 /// The length of what is before the bytes of an outcome.
 pub(super) const HEAD: usize = 4;
@@ -23,7 +23,7 @@ const KIND_SHIFT: u32 = 28;
 pub(super) enum Kind {
     /// The encoded return value.
     Returned = 1,
-    /// An encoded [`Panic`].
+    /// An encoded [`TaskPanic`].
     Panicked = 2,
     /// Why the task could not begin: a text.
     NotBegun = 3,
@@ -74,12 +74,8 @@ impl<'a> Iterator for Outcomes<'a> {
 pub(super) fn error(kind: Kind, told: &[u8]) -> TaskError {
     let message: Box<str> = String::from_utf8_lossy(told).into();
     match kind {
-        Kind::Panicked => match decode_frame::<Panic>(told) {
-            Ok(panic) => TaskError::Panicked(Box::new(TaskPanic {
-                message: panic.message,
-                location: panic.location,
-                backtrace: panic.backtrace,
-            })),
+        Kind::Panicked => match decode_frame::<TaskPanic>(told) {
+            Ok(panic) => TaskError::Panicked(Box::new(panic)),
             Err(error) => TaskError::NotDecoded {
                 message: error.to_string().into(),
             },

@@ -18,7 +18,7 @@ use super::{
     stats::Member,
 };
 use crate::{
-    Child,
+    Child, deadline,
     process::{JoinError, StartError},
     sys::{Linux, poll, poll::State as Descriptor, stat},
 };
@@ -334,8 +334,7 @@ impl Supervisor {
                 // What may not be signalled is left to the drop.
                 let _ = process.terminate();
             }
-            // A moment that the clock cannot name never comes.
-            let until = Instant::now().checked_add(grace);
+            let until = deadline::moment(grace);
             for process in &mut processes {
                 let left = |until: Instant| until.saturating_duration_since(Instant::now());
                 let _ = process.join_timeout(until.map_or(Duration::MAX, left));

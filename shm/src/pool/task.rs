@@ -17,7 +17,7 @@ use super::{
     quiet,
     threads::{self, PoolId},
 };
-use crate::{handle, packet::codec};
+use crate::{deadline, handle, packet::codec};
 
 /// A task of a pool, whose return value is an `R`.
 ///
@@ -134,8 +134,7 @@ impl<R> Task<R> {
     ///
     /// As [`get`](Self::get).
     pub fn get_timeout(&mut self, timeout: Duration) -> Result<Option<R>, TaskError> {
-        // A moment that the clock cannot name never comes.
-        self.wait(Instant::now().checked_add(timeout))
+        self.wait(deadline::moment(timeout))
     }
 
     /// What the task returned, or `None` when it has not ended.

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     packet::{self, codec},
-    process::Panic,
+    process::TaskPanic,
     sys::Linux,
 };
 
@@ -176,7 +176,7 @@ impl Teller {
 
     /// The item has panicked.
     #[cold]
-    pub(super) fn panicked(&mut self, panic: &Panic) -> Result<(), Stop> {
+    pub(super) fn panicked(&mut self, panic: &TaskPanic) -> Result<(), Stop> {
         // A text that cannot be encoded there is none.
         let told = postcard::to_allocvec(panic).unwrap_or_default();
         self.failed(Kind::Panicked, &told)

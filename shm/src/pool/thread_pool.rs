@@ -26,8 +26,8 @@ use crate::sys;
 /// Threads of this process that run the tasks handed to them, through the methods of [`Executor`]: for comparing, and for
 /// debugging what else would run in other processes.
 ///
-/// Nothing is encoded, and a task that crashes takes this process with it. Dropping it waits for the tasks that have begun; the
-/// others end as [`TaskError::Terminated`].
+/// Nothing is encoded, and a task that crashes takes this process with it. Dropping it waits for the tasks that have begun,
+/// unless it is one of them, or its callback, that drops it; the others end as [`TaskError::Terminated`].
 pub struct ThreadPool {
     shared: Arc<Shared>,
     workers: usize,

@@ -37,7 +37,7 @@ pub use scope::{Scope, ScopedChild, scope};
 pub use usage::MemoryUse;
 
 pub(crate) use frame::decode as decode_frame;
-pub(crate) use panics::{TaskPanic as Panic, catch};
+pub(crate) use panics::catch;
 pub(crate) use server::Server;
 
 /// Starts child processes.
