@@ -45,8 +45,8 @@ pub fn a_task_that_takes_too_long_is_killed_alone() {
         };
         for task in [idle as fn(()), spin] {
             let before = workers(&pool);
-            let task = pool.submit(task, ()).unwrap();
-            let (error, took) = timed(|| outcome(task).unwrap_err());
+            let submit = || outcome(pool.submit(task, ()).unwrap()).unwrap_err();
+            let (error, took) = timed(submit);
             assert!(error.is_deadline() && error.is_worker_death(), "{error}");
             assert!(took >= DEADLINE, "after {took:?}");
             // The other one is who it was.
