@@ -31,7 +31,7 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Unwritten> {
-        let rest = self.bytes.get_mut(self.at..).unwrap_or_default();
+        let rest = self.bytes.get_mut(self.at..).ok_or(Unwritten::Full)?;
         let room = rest.get_mut(..bytes.len()).ok_or(Unwritten::Full)?;
         copy(room, bytes);
         self.at += bytes.len();
@@ -41,10 +41,16 @@ impl<'a> Cursor<'a> {
     /// Writes the encoding of a value, which is no part of any other message. If it fails, the cursor is somewhere.
     #[inline]
     pub(super) fn encode<T: Serialize>(&mut self, value: &T) -> Result<(), Unwritten> {
-        postcard::serialize_with_flavor(value, Encoding(self)).map_err(|error| match error {
+        let encoded = postcard::serialize_with_flavor(value, Encoding(self));
+        encoded.map_err(|error| match error {
             postcard::Error::SerializeBufferFull => Unwritten::Full,
             _ => Unwritten::Unfit,
-        })
+        })?;
+        // What is encoded as nothing was not written anywhere.
+        if self.at > self.bytes.len() {
+            return Err(Unwritten::Full);
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +115,15 @@ mod tests {
             assert_eq!(cursor.write(&[1]), Err(Unwritten::Full));
             assert_eq!(bytes[..], all[..]);
         }
+    }
+
+    #[test]
+    fn behind_the_end_there_is_no_room_for_nothing_either() {
+        let mut bytes = [0; 4];
+        assert_eq!(Cursor::new(&mut bytes, 4).write(&[]), Ok(()));
+        assert_eq!(Cursor::new(&mut bytes, 4).encode(&()), Ok(()));
+        assert_eq!(Cursor::new(&mut bytes, 5).write(&[]), Err(Unwritten::Full));
+        assert_eq!(Cursor::new(&mut bytes, 5).encode(&()), Err(Unwritten::Full));
     }
 
     #[test]

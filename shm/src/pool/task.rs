@@ -267,7 +267,11 @@ pub(super) fn value<R: DeserializeOwned>(
     };
     // A panic of the type's own code is an error of this one value.
     let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
-    let decoded = decoded.unwrap_or_else(|_| Err("its decoding panicked".to_owned()));
+    let decoded = decoded.unwrap_or_else(|payload| {
+        // Dropping what it panicked with may panic again.
+        mem::forget(payload);
+        Err("its decoding panicked".to_owned())
+    });
     decoded.map_err(|message| TaskError::NotDecoded {
         message: message.into(),
     })
@@ -301,7 +305,8 @@ pub(super) fn each_value<R: DeserializeOwned>(
             Ok(()) => return,
             // The caller's own.
             Err(payload) if is_taking.get() => panic::resume_unwind(payload),
-            Err(_) => {
+            Err(payload) => {
+                mem::forget(payload);
                 rest.next();
                 take(Err(TaskError::NotDecoded {
                     message: "its decoding panicked".into(),
