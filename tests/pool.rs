@@ -107,6 +107,7 @@ fn main() -> ExitCode {
             maps:
                 results_come_in_the_order_of_the_items,
                 chunks_of_any_size_give_the_same,
+                every_number_comes_back_as_it_was,
                 the_first_item_that_failed_is_told_once_all_have_ended,
                 each_items_outcome_is_told,
                 an_item_that_cannot_be_submitted_fails_alone,

@@ -1,8 +1,8 @@
 //! Maps.
 
-use std::{cell::Cell, ops::RangeFrom};
+use std::{cell::Cell, fmt, ops::RangeFrom};
 
-use multiproc::{Executor, MapError, MapOptions, Pool, PoolError, StartMethod, TaskError};
+use multiproc::{Executor, MapError, MapOptions, Payload, Pool, PoolError, StartMethod, TaskError};
 use serde::{Deserialize, Serialize, Serializer, ser};
 
 use crate::{
@@ -39,6 +39,32 @@ pub fn chunks_of_any_size_give_the_same() {
         assert!(pool.map(repeat, 0..333).unwrap() == expected);
     }
     with_executors!(test);
+}
+
+pub fn every_number_comes_back_as_it_was() {
+    fn round_trip<T: Payload + Clone + PartialEq + fmt::Debug>(pool: &Pool, numbers: Vec<T>) {
+        assert_eq!(pool.map(|x: T| x, numbers.clone()).unwrap(), numbers);
+        for number in numbers {
+            let task = pool.submit(|x: T| x, number.clone()).unwrap();
+            assert_eq!(task.get().unwrap(), number);
+        }
+    }
+    with_pools(|pool| {
+        round_trip(pool, vec![0, 127, 128, u8::MAX]);
+        round_trip(pool, vec![i8::MIN, -1, 0, i8::MAX]);
+        round_trip(pool, vec![0, 300, u16::MAX]);
+        round_trip(pool, vec![i16::MIN, -1, 0, i16::MAX]);
+        round_trip(pool, vec![0, 1 << 20, u32::MAX]);
+        round_trip(pool, vec![i32::MIN, -1, 0, i32::MAX]);
+        round_trip(pool, vec![0, 1 << 40, u64::MAX]);
+        round_trip(pool, vec![i64::MIN, -1, 0, i64::MAX]);
+        round_trip(pool, vec![0, usize::MAX]);
+        round_trip(pool, vec![isize::MIN, -1, 0, isize::MAX]);
+        round_trip(pool, vec![0, u128::MAX]);
+        round_trip(pool, vec![i128::MIN, -1, 0, i128::MAX]);
+        round_trip(pool, vec![f64::MIN, -0.0, f64::EPSILON, f64::INFINITY]);
+        round_trip(pool, vec![f32::MIN, -0.0, f32::EPSILON, f32::INFINITY]);
+    });
 }
 
 /// Panics over numbers that end in 7.

@@ -72,13 +72,18 @@ pub(crate) fn decode_alone<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Strin
     match postcard::take_from_bytes(bytes) {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => Err(left_over(rest.len())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(damaged(error)),
     }
 }
 
 #[cold]
 fn left_over(count: usize) -> String {
     format!("{count} bytes are left over: it is a value of another type")
+}
+
+#[cold]
+fn damaged(error: postcard::Error) -> String {
+    error.to_string()
 }
 
 /// Encodes to the end of a vector.

@@ -7,9 +7,9 @@
 
 use std::{mem, ops::Range, os::fd::OwnedFd, ptr};
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
+    encoding,
+    executor::Payload,
     outcome::Kind,
     quiet,
     record::Items,
@@ -42,21 +42,19 @@ impl Code {
     }
 
     /// That of a task of one argument; `None` when it is no code of the executable itself.
-    pub(super) fn of<A: DeserializeOwned, R: Serialize>(task: fn(A) -> R) -> Option<Code> {
+    pub(super) fn of<A: Payload, R: Payload>(task: fn(A) -> R) -> Option<Code> {
         Code::new(call::<A, R>, task as usize)
     }
 
     /// That of this task, whose type says what it is.
-    pub(super) fn of_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
-        _: F,
-    ) -> Option<Code> {
+    pub(super) fn of_star<A: Payload, F: StarTask<A, Output: Payload>>(_: F) -> Option<Code> {
         let call: Call = call_star::<A, F>;
         // The caller knows it by its type.
         Code::new(call, call as usize)
     }
 
     /// That of a task that reads a range of an array.
-    pub(super) fn of_reader<T: Element, R: Serialize>(task: fn(usize, &[T]) -> R) -> Option<Code> {
+    pub(super) fn of_reader<T: Element, R: Payload>(task: fn(usize, &[T]) -> R) -> Option<Code> {
         Code::new(call_reader::<T, R>, task as usize)
     }
 
@@ -102,7 +100,7 @@ impl Found {
 
 /// Runs the items with this task, which may say why it could not begin.
 #[inline]
-fn run<A: DeserializeOwned, R: Serialize>(
+fn run<A: Payload, R: Payload>(
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
     teller: &mut Teller,
@@ -132,12 +130,9 @@ fn run<A: DeserializeOwned, R: Serialize>(
 
 /// Decodes the arguments of an item.
 #[inline]
-fn arguments<A: DeserializeOwned>(
-    bytes: &[u8],
-    descriptors: &mut Vec<OwnedFd>,
-) -> Result<A, String> {
+fn arguments<A: Payload>(bytes: &[u8], descriptors: &mut Vec<OwnedFd>) -> Result<A, String> {
     let decoded = if descriptors.is_empty() {
-        codec::decode_alone(bytes)
+        encoding::decode(bytes)
     } else {
         codec::decode(bytes, mem::take(descriptors))
     };
@@ -147,7 +142,7 @@ fn arguments<A: DeserializeOwned>(
 /// # Safety
 ///
 /// `task` is the address of a `fn(A) -> R`.
-unsafe fn call<A: DeserializeOwned, R: Serialize>(
+unsafe fn call<A: Payload, R: Payload>(
     task: usize,
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
@@ -162,7 +157,7 @@ unsafe fn call<A: DeserializeOwned, R: Serialize>(
 /// # Safety
 ///
 /// There is a value of `F`.
-unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
+unsafe fn call_star<A: Payload, F: StarTask<A, Output: Payload>>(
     _: usize,
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,
@@ -177,7 +172,7 @@ unsafe fn call_star<A: DeserializeOwned, F: StarTask<A, Output: Serialize>>(
 /// # Safety
 ///
 /// `task` is the address of a `fn(usize, &[T]) -> R`.
-unsafe fn call_reader<T: Element, R: Serialize>(
+unsafe fn call_reader<T: Element, R: Payload>(
     task: usize,
     items: &mut Items<'_>,
     descriptors: &mut Vec<OwnedFd>,

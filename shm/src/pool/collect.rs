@@ -1,7 +1,8 @@
 //! The outcomes of the items of a map, put into the order of the items.
 //!
 //! They come in some order, mostly almost that of the items, and lie here until there is something to be taken from them.
-//! Whoever waits for the map takes what has come meanwhile as it is, and decodes it while the workers go on.
+//! Whoever maps takes what has come meanwhile as it is, and decodes it while the workers go on; also while there are still
+//! items to be handed over, so that little lies here at any time.
 
 use std::{
     collections::BTreeMap,
@@ -13,10 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::de::DeserializeOwned;
-
 use super::{
     error::TaskError,
+    executor::Payload,
     job::{Apart, Job, Run},
     task::{apart, each_value},
 };
@@ -65,44 +65,6 @@ impl Collect {
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// There are so many items. Gives all outcomes to `take`, in the order of the items, each once those before it have
-    /// come; tells `progress` how many have ended, now and then, and returns when all have.
-    pub(super) fn take_all<R: DeserializeOwned>(
-        &self,
-        all: u64,
-        mut progress: impl FnMut(u64),
-        take: impl FnMut(Result<R, TaskError>),
-    ) {
-        let mut order = Order {
-            next: 0,
-            early: BTreeMap::new(),
-            take,
-            returns: PhantomData,
-        };
-        let (mut bytes, mut runs, mut apart) = (Vec::new(), Vec::new(), Vec::new());
-        let mut told = (0, None::<Instant>);
-        loop {
-            let ended = {
-                let mut kept = self.wait(all);
-                // What was emptied here is filled there next.
-                mem::swap(&mut kept.bytes, &mut bytes);
-                mem::swap(&mut kept.runs, &mut runs);
-                mem::swap(&mut kept.apart, &mut apart);
-                kept.ended
-            };
-            order.add(&mut bytes, &mut runs, &mut apart);
-            let (before, when) = told;
-            if ended != before && (ended == all || when.is_none_or(|when| when.elapsed() >= MOMENT))
-            {
-                progress(ended);
-                told = (ended, Some(Instant::now()));
-            }
-            if ended >= all {
-                return;
-            }
-        }
     }
 
     /// Waits until something has come that is worth it.
@@ -167,6 +129,70 @@ impl Job for Collect {
     }
 }
 
+/// Gives the outcomes that are collected to `take`, in the order of the items, each once those before it have come.
+pub(super) struct Taker<'a, R, F> {
+    collect: &'a Collect,
+    order: Order<R, F>,
+    bytes: Vec<u8>,
+    runs: Vec<Place>,
+    apart: Vec<(u64, Apart)>,
+}
+
+impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
+    pub(super) fn new(collect: &'a Collect, take: F) -> Taker<'a, R, F> {
+        Taker {
+            collect,
+            order: Order {
+                next: 0,
+                early: BTreeMap::new(),
+                take,
+                returns: PhantomData,
+            },
+            bytes: Vec::new(),
+            runs: Vec::new(),
+            apart: Vec::new(),
+        }
+    }
+
+    /// Takes what has come, if it is much; waits for nothing.
+    pub(super) fn take_some(&mut self) {
+        let kept = self.collect.kept();
+        if kept.is_enough() {
+            self.take(kept);
+        }
+    }
+
+    /// There are so many items: takes until all have ended, and tells `progress` how many have, now and then.
+    pub(super) fn take_all(mut self, all: u64, mut progress: impl FnMut(u64)) {
+        let mut told = (0, None::<Instant>);
+        loop {
+            let ended = self.take(self.collect.wait(all));
+            let (before, when) = told;
+            if ended != before && (ended == all || when.is_none_or(|when| when.elapsed() >= MOMENT))
+            {
+                progress(ended);
+                told = (ended, Some(Instant::now()));
+            }
+            if ended >= all {
+                return;
+            }
+        }
+    }
+
+    /// Takes what has come; how many items have ended.
+    fn take(&mut self, mut kept: MutexGuard<'_, Kept>) -> u64 {
+        // What was emptied here is filled there next.
+        mem::swap(&mut kept.bytes, &mut self.bytes);
+        mem::swap(&mut kept.runs, &mut self.runs);
+        mem::swap(&mut kept.apart, &mut self.apart);
+        let ended = kept.ended;
+        drop(kept);
+        self.order
+            .add(&mut self.bytes, &mut self.runs, &mut self.apart);
+        ended
+    }
+}
+
 /// Puts outcomes into the order of the items.
 struct Order<R, F> {
     /// The next item to be given.
@@ -182,7 +208,7 @@ enum Early {
     Apart(Apart),
 }
 
-impl<R: DeserializeOwned, F: FnMut(Result<R, TaskError>)> Order<R, F> {
+impl<R: Payload, F: FnMut(Result<R, TaskError>)> Order<R, F> {
     /// Gives what has its turn; the rest waits for it. What is left of the lists is their memory.
     fn add(&mut self, bytes: &mut Vec<u8>, runs: &mut Vec<Place>, apart: &mut Vec<(u64, Apart)>) {
         runs.sort_unstable_by_key(|run| run.items.start);

@@ -10,12 +10,13 @@ mod code;
 mod collect;
 mod collector;
 mod core;
-mod cursor;
+mod encoding;
 mod error;
 mod executor;
 mod imap;
 mod job;
 mod ledger;
+mod number;
 mod options;
 mod outbox;
 mod outcome;
@@ -51,7 +52,7 @@ pub use thread_pool::ThreadPool;
 
 use self::{
     code::Code,
-    collect::Collect,
+    collect::{Collect, Taker},
     core::Core,
     job::{Apart, Job},
     ledger::State,
@@ -174,7 +175,7 @@ impl Pool {
     }
 
     /// Runs the items of a map; gives the outcomes to `take`, in their order.
-    fn run<A: serde::Serialize, R: Payload>(
+    fn run<A: Payload, R: Payload>(
         &self,
         options: MapOptions<'_>,
         code: Option<Code>,
@@ -197,7 +198,7 @@ impl Pool {
     }
 
     /// As [`run`](Self::run), for about so many items.
-    fn run_some<A: serde::Serialize, R: Payload>(
+    fn run_some<A: Payload, R: Payload>(
         &self,
         mut options: MapOptions<'_>,
         code: Code,
@@ -212,6 +213,7 @@ impl Pool {
             .unwrap_or_else(|| count.div_ceil(self.workers * 4).max(1));
         let collect = Collect::new(options.progress.is_some());
         let job: Arc<dyn Job> = collect.clone();
+        let mut taker = Taker::new(&collect, take);
         let mut packer = Packer::new(code, chunk);
         // How many items were submitted, or cannot be.
         let mut passed = 0;
@@ -239,6 +241,7 @@ impl Pool {
                     passed += 1;
                 } else if packer.ready() >= least || packer.is_full() {
                     submit(&mut packer, &mut passed)?;
+                    taker.take_some();
                 }
             }
             packer.finish();
@@ -252,7 +255,7 @@ impl Pool {
                 progress(Progress { done, total: all });
             }
         };
-        collect.take_all(all, progress, take);
+        taker.take_all(all, progress);
         Ok(())
     }
 }

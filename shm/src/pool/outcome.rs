@@ -9,11 +9,11 @@
 //! └──────┴───────────────────────────────┴────────────┘
 //! ```
 
-use super::error::{TaskError, TaskPanic};
+use super::{
+    encoding::HEAD,
+    error::{TaskError, TaskPanic},
+};
 use crate::process::decode_frame;
-
-/// The length of what is before the bytes of an outcome.
-pub(super) const HEAD: usize = 4;
 
 const KIND_SHIFT: u32 = 28;
 

@@ -2,13 +2,12 @@
 
 use std::{io, os::fd::OwnedFd};
 
-use serde::Serialize;
-
 use super::{
     code::Code,
-    cursor::{Cursor, Unwritten},
+    encoding::{self, Unwritten},
+    executor::Payload,
     ledger::{Body, head_of},
-    record::{CARRIED, LENGTH, PARCEL, TaskHead, length},
+    record::{CARRIED, PARCEL, TaskHead, length},
     shared::LONGEST,
 };
 use crate::{
@@ -17,10 +16,10 @@ use crate::{
 };
 
 /// The task of one item; or why it cannot be encoded.
-pub(super) fn one<A: Serialize>(code: Code, arguments: &A) -> Result<Body, String> {
+pub(super) fn one<A: Payload>(code: Code, arguments: &A) -> Result<Body, String> {
     let mut bytes = Vec::new();
     // With no message open, so that shared objects in it are refused.
-    let (bytes, descriptors, moves) = match codec::append_plain(arguments, &mut bytes) {
+    let (bytes, descriptors, moves) = match encoding::append(arguments, &mut bytes) {
         Ok(()) => (bytes, Vec::new(), Moves::default()),
         Err(_) => {
             let encoded = codec::encode(arguments)?;
@@ -70,8 +69,9 @@ pub(super) struct Packer {
     bytes: Vec<u8>,
     /// Where each task ends, and how many items it has.
     tasks: Vec<(usize, u32)>,
-    /// Up to where the task goes that is being packed, and how many items it has.
+    /// Up to where the task goes that is being packed, how far it may go, and how many items it has.
     end: usize,
+    limit: usize,
     items: u32,
 }
 
@@ -88,7 +88,8 @@ impl Packer {
             most: u32::try_from(most).unwrap_or(u32::MAX),
             bytes: vec![0; Packer::ROOM],
             tasks: Vec::new(),
-            end: 0,
+            end: TaskHead::LEN,
+            limit: LONGEST,
             items: 0,
         }
     }
@@ -101,32 +102,30 @@ impl Packer {
     /// Packs one more item; [`Apart`] when it is long, or shared objects may be in it. No other message is just being made.
     /// There is room if what is [full](Self::is_full) was taken.
     #[inline]
-    pub(super) fn add<A: Serialize>(&mut self, arguments: &A) -> Result<(), Apart> {
-        loop {
-            let begin = self.begin();
-            if self.items == 0 {
-                self.end = begin + TaskHead::LEN;
-            }
-            let most = self.bytes.len().min(begin + LONGEST);
-            match add_item(&mut self.bytes[..most], self.end, arguments) {
-                Ok(end) => {
-                    self.end = end;
-                    self.items += 1;
-                    if self.items == self.most {
-                        self.finish();
-                    }
-                    return Ok(());
-                }
-                Err(Unwritten::Full) if self.items > 0 => self.finish(),
-                Err(_) => {
+    pub(super) fn add<A: Payload>(&mut self, arguments: &A) -> Result<(), Apart> {
+        let room = self.bytes.get_mut(self.end..self.limit);
+        match encoding::framed(room.unwrap_or_default(), arguments, length) {
+            Ok(len) => {
+                self.end += len;
+                self.items += 1;
+                if self.items == self.most {
                     self.finish();
-                    return Err(Apart);
                 }
+                Ok(())
             }
-            if self.is_full() {
-                return Err(Apart);
-            }
+            Err(why) => self.add_to_next(arguments, why),
         }
+    }
+
+    /// Packs an item into a task of its own, because it had no place in the one that is being packed.
+    #[cold]
+    fn add_to_next<A: Payload>(&mut self, arguments: &A, why: Unwritten) -> Result<(), Apart> {
+        let is_first = self.items == 0;
+        self.finish();
+        if is_first || why == Unwritten::Unfit || self.is_full() {
+            return Err(Apart);
+        }
+        self.add(arguments)
     }
 
     /// Whether there may be no room for another task.
@@ -146,8 +145,16 @@ impl Packer {
             let head = head_of(self.code, self.items, 0);
             self.bytes[begin..begin + TaskHead::LEN].copy_from_slice(&head);
             self.tasks.push((self.end, self.items));
-            self.items = 0;
+            self.begin_task();
         }
+    }
+
+    /// Begins with a task behind those that are ready.
+    fn begin_task(&mut self) {
+        let begin = self.begin();
+        self.end = begin + TaskHead::LEN;
+        self.limit = self.bytes.len().min(begin + LONGEST);
+        self.items = 0;
     }
 
     /// Gives the body of each task that is ready, and how many items it has, to `take`; then they are gone.
@@ -156,12 +163,13 @@ impl Packer {
             bytes: &self.bytes,
             tasks: &self.tasks,
         });
-        let begin = self.begin();
-        if self.items > 0 {
-            self.bytes.copy_within(begin..self.end, 0);
-            self.end -= begin;
-        }
+        let (begin, items, end) = (self.begin(), self.items, self.end);
         self.tasks.clear();
+        self.begin_task();
+        if items > 0 {
+            self.bytes.copy_within(begin..end, 0);
+            (self.items, self.end) = (items, end - begin);
+        }
         result
     }
 }
@@ -183,15 +191,4 @@ impl<'a> Packed<'a> {
         let bytes = self.bytes;
         ranges.map(move |(begin, (end, _))| &bytes[begin..*end])
     }
-}
-
-/// Writes the arguments of an item to this place; where they end.
-#[inline]
-fn add_item<A: Serialize>(bytes: &mut [u8], at: usize, arguments: &A) -> Result<usize, Unwritten> {
-    let begin = at + LENGTH;
-    let mut cursor = Cursor::new(bytes, begin);
-    cursor.encode(arguments)?;
-    let end = cursor.at();
-    Cursor::new(bytes, at).write(&length(end - begin))?;
-    Ok(end)
 }

@@ -16,7 +16,7 @@
 //! follows the head is a file in memory, the first of these descriptors. What is told so is one outcome, whose kind is in
 //! the flags.
 
-use super::outcome::Kind;
+use super::{encoding::HEAD, outcome::Kind};
 
 /// Flag: descriptors come in a packet.
 pub(super) const CARRIED: u32 = 1;
@@ -144,19 +144,16 @@ impl<'a> Iterator for Items<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let left = self.left.checked_sub(1)?;
-        let (len, rest) = self.bytes.split_first_chunk::<LENGTH>()?;
+        let (len, rest) = self.bytes.split_first_chunk::<HEAD>()?;
         let (arguments, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
         *self = Items { bytes: rest, left };
         Some(arguments)
     }
 }
 
-/// How many bytes the length of an item's arguments takes.
-pub(super) const LENGTH: usize = 4;
-
 /// The length of an item's arguments, which lies before them.
 #[inline]
-pub(super) fn length(len: usize) -> [u8; LENGTH] {
+pub(super) fn length(len: usize) -> [u8; HEAD] {
     (len as u32).to_le_bytes()
 }
 

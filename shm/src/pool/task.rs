@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::de::DeserializeOwned;
-
 use super::{
+    encoding,
     error::TaskError,
+    executor::Payload,
     job::{Apart, Job, Run},
     outcome::{self, Kind, Outcomes},
     quiet,
@@ -236,7 +236,7 @@ impl<R> fmt::Debug for Task<R> {
     }
 }
 
-impl<R: DeserializeOwned + Send> Job for Slot<R> {
+impl<R: Payload> Job for Slot<R> {
     fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
         let mut outcomes = runs.flat_map(|run| Outcomes(run.outcomes));
         if let Some((kind, told)) = outcomes.next() {
@@ -250,7 +250,7 @@ impl<R: DeserializeOwned + Send> Job for Slot<R> {
 }
 
 /// What an outcome means.
-pub(super) fn value<R: DeserializeOwned>(
+pub(super) fn value<R: Payload>(
     kind: Kind,
     told: &[u8],
     descriptors: Vec<std::os::fd::OwnedFd>,
@@ -260,7 +260,7 @@ pub(super) fn value<R: DeserializeOwned>(
     }
     let decode = || {
         if descriptors.is_empty() {
-            codec::decode_plain(told)
+            handle::outside(|| encoding::decode(told))
         } else {
             codec::decode(told, descriptors)
         }
@@ -278,10 +278,7 @@ pub(super) fn value<R: DeserializeOwned>(
 }
 
 /// What outcomes mean that came without descriptors.
-pub(super) fn each_value<R: DeserializeOwned>(
-    outcomes: &[u8],
-    mut take: impl FnMut(Result<R, TaskError>),
-) {
+pub(super) fn each_value<R: Payload>(outcomes: &[u8], mut take: impl FnMut(Result<R, TaskError>)) {
     let mut rest = Outcomes(outcomes);
     let is_taking = Cell::new(false);
     while !rest.0.is_empty() {
@@ -317,14 +314,14 @@ pub(super) fn each_value<R: DeserializeOwned>(
 }
 
 #[inline]
-fn decode<R: DeserializeOwned>(told: &[u8]) -> Result<R, TaskError> {
-    codec::decode_alone(told).map_err(|message| TaskError::NotDecoded {
+fn decode<R: Payload>(told: &[u8]) -> Result<R, TaskError> {
+    encoding::decode(told).map_err(|message| TaskError::NotDecoded {
         message: message.into(),
     })
 }
 
 /// What an outcome means that is not told among others.
-pub(super) fn apart<R: DeserializeOwned>(how: Apart) -> Result<R, TaskError> {
+pub(super) fn apart<R: Payload>(how: Apart) -> Result<R, TaskError> {
     match how {
         Apart::Failed(error) => Err(error),
         Apart::Carried {

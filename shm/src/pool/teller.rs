@@ -10,12 +10,12 @@
 use std::{fmt::Display, os::fd::OwnedFd, thread, time::Duration};
 
 use multiproc_core::{FOREVER, Os, Progress};
-use serde::Serialize;
 
 use super::{
-    cursor::{Cursor, Unwritten},
+    encoding::{self, Cursor, HEAD, Unwritten},
+    executor::Payload,
     outbox::Outbox,
-    outcome::{self, HEAD, Kind},
+    outcome::{self, Kind},
     record::{CARRIED, PARCEL, ToldHead},
     shared::{LONGEST, Shared},
 };
@@ -113,13 +113,10 @@ impl Teller {
 
     /// The item has returned this.
     #[inline]
-    pub(super) fn returned<R: Serialize>(&mut self, value: &R) -> Result<(), Stop> {
-        let at = self.end + HEAD;
-        let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
-        let encoded = cursor.encode(value);
-        let end = cursor.at();
-        match encoded {
-            Ok(()) if end - at <= LONGEST => self.ended(Kind::Returned, end),
+    pub(super) fn returned<R: Payload>(&mut self, value: &R) -> Result<(), Stop> {
+        let head = |len| outcome::head(Kind::Returned, len);
+        match encoding::framed(self.room(), value, head) {
+            Ok(len) if len <= HEAD + LONGEST => self.ended(len),
             Err(Unwritten::Full) if self.end > Outbox::BEGIN => self.returned_later(value),
             _ => self.returned_alone(value),
         }
@@ -127,14 +124,14 @@ impl Teller {
 
     /// The item has returned what has no room before the others are told.
     #[cold]
-    fn returned_later<R: Serialize>(&mut self, value: &R) -> Result<(), Stop> {
+    fn returned_later<R: Payload>(&mut self, value: &R) -> Result<(), Stop> {
         self.tell()?;
         self.returned(value)
     }
 
     /// The item has returned what is told by itself: it is long, or holds shared objects.
     #[cold]
-    fn returned_alone<R: Serialize>(&mut self, value: &R) -> Result<(), Stop> {
+    fn returned_alone<R: Payload>(&mut self, value: &R) -> Result<(), Stop> {
         let encoded = match codec::encode(value) {
             Ok(encoded) => encoded,
             Err(why) => return self.failed(Kind::NotEncoded, why.as_bytes()),
@@ -151,11 +148,13 @@ impl Teller {
     /// The item has ended otherwise than by returning.
     #[cold]
     pub(super) fn failed(&mut self, kind: Kind, told: &[u8]) -> Result<(), Stop> {
-        let at = self.end + HEAD;
-        let mut cursor = Cursor::new(self.outbox.bytes_mut(), at);
-        let end = at + told.len();
-        if told.len() <= LONGEST && cursor.write(told).is_ok() {
-            return self.ended(kind, end);
+        if told.len() <= LONGEST {
+            let mut cursor = Cursor::new(self.room());
+            let written = cursor.write(&outcome::head(kind, told.len()));
+            if written.and_then(|()| cursor.write(told)).is_ok() {
+                self.head.failed += 1;
+                return self.ended(HEAD + told.len());
+            }
         }
         if self.end > Outbox::BEGIN {
             self.tell()?;
@@ -176,17 +175,19 @@ impl Teller {
         self.failed(Kind::Panicked, &told)
     }
 
-    /// The item has ended, and what there is to tell of it lies in the outbox up to `end`.
+    /// The room that is left in the outbox.
     #[inline]
-    fn ended(&mut self, kind: Kind, end: usize) -> Result<(), Stop> {
-        let at = self.end + HEAD;
-        // There is room for it before what it is the head of.
-        if let Some(room) = self.outbox.bytes_mut().get_mut(self.end..at) {
-            room.copy_from_slice(&outcome::head(kind, end - at));
-        }
-        self.end = end;
-        self.head.items += 1;
-        self.head.failed += u32::from(kind != Kind::Returned);
+    fn room(&mut self) -> &mut [u8] {
+        self.outbox
+            .bytes_mut()
+            .get_mut(self.end..)
+            .unwrap_or_default()
+    }
+
+    /// The item has ended, and what there is to tell of it are the next bytes in the outbox, so many.
+    #[inline]
+    fn ended(&mut self, len: usize) -> Result<(), Stop> {
+        self.end += len;
         self.done += 1;
         self.advance();
         if self.patience > 0 {
@@ -249,11 +250,14 @@ impl Teller {
 
     /// Puts what is in the outbox; whether anything is.
     fn put_outbox(&mut self) -> Result<bool, Stop> {
+        self.head.items = self.done - self.head.first;
         if self.head.items == 0 {
             return Ok(false);
         }
         let head = self.head.to_bytes();
-        let _ = Cursor::new(self.outbox.bytes_mut(), 0).write(&head);
+        if let Some(place) = self.outbox.bytes_mut().first_chunk_mut() {
+            *place = head;
+        }
         let record = &self.outbox.bytes()[..self.end];
         match self.shared.told.ring().put(record, FOREVER) {
             Ok(()) => Ok(true),
