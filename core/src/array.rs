@@ -376,11 +376,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
     #[must_use]
     pub unsafe fn load_racy(&self, index: usize) -> Option<T> {
         let element = self.element(index)?;
-        let mut copy = T::zeroed();
-        // SAFETY: `element` is an element of the mapping, which nobody reaches but by these calls (the caller's
-        // promise); `copy` is private.
-        unsafe { racy::copy(element.as_ptr(), &raw mut copy, racy::Shared::Source) };
-        Some(copy)
+        // SAFETY: an element of the mapping, which nobody writes but by these calls (the caller's promise).
+        Some(unsafe { racy::load_racy(element) })
     }
 
     /// Stores `value` at `index`, in pieces as [`load_racy`](Self::load_racy) has it; whether there is such an
@@ -393,8 +390,8 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         let Some(element) = self.element(index) else {
             return false;
         };
-        // SAFETY: as in `load_racy`, the other way round.
-        unsafe { racy::copy(&raw const value, element.as_ptr(), racy::Shared::Target) };
+        // SAFETY: an element of the mapping, which nobody reaches but by these calls (the caller's promise).
+        unsafe { racy::store_racy(element, value) };
         true
     }
 

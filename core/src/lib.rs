@@ -131,6 +131,7 @@ pub use permits::{HeldPermits, Permits, TooManyPermits};
 pub use poison::Cause;
 pub use poison_ranges::{MAX_POISONED, PoisonedRange, PoisonedRanges};
 pub use producer::Producer;
+pub use racy::{load_racy, store_racy};
 pub use range_guard::{ReadGuard, WriteGuard};
 pub use reentrant_lock::ReentrantLock;
 pub use reentrant_mutex::{ReentrantMutex, ReentrantMutexGuard};

@@ -1,10 +1,43 @@
 //! Copies of elements that others may change at the same time: word by word through atomics of one fixed width.
 
-use core::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
+use core::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering},
+};
+
+use crate::element::Element;
+
+/// The element at `from`, whoever changes it meanwhile: copied in pieces that are each whole, of the largest power of two
+/// up to 8 bytes that divides both size and alignment of `T`.
+///
+/// # Safety
+///
+/// `from` is mapped, initialised and aligned for a `T`. While this runs, nobody in Rust, in any process, writes there
+/// by other means than [`store_racy`] of the same `T`.
+#[inline]
+#[must_use]
+pub unsafe fn load_racy<T: Element>(from: NonNull<T>) -> T {
+    let mut copy = T::zeroed();
+    // SAFETY: `from` is the place of a `T` that is written by these calls only (the caller's promise); `copy` is private.
+    unsafe { copy_pieces(from.as_ptr(), &raw mut copy, Shared::Source) };
+    copy
+}
+
+/// Stores `value` at `to`, whoever reads or changes it meanwhile, in pieces as [`load_racy`] has it.
+///
+/// # Safety
+///
+/// `to` is mapped for writing, initialised and aligned for a `T`. While this runs, nobody in Rust, in any process, reads or
+/// writes there by other means than these two calls for the same `T`.
+#[inline]
+pub unsafe fn store_racy<T: Element>(to: NonNull<T>, value: T) {
+    // SAFETY: `to` is the place of a `T` that is reached by these calls only (the caller's promise); `value` is private.
+    unsafe { copy_pieces(&raw const value, to.as_ptr(), Shared::Target) };
+}
 
 /// Which side of a copy others can reach.
 #[derive(Clone, Copy)]
-pub(crate) enum Shared {
+enum Shared {
     Source,
     Target,
 }
@@ -23,7 +56,7 @@ const fn width<T>() -> usize {
 /// Both are places of a `T`; whoever else reaches the shared one does so by this function only, and nobody else
 /// reaches the private one.
 #[inline]
-pub(crate) unsafe fn copy<T>(from: *const T, to: *mut T, shared: Shared) {
+unsafe fn copy_pieces<T>(from: *const T, to: *mut T, shared: Shared) {
     /// Copies all pieces of one width.
     macro_rules! pieces {
         ($atomic:ty, $piece:ty) => {

@@ -61,6 +61,16 @@ pub enum Error {
         found: u64,
     },
 
+    /// Elements cannot begin there.
+    #[error(
+        "elements {found} bytes from the start of {name} would not be aligned: that must be a multiple of {expected}"
+    )]
+    MisalignedOffset {
+        name: String,
+        expected: usize,
+        found: usize,
+    },
+
     /// It is longer than this process can address.
     #[error("{name} is {found} bytes long, this process can address {limit}")]
     TooLong {

@@ -61,6 +61,7 @@
 //! | a limit on how many are at work at once | [`Semaphore`], [`BoundedSemaphore`] | its permits come back |
 //! | a count | [`Counter`], [`ShardedCounter`] | nothing to recover |
 //! | many counts, flags, sums | [`AtomicArray`] | nothing to recover |
+//! | what Python's `SharedMemory` made, or another program | [`RawArray`] | nobody is told: it says nothing of itself |
 //! | structs of your own, in any of these | [`record!`], [`Element`] | |
 //!
 //! | to send | use | when a process is killed over it |
@@ -122,6 +123,7 @@ mod pipe;
 mod pool;
 mod process;
 mod queue;
+mod raw_array;
 mod read_only;
 mod readiness;
 mod segment;
@@ -159,6 +161,7 @@ pub use process::{
     TaskPanic, active_children, current, init, parent, scope,
 };
 pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
+pub use raw_array::RawArray;
 pub use read_only::ReadOnly;
 pub use readiness::Readiness;
 pub use segment::{Access, Create, Open, Segment};
@@ -205,6 +208,7 @@ const _: () = {
     is_shared_by_threads::<Producer<u64, Raw>>();
     is_shared_by_threads::<Queue<u64>>();
     is_shared_by_threads::<Queue<u64, Raw>>();
+    is_shared_by_threads::<RawArray<u64>>();
     is_shared_by_threads::<ReadOnly<Value<u64>>>();
     is_shared_by_threads::<Readiness>();
     is_shared_by_threads::<Receiver<u64>>();

@@ -102,6 +102,13 @@ pub trait FromSegment: Sized {
     fn from_segment(segment: Segment) -> Result<Self, Error>;
 }
 
+/// The segment itself, for what keeps it by other means than [`Mapped`].
+impl FromSegment for Segment {
+    fn from_segment(segment: Segment) -> Result<Segment, Error> {
+        Ok(segment)
+    }
+}
+
 impl<V> Mapped<V> {
     #[inline]
     pub fn view(&self) -> &V {

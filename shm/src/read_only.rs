@@ -5,25 +5,35 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
-    AtomicArray, AtomicElement, Counter, Element, ShardedCounter, Value, handle,
-    mapped::FromSegment, segment::Access,
+    AtomicArray, AtomicElement, Counter, Element, ShardedCounter, Value, handle, segment::Access,
 };
 
 /// A shared object mapped for reading only.
 ///
 /// It offers what needs no store: snapshots of a [`Value`](crate::Value), sums of counters, elements of an
-/// [`AtomicArray`](crate::AtomicArray).
+/// [`AtomicArray`](crate::AtomicArray) or a [`RawArray`](crate::RawArray).
 #[derive(Clone)]
 pub struct ReadOnly<S>(S);
 
 /// Objects that offer something to those who cannot write. What else they do without being asked, such as
 /// [`fmt::Debug`], writes nothing either.
-pub trait Readable: FromSegment {}
+pub trait Readable: Sized {
+    /// Decodes a handle as one whose memory is mapped for reading only.
+    fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+}
 
-impl<T: Element> Readable for Value<T> {}
-impl<T: AtomicElement> Readable for AtomicArray<T> {}
-impl Readable for Counter {}
-impl Readable for ShardedCounter {}
+/// Implements [`Readable`] for shared objects.
+macro_rules! readable {
+    ($($type:ident $(<$t:ident: $bound:ident>)?),*) => { $(
+        impl $(<$t: $bound>)? Readable for $type $(<$t>)? {
+            fn take<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                handle::deserialize(deserializer, Access::ReadOnly)
+            }
+        }
+    )* };
+}
+
+readable!(Value<T: Element>, AtomicArray<T: AtomicElement>, Counter, ShardedCounter);
 
 impl<S> ReadOnly<S> {
     /// Only for objects whose segment is mapped for reading.
@@ -52,6 +62,6 @@ impl<S: Serialize> Serialize for ReadOnly<S> {
 impl<'de, S: Readable> Deserialize<'de> for ReadOnly<S> {
     /// From a handle, one that allows more as well: only within the arguments and the return value of a process.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        handle::deserialize(deserializer, Access::ReadOnly).map(ReadOnly)
+        S::take(deserializer).map(ReadOnly)
     }
 }

@@ -147,9 +147,14 @@ impl Segment {
         Segment::of_received(&received, Access::ReadOnly)
     }
 
+    /// How errors call it.
+    pub(crate) fn label(&self) -> String {
+        self.flavour.label()
+    }
+
     /// The error that this segment does not hold what was asked for.
     pub(crate) fn unfit(&self, why: LayoutError) -> Error {
-        let name = self.flavour.label();
+        let name = self.label();
         Error::Unfit { name, why }
     }
 
@@ -158,7 +163,8 @@ impl Segment {
         region_of(&self.map)
     }
 
-    /// Takes the name of a segment away; those who have it keep it.
+    /// Takes the name of a segment away; those who have it keep it. Only of one that says that it is of this library: see
+    /// [`unlink`](Self::unlink) for others.
     ///
     /// # Errors
     ///
@@ -166,6 +172,15 @@ impl Segment {
     /// [`LayoutError::NotALayout`] when there is something else, which stays.
     pub fn remove(name: &str) -> Result<(), Error> {
         unname::remove(&Target::named(name.into())?)
+    }
+
+    /// Takes its name, or path, away, as Python's `unlink` does; those who have it keep it, this one too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] when the name leads elsewhere, or there is none; what the system refuses.
+    pub fn unlink(&self) -> Result<(), Error> {
+        unname::unlink(&self.flavour, &self.file)
     }
 
     /// Its length in bytes.

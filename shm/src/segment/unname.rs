@@ -8,13 +8,14 @@
 use std::{
     fs::{self, File},
     io,
-    os::unix::fs::FileExt,
+    os::{fd::AsFd, unix::fs::FileExt},
     path::{Path, PathBuf},
 };
 
 use multiproc_core::{LayoutError, MAGIC, Owner};
 
 use super::{
+    Flavour,
     hold::{self, Naps},
     target::{Target, leads_to},
 };
@@ -68,6 +69,34 @@ pub(super) fn remove(target: &Target) -> Result<(), Error> {
             return Err(hold::busy(&target.label()));
         }
     }
+}
+
+/// Takes away the name that a segment of this flavour, in `file`, was opened by.
+pub(super) fn unlink(flavour: &Flavour, file: &File) -> Result<(), Error> {
+    let refused = |source| Error::io("remove", flavour.label(), source);
+    let target = match flavour {
+        Flavour::Named(name) => Target::named(name.clone())?,
+        Flavour::File(path) => Target::file(path.clone())?,
+        Flavour::Anonymous => {
+            return Err(Error::NotFound {
+                name: format!("the name of {}", flavour.label()),
+            });
+        }
+    };
+    let file = file::reopen(file.as_fd(), true).map_err(refused)?;
+    let facts = Facts::of(&file).map_err(refused)?;
+    let mut naps = Naps::for_lookers();
+    while target.leads_to(&facts) {
+        if unname(&target.path, &file).map_err(refused)? {
+            return Ok(());
+        }
+        if !naps.nap() {
+            return Err(hold::busy(&target.label()));
+        }
+    }
+    Err(Error::NotFound {
+        name: target.label(),
+    })
 }
 
 /// The duty of whoever made a named segment that does not stay.
