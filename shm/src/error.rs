@@ -61,10 +61,8 @@ pub enum Error {
         found: u64,
     },
 
-    /// Elements cannot begin there.
-    #[error(
-        "elements {found} bytes from the start of {name} would not be aligned: that must be a multiple of {expected}"
-    )]
+    /// What was asked for cannot begin there.
+    #[error("offset {found} in {name} is not aligned: it must be a multiple of {expected}")]
     MisalignedOffset {
         name: String,
         expected: usize,

@@ -100,6 +100,14 @@
 //! [`imap`]: Executor::imap
 //! [`submit`]: Executor::submit
 //!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | brings |
+//! |---|---|
+//! | `shared_memory` | [`AdoptedShmem`](https://docs.rs/multiproc/latest/multiproc/struct.AdoptedShmem.html): shared objects inside mappings of the crate `shared_memory`, beside what a program has there already |
+//!
 //! # What is promised
 //!
 //! Processes may be killed at any instruction. Locks are then taken over by the next who asks, values are never torn,
@@ -164,6 +172,8 @@ pub use queue::{Item, Iter, JoinQueueError, JoinableQueue, Queue};
 pub use raw_array::RawArray;
 pub use read_only::ReadOnly;
 pub use readiness::Readiness;
+#[cfg(feature = "shared_memory")]
+pub use segment::AdoptedShmem;
 pub use segment::{Access, Create, Open, Segment};
 pub use sync::{
     Barrier, BoundedSemaphore, Condvar, Event, Mutex, MutexGuard, Once, OnceValue, Permit,

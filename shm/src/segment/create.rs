@@ -58,6 +58,8 @@ pub(super) fn create(
         Place::Named(name) => published(&Target::named(name)?, &making, place),
         Place::File(path) => published(&Target::file(path)?, &making, place),
         Place::Fd(fd) => adopted(fd, &making, place),
+        #[cfg(feature = "shared_memory")]
+        Place::Shmem(shmem, offset) => shmem.create(offset, len, place),
     }
 }
 
@@ -72,7 +74,7 @@ fn anonymous(
     memory::seal_length(file.as_fd())
         .map_err(|source| Error::io("seal", flavour.label(), source))?;
     place(region_of(&map))?;
-    Ok(Segment::new(file, map, Access::ReadWrite, flavour))
+    Segment::new(file, map, Access::ReadWrite, flavour)
 }
 
 fn published(
@@ -98,7 +100,7 @@ fn published(
         match draft.publish()? {
             Ok(file) => {
                 let mut segment =
-                    Segment::new(file, map, Access::ReadWrite, target.flavour.clone());
+                    Segment::new(file, map, Access::ReadWrite, target.flavour.clone())?;
                 segment.name_owner =
                     (!persist).then(|| NameOwner::new(creator, target.path.clone()));
                 return Ok(segment);
@@ -166,7 +168,7 @@ fn adopted(
     drop((map, file));
     let file = received.hold(Access::ReadWrite)?;
     let map = making.map(&file, len, &received.flavour)?;
-    Ok(Segment::new(file, map, Access::ReadWrite, received.flavour))
+    Segment::new(file, map, Access::ReadWrite, received.flavour)
 }
 
 impl Making {

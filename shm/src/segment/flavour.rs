@@ -1,8 +1,14 @@
 //! What kind of segment one is, as far as another process needs to know.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
 
+use multiproc_core::ALIGN;
 use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
 
 /// Where a segment lies. It travels beside the descriptor when a segment is handed to another process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,6 +19,12 @@ pub enum Flavour {
     Named(String),
     /// A file that had this path when it was opened.
     File(#[serde(with = "as_os_str")] PathBuf),
+    /// Some bytes of memory that another library has given a name.
+    Part {
+        name: String,
+        offset: usize,
+        len: usize,
+    },
 }
 
 impl Flavour {
@@ -22,7 +34,35 @@ impl Flavour {
             Flavour::Anonymous => "an anonymous segment".into(),
             Flavour::Named(name) => format!("segment {name:?}"),
             Flavour::File(path) => path.display().to_string(),
+            Flavour::Part { name, .. } => format!("segment {name:?}"),
         }
+    }
+
+    /// Which bytes it is of memory of this length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooShort`]; [`Error::MisalignedOffset`], when no layout may begin there.
+    pub(super) fn part(&self, found: usize) -> Result<Range<usize>, Error> {
+        let Flavour::Part { offset, len, .. } = *self else {
+            return Ok(0..found);
+        };
+        if !offset.is_multiple_of(ALIGN) {
+            return Err(Error::MisalignedOffset {
+                name: self.label(),
+                expected: ALIGN,
+                found: offset,
+            });
+        }
+        let end = offset.saturating_add(len);
+        if len == 0 || end > found {
+            return Err(Error::TooShort {
+                name: self.label(),
+                expected: end as u64,
+                found: found as u64,
+            });
+        }
+        Ok(offset..end)
     }
 
     /// Its name, if it has one.

@@ -6,6 +6,7 @@
 //! | [`Create::named`]    | its name               | its name with its creator, the memory with the last     |
 //! | … `.persist(true)`   | its name               | at [`Segment::remove`], the memory with the last        |
 //! | [`Create::file`]     | its path               | when somebody deletes the file                          |
+//! | `AdoptedShmem`       | its place in another   | with that memory                                        |
 //!
 //! Rules that everything here keeps:
 //!
@@ -23,10 +24,13 @@ mod create;
 mod draft;
 mod flavour;
 mod hold;
+mod memory;
 mod open;
 mod options;
 mod received;
 mod room;
+#[cfg(feature = "shared_memory")]
+mod shmem;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -35,17 +39,19 @@ mod unname;
 use std::{
     fmt,
     fs::File,
+    ops::Range,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    ptr::NonNull,
 };
 
-use memmap2::MmapRaw;
 use multiproc_core::{LayoutError, Region};
 
 pub(crate) use flavour::Flavour;
+use memory::{Memory, region_of};
 pub use options::{Access, Create, Open};
 use received::{Received, map_whole};
+#[cfg(feature = "shared_memory")]
+pub use shmem::AdoptedShmem;
 use target::Target;
 use unname::NameOwner;
 
@@ -54,7 +60,9 @@ use crate::error::Error;
 /// Memory that processes share.
 pub struct Segment {
     name_owner: Option<NameOwner>,
-    map: MmapRaw,
+    memory: Memory,
+    /// Which bytes of the memory it is.
+    part: Range<usize>,
     file: File,
     access: Access,
     flavour: Flavour,
@@ -91,14 +99,25 @@ impl Segment {
         open::open(open, access, bury)
     }
 
-    fn new(file: File, map: MmapRaw, access: Access, flavour: Flavour) -> Segment {
-        Segment {
+    /// # Errors
+    ///
+    /// [`Error::TooShort`] and [`Error::MisalignedOffset`], if it is a part that cannot be one.
+    fn new(
+        file: File,
+        memory: impl Into<Memory>,
+        access: Access,
+        flavour: Flavour,
+    ) -> Result<Segment, Error> {
+        let memory = memory.into();
+        let part = flavour.part(memory.len())?;
+        Ok(Segment {
             name_owner: None,
-            map,
+            memory,
+            part,
             file,
             access,
             flavour,
-        }
+        })
     }
 
     /// What another process needs to have the segment, too: see [`from_handle`](Segment::from_handle).
@@ -130,7 +149,7 @@ impl Segment {
     fn of_received(received: &Received, access: Access) -> Result<Segment, Error> {
         let file = received.hold(access)?;
         let map = map_whole(&file, access, &received.flavour)?;
-        Ok(Segment::new(file, map, access, received.flavour.clone()))
+        Segment::new(file, map, access, received.flavour.clone())
     }
 
     /// The same segment, opened anew so that this process cannot write to it through the result.
@@ -160,7 +179,7 @@ impl Segment {
 
     /// Its memory, as long as the segment is borrowed.
     pub(crate) fn region(&self) -> Region<'_> {
-        region_of(&self.map)
+        self.memory.region(&self.part)
     }
 
     /// Takes the name of a segment away; those who have it keep it. Only of one that says that it is of this library: see
@@ -187,7 +206,7 @@ impl Segment {
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "a segment is never empty")]
     pub fn len(&self) -> usize {
-        self.map.len()
+        self.part.len()
     }
 
     /// Whether it can be written to.
@@ -236,15 +255,4 @@ impl AsFd for Segment {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
-}
-
-/// The memory of a mapping.
-fn region_of(map: &MmapRaw) -> Region<'_> {
-    let base = NonNull::new(map.as_mut_ptr());
-    // SAFETY: the mapping covers its own length for as long as it is borrowed, and is reached through regions only.
-    let region = base.map(|base| unsafe { Region::new(base, map.len()) });
-    let Some(Ok(region)) = region else {
-        unreachable!("a mapping starts at a page, and never at address 0");
-    };
-    region
 }

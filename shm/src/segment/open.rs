@@ -5,7 +5,7 @@ use std::{fs::File, os::fd::OwnedFd};
 use multiproc_core::{LayoutError, Region};
 
 use super::{
-    Access, Flavour, Open, Segment,
+    Access, Flavour, Memory, Open, Segment,
     hold::{self, Naps},
     options::Place,
     received::{Received, map_whole},
@@ -26,6 +26,10 @@ pub(super) fn open(
         Place::Named(name) => Target::named(name)?,
         Place::File(path) => Target::file(path)?,
         Place::Fd(fd) => return prefaulted(received(fd, access, &bury)?, open.prefault),
+        #[cfg(feature = "shared_memory")]
+        Place::Shmem(shmem, offset) => {
+            return prefaulted(shmem.open(offset, access)?, open.prefault);
+        }
         Place::Anonymous => unreachable!("`Open` has no such door"),
     };
     let mut naps = Naps::new(open.wait);
@@ -47,8 +51,8 @@ pub(super) fn open(
 }
 
 fn prefaulted(segment: Segment, wanted: bool) -> Result<Segment, Error> {
-    if wanted {
-        memory::prefault(&segment.map, segment.access.is_write())
+    if wanted && let Memory::Own(map) = &segment.memory {
+        memory::prefault(map, segment.access.is_write())
             .map_err(|source| Error::io("prefault", segment.flavour.label(), source))?;
     }
     Ok(segment)
@@ -118,7 +122,7 @@ where
             }
             if hold::try_shared(&file, &label)? && (self.is_current)(&facts) {
                 let map = map_whole(&file, self.access, self.flavour)?;
-                return Ok(Segment::new(file, map, self.access, self.flavour.clone()));
+                return Segment::new(file, map, self.access, self.flavour.clone());
             }
             if !naps.nap() {
                 return Err(hold::busy(&label));

@@ -36,10 +36,13 @@ pub(super) enum Place {
     Named(String),
     File(PathBuf),
     Fd(OwnedFd),
+    /// At an offset.
+    #[cfg(feature = "shared_memory")]
+    Shmem(super::AdoptedShmem, usize),
 }
 
 impl Create {
-    fn at(place: Place) -> Create {
+    pub(super) fn at(place: Place) -> Create {
         Create {
             place,
             persist: false,
@@ -107,7 +110,7 @@ pub struct Open {
 }
 
 impl Open {
-    fn at(place: Place) -> Open {
+    pub(super) fn at(place: Place) -> Open {
         Open {
             place,
             prefault: false,

@@ -10,6 +10,7 @@ use std::{
     },
     path::PathBuf,
     process,
+    ptr::NonNull,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };

@@ -77,7 +77,7 @@ pub(super) fn unlink(flavour: &Flavour, file: &File) -> Result<(), Error> {
     let target = match flavour {
         Flavour::Named(name) => Target::named(name.clone())?,
         Flavour::File(path) => Target::file(path.clone())?,
-        Flavour::Anonymous => {
+        Flavour::Anonymous | Flavour::Part { .. } => {
             return Err(Error::NotFound {
                 name: format!("the name of {}", flavour.label()),
             });

@@ -148,6 +148,24 @@ pub fn map(file: &File, len: usize, write: bool) -> io::Result<MmapRaw> {
     }
 }
 
+/// Device and inode of the file that is mapped at `address`, if one is.
+#[cfg(feature = "shared_memory")]
+pub fn file_at(address: *const u8) -> io::Result<Option<(u64, u64)>> {
+    let maps = std::fs::read_to_string("/proc/self/maps")?;
+    Ok(maps.lines().find_map(|line| {
+        // `start-end flags offset major:minor inode path`, all but the inode in hexadecimal.
+        let mut fields = line.split_ascii_whitespace();
+        let (start, end) = fields.next()?.split_once('-')?;
+        let hex = |digits| u64::from_str_radix(digits, 16).ok();
+        if !(hex(start)?..hex(end)?).contains(&(address.addr() as u64)) {
+            return None;
+        }
+        let (major, minor) = fields.nth(2)?.split_once(':')?;
+        let device = libc::makedev(hex(major)? as libc::c_uint, hex(minor)? as libc::c_uint);
+        Some((device, fields.next()?.parse().ok()?))
+    }))
+}
+
 /// Makes all pages present now instead of at their first use. Kernels before 5.14 cannot.
 pub fn prefault(map: &MmapRaw, write: bool) -> io::Result<()> {
     let advice = if write {
