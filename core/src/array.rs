@@ -46,7 +46,6 @@ pub struct Array<'m, T, O> {
     claims: Claims<'m, O>,
     data: NonNull<T>,
     len: usize,
-    shape: Shape,
 }
 
 // SAFETY: elements are reached only under claims that exclude each other over all threads and processes, or by the
@@ -127,12 +126,15 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
         // SAFETY: `ClaimWords` is atomics alone.
         let words = unsafe { region.words(CLAIMS_AT) }.ok_or(too_short)?;
         Ok(Array {
-            claims: Claims { words, os },
+            claims: Claims {
+                words,
+                os,
+                shape: spec.shape,
+            },
             data: region
                 .at(spec.data_offset, spec.data_len)
                 .ok_or(too_short)?,
             len: spec.data_len / size_of::<T>(),
-            shape: spec.shape,
         })
     }
 
@@ -153,13 +155,13 @@ impl<'m, T: Element, O: Os> Array<'m, T, O> {
     /// The dimensions, in elements, slowest first.
     #[must_use]
     pub fn shape(&self) -> &Shape {
-        &self.shape
+        &self.claims.shape
     }
 
     /// The range of elements that the given indices of the slowest dimension take: rows of a matrix.
     #[must_use]
     pub fn rows(&self, rows: Range<usize>) -> Range<usize> {
-        let row = match self.shape.dims().first() {
+        let row = match self.shape().dims().first() {
             Some(&rows) if rows > 0 => self.len / rows as usize,
             _ => self.len,
         };
@@ -435,7 +437,7 @@ pub(crate) fn data_spec<T: Element>(
 impl<T, O> fmt::Debug for Array<'_, T, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Array")
-            .field("shape", &self.shape)
+            .field("shape", &self.claims.shape)
             .field("claims", &self.claims.in_use())
             .finish_non_exhaustive()
     }

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::{
+    error::Shape,
     hold::{Hold, Table},
     holders::{Claim, Holders, Rule},
     lock::{FOREVER, Refused},
@@ -28,11 +29,12 @@ impl ClaimWords {
     }
 }
 
-/// The tables, and the system to wait with.
+/// The tables, the system to wait with, and the shape of what is claimed, which guards find through here.
 #[derive(Debug)]
 pub(crate) struct Claims<'m, O> {
     pub words: &'m ClaimWords,
     pub os: O,
+    pub shape: Shape,
 }
 
 /// What is left to do for a claim whose owner died: note its range.

@@ -28,10 +28,16 @@
 //! | counting | [`Counter`], [`ShardedCounter`] |
 //! | one's own structs as elements | [`record!`], [`Element`] |
 //!
+//! With the feature `ndarray`, which needs an allocator, claimed ranges of an [`Array`] are arrays of the crate of that
+//! name, too.
+//!
 //! Each is a header of 512 bytes and a body; [`Region`] says where. The building blocks are public too: the
 //! [`Lock`] word and how it is [`Watched`], the [`Holders`] table of who holds or waits for what, and the [`Slots`] of
 //! a value.
 #![no_std]
+
+#[cfg(feature = "ndarray")]
+pub use ndarray;
 
 mod array;
 pub mod atomic;
@@ -57,6 +63,8 @@ mod init_error;
 mod joinable_ring;
 mod lock;
 mod mutex;
+#[cfg(feature = "ndarray")]
+mod nd_view;
 mod once_value;
 mod once_words;
 mod origin;
@@ -122,6 +130,8 @@ pub use init_error::InitError;
 pub use joinable_ring::{InHand, JoinableRing, Joined, MAX_TAKERS, Unfinished};
 pub use lock::{FOREVER, Lock, NOW, Refused, Taken};
 pub use mutex::{Mutex, MutexGuard};
+#[cfg(feature = "ndarray")]
+pub use nd_view::ViewError;
 pub use once_value::{Once, OnceValue};
 pub use once_words::OnceWords;
 pub use origin::Origin;

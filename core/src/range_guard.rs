@@ -6,6 +6,8 @@ use core::{
     ptr::NonNull,
 };
 
+#[cfg(feature = "ndarray")]
+use crate::error::Shape;
 use crate::{
     claims::Claimed, element::Element, lock::FOREVER, os::Os, poison_ranges::PoisonedRanges,
 };
@@ -49,6 +51,12 @@ impl<'a, T: Element, O: Os> ReadGuard<'a, T, O> {
         self.claimed.range()
     }
 
+    /// The dimensions of the whole array, for views of the claimed part.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn array_shape(&self) -> Shape {
+        self.claimed.claims().shape
+    }
+
     /// The poisoned ranges that overlap this claim.
     #[must_use]
     pub fn poisoned(&self) -> PoisonedRanges {
@@ -77,6 +85,12 @@ impl<'a, T: Element, O: Os> WriteGuard<'a, T, O> {
     #[must_use]
     pub fn range(&self) -> Range<usize> {
         self.claimed.range()
+    }
+
+    /// The dimensions of the whole array, for views of the claimed part.
+    #[cfg(feature = "ndarray")]
+    pub(crate) fn array_shape(&self) -> Shape {
+        self.claimed.claims().shape
     }
 
     /// The poisoned ranges that overlap this claim.

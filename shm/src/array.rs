@@ -73,6 +73,23 @@ type Write<'a, T> = Result<WriteGuard<'a, T>, ClaimError<WriteGuard<'a, T>>>;
 /// # drop(part);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
+#[cfg_attr(
+    feature = "ndarray",
+    doc = r"
+With the feature `ndarray` what is claimed has rows and columns:
+
+```
+# multiproc::init();
+use multiproc::{Array, ndarray::{ArrayViewMut2, Axis}};
+
+let prices = Array::<f64>::zeroed([250, 4])?;
+let mut rows = prices.write(prices.rows(10..20))?;
+let mut view: ArrayViewMut2<f64> = rows.view_mut()?; // 10 rows of 4
+view.column_mut(1).fill(1.5);
+assert_eq!(view.sum_axis(Axis(0)).to_vec(), [0.0, 15.0, 0.0, 0.0]);
+# Ok::<(), multiproc::Error>(())
+```"
+)]
 pub struct Array<T: Element>(Mapped<Inner<T>>);
 
 view!(Array<T: Element>);

@@ -125,6 +125,11 @@ pub enum Error {
     #[error(transparent)]
     Claim(ClaimError<()>),
 
+    /// A claimed range has not the dimensions that were asked for.
+    #[cfg(feature = "ndarray")]
+    #[error(transparent)]
+    View(#[from] multiproc_core::ViewError),
+
     /// A value could not be changed or made, or permits could not be had.
     #[error(transparent)]
     Refused(#[from] Refused),

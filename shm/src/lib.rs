@@ -106,7 +106,8 @@
 //!
 //! | feature | brings |
 //! |---|---|
-//! | `shared_memory` | [`AdoptedShmem`](https://docs.rs/multiproc/latest/multiproc/struct.AdoptedShmem.html): shared objects inside mappings of the crate `shared_memory`, beside what a program has there already |
+//! | `ndarray` | `view` and `view_mut` of the guards of an [`Array`]: the claimed rows as arrays of the crate `ndarray` (0.17), with the dimensions of the shared array |
+//! | `shared_memory` | `AdoptedShmem`: shared objects inside mappings of the crate `shared_memory`, beside what a program has there already |
 //!
 //! # What is promised
 //!
@@ -156,6 +157,8 @@ pub use multiproc_core::{
     PoisonedRange, PoisonedRanges, Refused, RingError, SetError, Shape, TooManyPermits,
     WaitTimeoutResult, record,
 };
+#[cfg(feature = "ndarray")]
+pub use multiproc_core::{ViewError, ndarray};
 pub use pipe::{
     Pipe, PipeError, PipeIntoIter, PipeIter, PipeReceiver, PipeSendError, PipeSender, one_way, pipe,
 };
