@@ -8,6 +8,8 @@
 //! * `attach` to one that another process placed,
 //! * `bury` its owners when it is proved that nobody has it open any more.
 //!
+//! `examples/no_std_embedder.rs` does so in a hundred lines.
+//!
 //! | for | use |
 //! |---|---|
 //! | a value, read without waiting, never half-written | [`Value`] |
