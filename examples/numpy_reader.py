@@ -16,13 +16,17 @@ import numpy as np
 ARRAY, ATOMIC_ARRAY = 2, 3
 
 
-def open_array(name, writable=True):
-    """The array in the segment `name`, or in a file if `name` has a slash. ValueError: there is something else."""
+def open_array(name, writable=True, offset=0):
+    """The array in the segment `name`, or in a file if `name` has a slash; `offset` bytes from its start, if it has more.
+
+    ValueError: there is something else.
+    """
     path = name if "/" in name else "/dev/shm/" + name
     # SharedMemory(name) would do, too, but Python before 3.13 takes the name away when the process ends.
     with open(path, "r+b" if writable else "rb") as file:
         # It stays as long as the mapping: so the Rust side knows that somebody has the segment.
         fcntl.flock(file, fcntl.LOCK_SH)
+        file.seek(offset)
         header = file.read(512)
         if header[:8] != b"MPROCSHM":
             raise ValueError(f"{path} is not of multiproc: it starts with {header[:8]}, not with b'MPROCSHM'")
@@ -38,7 +42,7 @@ def open_array(name, writable=True):
             raise ValueError(f"{path} is damaged: its header does not match its own checksum")
         if kind not in (ARRAY, ATOMIC_ARRAY):
             raise ValueError(f"{path} is no array: it is of kind {kind}")
-        memory = np.memmap(file, np.uint8, "r+" if writable else "r")
+        memory = np.memmap(file, np.uint8, "r+" if writable else "r", offset)
     if memory.size < total:
         raise ValueError(f"{path} is {memory.size} bytes long, its header says {total}")
     dtype = np.dtype(ast.literal_eval(header[192 : 192 + dtype_len].decode()))

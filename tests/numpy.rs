@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             each_side_sees_what_the_other_writes,
             fields_of_structs_are_written_in_place,
             arrays_of_atomics_and_arrays_in_files_are_arrays_too,
+            an_array_may_lie_behind_something_else,
             who_opens_for_reading_cannot_write,
             a_segment_is_held_while_numpy_has_it_and_its_name_stays,
             what_is_no_array_is_refused_with_a_reason;

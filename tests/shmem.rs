@@ -149,6 +149,8 @@ fn the_mapping_stays_as_long_as_an_object_in_it_and_its_name_goes_then() {
     let path = path_of(&shmem);
     let count = placed!(Counter, shmem, 0, 1).unwrap();
     let other = count.clone();
+    // It is not the object's to take away.
+    assert!(count.segment().unlink().unwrap_err().is_not_found());
     drop((shmem, count));
     assert!(path.exists());
     assert_eq!(other.add(1), 1);

@@ -148,6 +148,25 @@ pub fn arrays_of_atomics_and_arrays_in_files_are_arrays_too() {
     fs::remove_file(path).unwrap();
 }
 
+pub fn an_array_may_lie_behind_something_else() {
+    let name = new_name();
+    let array = Array::create_from_slice(name.as_str(), &[1.5, 2.5]).unwrap();
+    let whole = fs::read(path_of(&name)).unwrap();
+    drop(array);
+    let path = std::env::temp_dir().join(&name);
+    fs::write(&path, [vec![0xee; 640], whole].concat()).unwrap();
+    let script = "
+a = numpy_reader.open_array(sys.argv[1], offset=640)
+print(a)
+a[0] = 0";
+    let label = path.to_str().unwrap();
+    assert_eq!(run(script, &[label]), "[1.5 2.5]");
+    let changed = fs::read(&path).unwrap();
+    assert_eq!(changed[..640], [0xee; 640]);
+    assert_eq!(changed[640 + 4096..][..8], [0; 8]);
+    fs::remove_file(path).unwrap();
+}
+
 pub fn who_opens_for_reading_cannot_write() {
     let name = new_name();
     let array = Array::<u64>::create(name.as_str(), 2).unwrap();
