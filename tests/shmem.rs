@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         what_is_not_placed_yet_is_not_ready_and_what_is_something_else_is_refused,
         an_object_begins_at_a_multiple_of_128_and_ends_inside,
         an_id_that_leads_elsewhere_is_refused,
+        a_mapping_that_was_cut_off_is_refused,
         there_is_room_for_every_byte,
         who_may_only_read_sees_what_is_written,
     ]
@@ -250,6 +251,22 @@ fn an_id_that_leads_elsewhere_is_refused() {
     let error = AdoptedShmem::new(first).unwrap_err();
     assert!(error.is_not_found(), "{error}");
     AdoptedShmem::new(second).unwrap();
+}
+
+fn a_mapping_that_was_cut_off_is_refused() {
+    let shmem = ShmemConf::new().size(SIZE).create().unwrap();
+    let path = Path::new("/dev/shm").join(shmem.get_os_id().trim_start_matches('/'));
+    fs::File::options()
+        .write(true)
+        .open(path)
+        .unwrap()
+        .set_len(4096)
+        .unwrap();
+    let error = AdoptedShmem::new(shmem).unwrap_err();
+    assert!(
+        matches!(error, Error::TooShort { expected, found: 4096, .. } if expected == SIZE as u64),
+        "{error}"
+    );
 }
 
 fn there_is_room_for_every_byte() {

@@ -56,12 +56,12 @@ unsafe impl Send for Inner {}
 unsafe impl Sync for Inner {}
 
 impl AdoptedShmem {
-    /// Adopts a mapping, and reserves room for every byte of it.
+    /// Adopts a mapping, and reserves room for every byte of it. If that does not go the mapping is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] when its id leads to another mapping by now, or to none; what the system refuses, such as
-    /// [`Error::NoSpace`].
+    /// [`Error::NotFound`] when its id leads to another mapping by now, or to none; [`Error::TooShort`] when somebody has
+    /// cut it off; what the system refuses, such as [`Error::NoSpace`].
     pub fn new(shmem: Shmem) -> Result<AdoptedShmem, Error> {
         let name = shmem.get_os_id().trim_start_matches('/').to_owned();
         let target = Target::named(name.clone())?;
@@ -70,6 +70,13 @@ impl AdoptedShmem {
         if memory::file_at(shmem.as_ptr()).map_err(refused)? != Some(facts.id) {
             return Err(Error::NotFound {
                 name: target.label(),
+            });
+        }
+        if facts.len < shmem.len() as u64 {
+            return Err(Error::TooShort {
+                name: target.label(),
+                expected: shmem.len() as u64,
+                found: facts.len,
             });
         }
         room::fill_holes(&file, &facts, &target.flavour)?;
