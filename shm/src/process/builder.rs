@@ -291,7 +291,7 @@ impl ProcessBuilder {
         if name.contains('\0') {
             return Err(StartError::InvalidName { name });
         }
-        drop(registry::reap_detached());
+        registry::reap_detached();
         let started = start(&Start {
             name: &name,
             daemon: self.daemon,

@@ -100,9 +100,12 @@ pub(super) fn leave(entry: &Arc<Entry>) {
 
 /// Takes the status of detached children that have ended, so that they do not pile up, and forgets those that are another
 /// process's.
-pub(super) fn reap_detached() -> Children {
+pub(super) fn reap_detached() {
+    reap(&mut children());
+}
+
+fn reap(children: &mut Vec<Arc<Entry>>) {
     let me = sys::identity::me();
-    let mut children = children();
     children.retain(|child| {
         let goes_on = || {
             matches!(
@@ -112,7 +115,6 @@ pub(super) fn reap_detached() -> Children {
         };
         child.parent == me && (!child.detached.load(Ordering::Relaxed) || goes_on())
     });
-    children
 }
 
 /// The children of this process that have not ended, in the order in which they were started; detached ones, too.
@@ -133,13 +135,15 @@ pub(super) fn reap_detached() -> Children {
 /// ```
 #[must_use]
 pub fn active_children() -> Vec<ActiveChild> {
-    let children = reap_detached();
-    let active = children.iter().filter(|child| child.is_active());
+    let mut children = children();
+    let me = sys::identity::me();
+    let active = children
+        .iter()
+        .filter(|child| child.parent == me && child.is_active());
+    let active = active.cloned().map(|entry| ActiveChild { entry }).collect();
+    // Only now: a detached child that is not listed has ended, and is reaped.
+    reap(&mut children);
     active
-        .map(|child| ActiveChild {
-            entry: Arc::clone(child),
-        })
-        .collect()
 }
 
 /// A child that had not ended when [`active_children`] gave it. As a descriptor ([`AsFd`]) it is readable once it has.
