@@ -11,10 +11,10 @@ mod reentrant;
 mod rwlock;
 mod semaphore;
 
-use multiproc_core::{HEADER_LEN, LayoutError, LockError, Region, record};
+use multiproc_core::{HEADER_LEN, LockError, record};
 
 use super::{
-    hostile::{Hostile, World, show},
+    hostile::{World, show},
     memory::Ground,
 };
 
@@ -58,46 +58,6 @@ pub fn body(input: &[u8]) {
         6 => barrier::play(ground, rest),
         _ => once_value::play(ground, rest),
     });
-}
-
-/// A view of one of the layouts.
-trait View<'w>: Sized {
-    fn attach(region: Region<'static>, os: Hostile<'w>) -> Result<Self, LayoutError>;
-
-    /// # Safety
-    ///
-    /// Nobody has it open.
-    unsafe fn bury(region: Region<'static>, os: Hostile<'w>) -> Result<(), LayoutError>;
-
-    /// Calls until the input says to stop; whether it says to bury everybody then.
-    fn use_it(&self, world: &'w World<'w>) -> bool;
-
-    /// Checks that nobody has it, after everybody was buried. Nobody else writes meanwhile.
-    fn check_buried(&self, world: &'w World<'w>);
-}
-
-/// Lets peers write what they like, attaches to what lies there then, uses it, buries everybody, and again.
-fn play<'w, V: View<'w>>(region: Region<'static>, world: &'w World<'w>) {
-    let os = Hostile(world);
-    while let Some(writes) = world.next() {
-        if writes / 16 == 15 {
-            world.be_nobody();
-        }
-        for _ in 0..writes % 16 {
-            world.poke();
-        }
-        let view = V::attach(region, os).expect("its header is sound");
-        if !view.use_it(world) {
-            break;
-        }
-        world.come_back();
-        world.at_peace(|| {
-            // SAFETY: nobody has it open: no guard outlives `use_it`.
-            let buried = world.call(|| unsafe { V::bury(region, os) });
-            buried.expect("its header is sound");
-            view.check_buried(world);
-        });
-    }
 }
 
 /// The guard, poisoned or not; errors are only shown.

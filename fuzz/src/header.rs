@@ -3,11 +3,12 @@
 
 mod data;
 mod placing;
+mod rings;
 mod sync;
 
 use std::ops::Range;
 
-use multiproc_core::{HEADER_LEN, LayoutError, Region, record};
+use multiproc_core::{HEADER_LEN, LayoutError, MAX_WORKERS, Region, record};
 
 use super::{
     hostile::{Hostile, World, show},
@@ -28,8 +29,10 @@ const ZERO: Sample = Sample {
 /// Where a header says whose it is, which may be another's where nobody owns anything.
 const ORIGIN_AT: Range<usize> = 136..160;
 
-/// The longest segment, in bytes.
+/// The longest segment, in bytes, but for a ring of tasks.
 const ROOM: usize = 16 << 10;
+/// The longest ring of tasks, in bytes.
+const TASKS_ROOM: usize = ROOM + 64 * (MAX_WORKERS + 1);
 
 /// Runs one input.
 ///
@@ -37,7 +40,7 @@ const ROOM: usize = 16 << 10;
 ///
 /// When a promise is broken.
 pub fn body(input: &[u8]) {
-    thread_local!(static GROUND: Ground = Ground::new(ROOM));
+    thread_local!(static GROUND: Ground = Ground::new(TASKS_ROOM));
     GROUND.with(|ground| {
         let world = World::new(input, &[]);
         let how = world.byte();
@@ -66,8 +69,14 @@ fn damaged<'w>(ground: &Ground, world: &'w World<'w>, how: u8) -> Region<'static
     let dims: Vec<usize> = (0..how / 4 % 4)
         .map(|_| usize::from(world.byte()) % 12)
         .collect();
-    let sound = ground.region(ROOM, &[]);
-    let (placed, len) = placing::place(world.byte(), sound, os, &dims, how / 4 % 4);
+    let kind = world.byte();
+    let room = if kind < placing::TASKS {
+        ROOM
+    } else {
+        TASKS_ROOM
+    };
+    let sound = ground.region(room, &[]);
+    let (placed, len) = placing::place(kind, sound, os, &dims, how / 4 % 4);
     if let Err(error) = placed {
         // Too many elements for the room: the header is not there, then.
         show(error);
@@ -81,8 +90,8 @@ fn damaged<'w>(ground: &Ground, world: &'w World<'w>, how: u8) -> Region<'static
         bytes[at..at + width].copy_from_slice(&value[..width]);
     }
     let len = match world.byte() {
-        0..200 => len.min(ROOM),
-        cut => len.saturating_sub(usize::from(cut - 200) * 16).min(ROOM),
+        0..200 => len.min(room),
+        cut => len.saturating_sub(usize::from(cut - 200) * 16).min(room),
     };
     let bytes = bytes[..len].to_vec();
     ground.region(len, &bytes)
@@ -110,6 +119,7 @@ fn sum_up(region: Region<'static>) {
 fn attach_as_everything<'w>(region: Region<'static>, world: &'w World<'w>) {
     data::attach(region, Hostile(world));
     sync::attach(region, Hostile(world));
+    rings::attach(region, Hostile(world));
 }
 
 /// What attaching gave. An error is shown; of a view, the header is compared with the one that `place` makes for it.
@@ -118,7 +128,7 @@ fn attached<V>(
     result: Result<V, LayoutError>,
     place: impl FnOnce(&V, Region<'static>) -> Result<(), LayoutError>,
 ) -> Option<V> {
-    thread_local!(static GROUND: Ground = Ground::new(ROOM));
+    thread_local!(static GROUND: Ground = Ground::new(TASKS_ROOM));
     let view = match result {
         Ok(view) => view,
         Err(error) => {

@@ -158,6 +158,12 @@ impl<'a> World<'a> {
         self.identity.set(NOBODY);
     }
 
+    /// Whether the process under test cannot tell who it is.
+    #[must_use]
+    pub fn is_nobody(&self) -> bool {
+        self.identity.get() == NOBODY
+    }
+
     /// From here on the process under test is a fork child of what it was.
     pub fn fork(&self) {
         self.identity.set(CHILD);

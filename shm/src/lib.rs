@@ -191,7 +191,14 @@ pub use process::__init_before_main;
 /// Bodies of fuzz targets: not for users.
 #[doc(hidden)]
 pub mod __fuzz {
-    pub use crate::process::reread_frame;
+    pub use crate::{
+        pool::{Desk, reread_task, reread_told},
+        process::{
+            address, connection, hear, place, read_entry, receive_packet, reread_answer,
+            reread_frame, send_packet,
+        },
+        sys::stat::parse_stat,
+    };
 }
 
 #[cfg(feature = "__step")]

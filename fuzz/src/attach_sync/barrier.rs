@@ -7,8 +7,9 @@ use multiproc_core::{Barrier, BarrierError, HEADER_LEN, LayoutError, NOW, Region
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::{GRACE, View};
+use super::GRACE;
 
 type Meeting<'w> = Barrier<'static, Hostile<'w>>;
 
@@ -24,7 +25,7 @@ pub(super) fn play(ground: &Ground, input: &[u8]) {
     let world = World::new(rest, words);
     // SAFETY: memory in which no other layout is in use.
     unsafe { Meeting::place(region, Hostile(&world), ORIGIN, parties) }.expect("room for it");
-    super::play::<Meeting<'_>>(region, &world);
+    view::play::<Meeting<'_>>(region, &world);
     ground.check(region);
 }
 

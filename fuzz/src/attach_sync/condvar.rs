@@ -8,8 +8,9 @@ use multiproc_core::{
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::{SAMPLE, Sample, View, admitted};
+use super::{SAMPLE, Sample, admitted};
 
 type Locked<'w> = Mutex<'static, Sample, Hostile<'w>>;
 type Guard<'a, 'w> = MutexGuard<'a, Sample, Hostile<'w>>;
@@ -49,7 +50,7 @@ pub(super) fn play(ground: &Ground, input: &[u8]) {
     unsafe { Locked::place(first, os, ORIGIN, SAMPLE) }.expect("room for the mutex");
     // SAFETY: as above.
     unsafe { Condvar::place(second, os, ORIGIN) }.expect("room for the condition variable");
-    super::play::<Pair<'_>>(region, &world);
+    view::play::<Pair<'_>>(region, &world);
     ground.check(region);
 }
 

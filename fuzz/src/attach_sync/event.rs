@@ -5,8 +5,8 @@ use multiproc_core::{Event, HEADER_LEN, LayoutError, NOW, Region};
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::View;
 
 type Flag<'w> = Event<'static, Hostile<'w>>;
 
@@ -16,7 +16,7 @@ pub(super) fn play(ground: &Ground, input: &[u8]) {
     let world = World::new(input, words);
     // SAFETY: memory in which no other layout is in use.
     unsafe { Flag::place(region, Hostile(&world), ORIGIN) }.expect("room for the event");
-    super::play::<Flag<'_>>(region, &world);
+    view::play::<Flag<'_>>(region, &world);
     ground.check(region);
 }
 

@@ -7,8 +7,9 @@ use multiproc_core::{
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::{SAMPLE, Sample, View};
+use super::{SAMPLE, Sample};
 
 type Once<'w> = OnceValue<'static, Sample, Hostile<'w>>;
 
@@ -19,7 +20,7 @@ pub(super) fn play(ground: &Ground, input: &[u8]) {
     let world = World::new(input, words);
     // SAFETY: memory in which no other layout is in use.
     unsafe { Once::place(region, Hostile(&world), ORIGIN) }.expect("room for the value");
-    super::play::<Once<'_>>(region, &world);
+    view::play::<Once<'_>>(region, &world);
     ground.check(region);
 }
 

@@ -7,8 +7,9 @@ use multiproc_core::{
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::{SAMPLE, Sample, View, admitted, pick};
+use super::{SAMPLE, Sample, admitted, pick};
 
 type Mutex<'w> = ReentrantMutex<'static, Sample, Hostile<'w>>;
 type Guard<'a, 'w> = ReentrantMutexGuard<'a, Sample, Hostile<'w>>;
@@ -20,7 +21,7 @@ pub(super) fn play(ground: &Ground, input: &[u8]) {
     let world = World::new(input, words);
     // SAFETY: memory in which no other layout is in use.
     unsafe { Mutex::place(region, Hostile(&world), ORIGIN, SAMPLE) }.expect("room for the mutex");
-    super::play::<Mutex<'_>>(region, &world);
+    view::play::<Mutex<'_>>(region, &world);
     ground.check(region);
 }
 

@@ -8,8 +8,9 @@ use multiproc_core::{
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::{GRACE, SAMPLE, Sample, View, admitted, pick};
+use super::{GRACE, SAMPLE, Sample, admitted, pick};
 
 type Lock<'w> = RwLock<'static, Sample, Hostile<'w>>;
 
@@ -26,7 +27,7 @@ pub(super) fn play(ground: &Ground, input: &[u8]) {
     let world = World::new(input, words);
     // SAFETY: memory in which no other layout is in use.
     unsafe { Lock::place(region, Hostile(&world), ORIGIN, SAMPLE) }.expect("room for the lock");
-    super::play::<Lock<'_>>(region, &world);
+    view::play::<Lock<'_>>(region, &world);
     ground.check(region);
 }
 

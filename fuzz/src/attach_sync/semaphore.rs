@@ -5,8 +5,9 @@ use multiproc_core::{HEADER_LEN, LayoutError, NOW, Permit, Region, Semaphore};
 use super::super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
+    view::{self, View},
 };
-use super::{GRACE, View, pick};
+use super::{GRACE, pick};
 
 type Permits<'w, const BOUNDED: bool> = Semaphore<'static, Hostile<'w>, BOUNDED>;
 
@@ -17,7 +18,7 @@ pub(super) fn play<const BOUNDED: bool>(ground: &Ground, input: &[u8]) {
     let (os, count) = (Hostile(&world), count(&world));
     // SAFETY: memory in which no other layout is in use.
     unsafe { Permits::<BOUNDED>::place(region, os, ORIGIN, count) }.expect("room for it");
-    super::play::<Permits<'_, BOUNDED>>(region, &world);
+    view::play::<Permits<'_, BOUNDED>>(region, &world);
     ground.check(region);
 }
 

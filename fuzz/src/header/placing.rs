@@ -3,8 +3,9 @@
 use std::num::NonZeroUsize;
 
 use multiproc_core::{
-    Array, AtomicArray, Barrier, BoundedSemaphore, Condvar, Counter, Event, LayoutError, Mutex,
-    Once, OnceValue, ReentrantMutex, Region, RwLock, Semaphore, ShardedCounter, Value,
+    Array, AtomicArray, Barrier, BoundedSemaphore, ByteRing, Channel, Condvar, Counter, Event,
+    Hold, JoinableRing, LayoutError, Locked, Mutex, Once, OnceValue, ReentrantMutex, Region,
+    RwLock, Semaphore, ShardedCounter, Sole, TaskRing, Value,
 };
 
 use super::super::{hostile::Hostile, memory::ORIGIN};
@@ -15,6 +16,59 @@ type Os<'w> = Hostile<'w>;
 /// Places something of `kind` in `region`, of the shape `dims` or of two to the power of `size` parts; how that went and
 /// how many bytes it takes.
 pub(super) fn place(
+    kind: u8,
+    region: Region<'static>,
+    os: Os<'_>,
+    dims: &[usize],
+    size: u8,
+) -> (Result<(), LayoutError>, usize) {
+    let capacity = 64 << size;
+    match kind {
+        238..=240 => {
+            type Ring<'w> = ByteRing<'static, u8, Os<'w>>;
+            (
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Ring::place(region, os, ORIGIN, capacity) }.map(drop),
+                Ring::required_len(capacity).unwrap_or(ROOM),
+            )
+        }
+        241..=243 => {
+            type Ring<'w> = JoinableRing<'static, u8, Os<'w>>;
+            (
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Ring::place(region, os, ORIGIN, capacity) }.map(drop),
+                Ring::required_len(capacity).unwrap_or(ROOM),
+            )
+        }
+        244..=246 => channel::<Locked>(region, os, capacity),
+        247..=249 => channel::<Sole>(region, os, capacity),
+        TASKS.. => (
+            // SAFETY: memory in which no other layout is in use.
+            unsafe { TaskRing::place(region, os, ORIGIN, capacity) }.map(drop),
+            TaskRing::<Os<'_>>::required_len(capacity).unwrap_or(ROOM),
+        ),
+        _ => place_other(kind, region, os, dims, size),
+    }
+}
+
+/// A channel, between any number of handles or between two.
+fn channel<H: Hold>(
+    region: Region<'static>,
+    os: Os<'_>,
+    capacity: usize,
+) -> (Result<(), LayoutError>, usize) {
+    (
+        // SAFETY: memory in which no other layout is in use.
+        unsafe { Channel::<u8, _, H>::place(region, os, ORIGIN, capacity) }.map(drop),
+        Channel::<u8, Os<'_>, H>::required_len(capacity).unwrap_or(ROOM),
+    )
+}
+
+/// From here on a kind is a ring of tasks, which takes more memory than all others.
+pub(super) const TASKS: u8 = 250;
+
+/// Places what is no ring.
+fn place_other(
     kind: u8,
     region: Region<'static>,
     os: Os<'_>,

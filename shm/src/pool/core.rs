@@ -94,6 +94,15 @@ impl Core {
         })
     }
 
+    /// Forgets all tasks and what came for them, for fuzzing.
+    pub(super) fn forget_all(&self, retries: u32) {
+        let mut arrivals = locked(&self.arrivals);
+        // The name of no task.
+        arrivals.forget(&self.carrier, 0);
+        arrivals.parcels.clear();
+        *self.ledger() = Ledger::new(retries);
+    }
+
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         locked(&self.ledger)
     }

@@ -13,6 +13,7 @@ mod core;
 mod encoding;
 mod error;
 mod executor;
+mod fuzz;
 mod imap;
 mod job;
 mod ledger;
@@ -43,6 +44,7 @@ use std::{
 pub use builder::PoolBuilder;
 pub use error::{MapError, PoolError, SubmitError, TaskError};
 pub use executor::{Executor, Payload};
+pub use fuzz::{Desk, reread_task, reread_told};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};
 pub use star::StarTask;

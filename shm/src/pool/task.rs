@@ -61,6 +61,11 @@ impl<R> Slot<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the task has ended.
+    pub(super) fn is_ended(&self) -> bool {
+        !matches!(*self.state(), State::Running | State::Watched(_))
+    }
+
     /// The task has ended. What comes second is not how.
     pub(super) fn end(&self, outcome: Result<R, TaskError>) {
         let mut state = self.state();

@@ -7,7 +7,10 @@
 use std::{
     env,
     ffi::{CStr, OsStr, OsString},
-    os::fd::{AsFd, OwnedFd, RawFd},
+    os::{
+        fd::{AsFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -119,6 +122,12 @@ impl Entry {
         };
         parts.next().is_none().then_some(entry)
     }
+}
+
+/// What an entry says, for fuzzing.
+pub(super) fn read_entry(value: &[u8]) -> Option<(u64, RawFd, u32)> {
+    let entry = Entry::parse(OsStr::from_bytes(value))?;
+    Some((entry.parent.to_bits(), entry.handed, entry.child))
 }
 
 /// The socket that this process was started with and the parent at its other end; `None` in an ordinary process.

@@ -13,6 +13,7 @@ mod error;
 mod fork;
 mod forkserver;
 mod frame;
+mod fuzz;
 mod panics;
 mod registry;
 mod scope;
@@ -31,6 +32,9 @@ pub use current::{CurrentProcess, ParentProcess, current, parent};
 pub use error::{JoinError, StartError};
 pub use forkserver::ForkServer;
 pub use frame::reread as reread_frame;
+pub use fuzz::{
+    address, connection, hear, place, read_entry, receive_packet, reread_answer, send_packet,
+};
 pub use panics::TaskPanic;
 pub use registry::{ActiveChild, active_children};
 pub use scope::{Scope, ScopedChild, scope};

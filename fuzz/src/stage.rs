@@ -1,0 +1,320 @@
+//! A stage on which processes act one after the other, as a script says: they are stopped, and die, at any step.
+//!
+//! Everything runs on one thread. What others do while one waits, or is stopped at a step, runs inside its wait or that
+//! step. A process that dies at a step never gets out of it: the rest of the script runs inside it, and then all is over.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashSet,
+    num::NonZeroU32,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
+
+use multiproc_core::{FOREVER, Liveness, NOW, Os, Owner, Wait};
+
+/// How many waits and stops may be inside each other.
+const DEPTH: usize = 8;
+/// How many processes there can be in one script.
+const BIRTHS: u32 = 200;
+const MILLISECOND: u64 = 1_000_000;
+
+/// What is played: what processes can do, and what must hold.
+pub trait Play: Sized {
+    /// Something is done, by whom and how the script says.
+    fn act(&self, stage: &Stage<'_, Self>, action: u8);
+
+    /// The script has ended and everybody has died; `last` finds out what is left.
+    fn finish(&self, last: Party<'_, Self>);
+
+    /// Whether this process never dies.
+    fn is_immortal(&self, _process: u32) -> bool {
+        false
+    }
+}
+
+/// How many actions a play can have. Further ones are the stage's own.
+pub const ACTIONS: u8 = 12;
+
+/// What becomes of whoever makes a step.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Dies,
+    IsStopped,
+}
+
+/// The stage of a play.
+#[derive(Debug)]
+pub struct Stage<'p, P> {
+    play: &'p P,
+    script: Vec<u8>,
+    /// How far the script has been played.
+    at: Cell<usize>,
+    clock: Cell<u64>,
+    depth: Cell<usize>,
+    over: Cell<bool>,
+    /// How many steps it takes until something becomes of whoever makes it.
+    fuse: Cell<Option<(u8, Fate)>>,
+    /// The number of the youngest process.
+    born: Cell<u32>,
+    dead: RefCell<HashSet<u32>>,
+    /// The processes that are in a call.
+    busy: RefCell<Vec<u32>>,
+    /// How many actions there were.
+    actions: Cell<u64>,
+}
+
+impl<'p, P: Play> Stage<'p, P> {
+    /// Plays a script to its end.
+    ///
+    /// # Panics
+    ///
+    /// When a promise is broken.
+    pub fn play(play: &'p P, script: &[u8]) {
+        let stage = Stage {
+            play,
+            script: script.to_vec(),
+            at: Cell::default(),
+            clock: Cell::new(MILLISECOND),
+            depth: Cell::default(),
+            over: Cell::default(),
+            fuse: Cell::default(),
+            born: Cell::default(),
+            dead: RefCell::default(),
+            busy: RefCell::default(),
+            actions: Cell::default(),
+        };
+        stage.run(None);
+    }
+
+    /// Acts on until the script ends, or says that the process in whose step or wait this runs goes on.
+    fn run(&self, stayer: Option<u32>) {
+        while !self.is_over() {
+            let Some(action) = self.next() else {
+                return self.finish();
+            };
+            self.actions.set(self.actions.get() + 1);
+            match action % 16 {
+                action @ 0..ACTIONS => self.play.act(self, action),
+                12 => self.fuse.set(Some((self.byte() % 64, Fate::Dies))),
+                13 => self.fuse.set(Some((self.byte() % 64, Fate::IsStopped))),
+                14 => self.pass(u64::from(self.byte()) * 2),
+                _ if stayer.is_some_and(|process| !self.is_dead(process)) => return,
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether nothing counts any more: the script has ended, or a promise is broken and this thread unwinds.
+    fn is_over(&self) -> bool {
+        self.over.get() || thread::panicking()
+    }
+
+    fn next(&self) -> Option<u8> {
+        let byte = self.script.get(self.at.get()).copied();
+        self.at.set(self.at.get() + 1);
+        byte
+    }
+
+    /// The next byte of the script, or 0.
+    pub fn byte(&self) -> u8 {
+        self.next().unwrap_or(0)
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> u64 {
+        self.clock.get()
+    }
+
+    /// So many milliseconds pass.
+    pub fn pass(&self, milliseconds: u64) {
+        self.clock
+            .set(self.clock.get() + milliseconds * MILLISECOND);
+    }
+
+    /// Until when somebody waits: most often not at all.
+    pub fn patience(&self) -> u64 {
+        match self.byte() {
+            _ if self.depth.get() >= DEPTH => NOW,
+            0..128 => NOW,
+            some => self.clock.get() + u64::from(some) * 2 * MILLISECOND,
+        }
+    }
+
+    /// How many actions there were: while it is the same, nobody else has done anything.
+    pub fn actions(&self) -> u64 {
+        self.actions.get()
+    }
+
+    /// Whether there was no process yet.
+    pub fn is_newborn(&self) -> bool {
+        self.born.get() == 0
+    }
+
+    /// A new process, if there can be more.
+    pub fn birth(&self) -> Option<u32> {
+        let process = self.born.get() + 1;
+        (process < BIRTHS && !self.is_over()).then(|| {
+            self.born.set(process);
+            process
+        })
+    }
+
+    /// The process, where it lives and is not in a call.
+    pub fn free(&self, process: u32) -> Option<Party<'_, P>> {
+        let is_free = !self.is_dead(process) && !self.busy.borrow().contains(&process);
+        is_free.then_some(Party {
+            stage: self,
+            process,
+        })
+    }
+
+    /// Whether it is dead.
+    pub fn is_dead(&self, process: u32) -> bool {
+        self.dead.borrow().contains(&process)
+    }
+
+    /// Whether somebody else is in a call, stopped or waiting: what he has is not to be had.
+    pub fn is_anybody_busy(&self) -> bool {
+        let busy = self.busy.borrow();
+        busy.iter().any(|process| !self.is_dead(*process))
+    }
+
+    /// A process ends.
+    pub fn kill(&self, process: u32) {
+        if process != 0 && !self.play.is_immortal(process) {
+            self.dead.borrow_mut().insert(process);
+        }
+    }
+
+    fn step(&self, process: u32) {
+        match self.fuse.get() {
+            _ if self.is_over() => {}
+            None => {}
+            Some((0, fate)) => {
+                self.fuse.set(None);
+                match fate {
+                    Fate::Dies if self.play.is_immortal(process) => {}
+                    Fate::Dies => {
+                        self.kill(process);
+                        self.run(None);
+                    }
+                    Fate::IsStopped => self.meanwhile(process),
+                }
+            }
+            Some((left, fate)) => self.fuse.set(Some((left - 1, fate))),
+        }
+    }
+
+    /// Others act while a process waits or is stopped.
+    fn meanwhile(&self, process: u32) {
+        if self.depth.get() < DEPTH && !self.is_over() {
+            self.depth.set(self.depth.get() + 1);
+            self.run(Some(process));
+            self.depth.set(self.depth.get() - 1);
+        }
+    }
+
+    fn finish(&self) {
+        self.fuse.set(None);
+        self.depth.set(DEPTH);
+        self.dead.borrow_mut().extend(1..=self.born.get());
+        self.play.finish(Party {
+            stage: self,
+            process: self.born.get() + 1,
+        });
+        self.over.set(true);
+    }
+}
+
+/// A process.
+#[derive(Debug)]
+pub struct Party<'s, P> {
+    /// Where it acts.
+    pub stage: &'s Stage<'s, P>,
+    /// Its number.
+    pub process: u32,
+}
+
+impl<P> Clone for Party<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Party<'_, P> {}
+
+impl<P: Play> Party<'_, P> {
+    /// Makes a call. `None` when it came back after all was over.
+    pub fn call<T>(self, make: impl FnOnce(Self) -> T) -> Option<T> {
+        self.stage.busy.borrow_mut().push(self.process);
+        let result = make(self);
+        if self.stage.is_over() {
+            return None;
+        }
+        self.stage.busy.borrow_mut().pop();
+        Some(result)
+    }
+}
+
+// SAFETY: the identity is the number of the process. What is dead never returns from the step in which it died before the
+// script has ended and everything is forgotten.
+unsafe impl<P: Play> Os for Party<'_, P> {
+    fn me(&self) -> Owner {
+        // When all is over, nobody: so that no call waits on.
+        let process = if self.stage.is_over() {
+            0
+        } else {
+            self.process
+        };
+        NonZeroU32::new(process)
+            .and_then(|pid| Owner::new(pid, 7))
+            .unwrap_or(Owner::NONE)
+    }
+
+    fn thread(&self) -> u64 {
+        1
+    }
+
+    fn liveness(&self, owner: Owner) -> Liveness {
+        if self.stage.is_dead(owner.pid()) {
+            Liveness::Dead
+        } else {
+            Liveness::Alive
+        }
+    }
+
+    fn now(&self) -> u64 {
+        if self.stage.is_over() {
+            FOREVER
+        } else {
+            self.stage.clock.get()
+        }
+    }
+
+    fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
+        let stage = self.stage;
+        if !stage.is_over() && stage.byte().is_multiple_of(2) {
+            stage.meanwhile(self.process);
+        }
+        if word.load(Ordering::SeqCst) as u32 != expected as u32 {
+            stage.clock.set(stage.clock.get() + 1000);
+            return Wait::Woken;
+        }
+        stage.clock.set(stage.clock.get().max(until));
+        Wait::TimedOut
+    }
+
+    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
+        // Who waits finds the word changed, or its deadline come.
+        0
+    }
+
+    fn panicking(&self) -> bool {
+        false
+    }
+
+    fn step(&self, _: &'static str) {
+        self.stage.step(self.process);
+    }
+}
