@@ -340,14 +340,15 @@ impl Ledger {
         let Some(mut entry) = self.remove(lost.task) else {
             return;
         };
-        let ended = lost.progress.items().min(entry.items);
+        // Whatever its row says now: what was told has ended, and nothing behind the last item has.
+        let ended = lost.progress.items().min(entry.items).max(entry.finished);
         let untold = Outcomes(outbox).count() as u32;
         // What is in the outbox is about the last that have ended. Of these some may have been told, and of those before
         // them all were, unless the worker died between ending one and telling of it.
         let mut item = ended.saturating_sub(untold);
         let mut rest = Outcomes(outbox);
         let mut gone: Vec<u32> = (entry.finished..item).collect();
-        loop {
+        while item < ended {
             let before = rest;
             let Some((kind, _)) = rest.next() else { break };
             if item >= entry.finished {
