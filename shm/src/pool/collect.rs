@@ -106,18 +106,10 @@ impl Job for Collect {
             count += run.items;
             let begin = kept.bytes.len();
             kept.bytes.extend_from_slice(run.outcomes);
-            let end = kept.bytes.len();
-            match kept.runs.last_mut() {
-                // Of those that follow each other nobody has to know where each begins.
-                Some(last) if last.items.end == run.first => {
-                    last.items.end += run.items;
-                    last.bytes.end = end;
-                }
-                _ => kept.runs.push(Place {
-                    items: run.first..run.first + run.items,
-                    bytes: begin..end,
-                }),
-            }
+            // Each by itself: what a worker told wrongly is then about the items that it told of, and no others.
+            let bytes = begin..kept.bytes.len();
+            let items = run.first..run.first + run.items;
+            kept.runs.push(Place { items, bytes });
         }
         self.note(kept, count);
     }
@@ -219,13 +211,15 @@ impl<R: Payload, F: FnMut(Result<R, TaskError>)> Order<R, F> {
         let mut rest = runs.drain(..).peekable();
         loop {
             while let Some(run) = rest.next_if(|run| run.items.start == self.next) {
-                each_value::<R>(&bytes[run.bytes], &mut self.take);
+                let items = run.items.end - run.items.start;
+                each_value::<R>(&bytes[run.bytes], items, &mut self.take);
                 self.next = run.items.end;
             }
             match self.early.remove(&self.next) {
                 None => break,
                 Some(Early::Run(bytes, run)) => {
-                    each_value::<R>(&bytes[run.bytes], &mut self.take);
+                    let items = run.items.end - run.items.start;
+                    each_value::<R>(&bytes[run.bytes], items, &mut self.take);
                     self.next = run.items.end;
                 }
                 Some(Early::Apart(how)) => {

@@ -243,9 +243,12 @@ impl<R> fmt::Debug for Task<R> {
 
 impl<R: Payload> Job for Slot<R> {
     fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
-        let mut outcomes = runs.flat_map(|run| Outcomes(run.outcomes));
-        if let Some((kind, told)) = outcomes.next() {
-            self.end(value(kind, told, Vec::new()));
+        for run in runs {
+            let outcome = match Outcomes(run.outcomes).next() {
+                Some((kind, told)) => value(kind, told, Vec::new()),
+                None => Err(damaged()),
+            };
+            self.end(outcome);
         }
     }
 
@@ -282,21 +285,31 @@ pub(super) fn value<R: Payload>(
     })
 }
 
-/// What outcomes mean that came without descriptors.
-pub(super) fn each_value<R: Payload>(outcomes: &[u8], mut take: impl FnMut(Result<R, TaskError>)) {
+/// What the outcomes of so many items mean that came without descriptors. Each item has one, whatever the bytes say.
+pub(super) fn each_value<R: Payload>(
+    outcomes: &[u8],
+    items: u64,
+    mut take: impl FnMut(Result<R, TaskError>),
+) {
     let mut rest = Outcomes(outcomes);
+    let left = Cell::new(items);
     let is_taking = Cell::new(false);
-    while !rest.0.is_empty() {
+    while left.get() > 0 && !rest.0.is_empty() {
         // One net for all of them. A panic of the type's own code is caught at the one that it was at.
         let caught = panic::catch_unwind(AssertUnwindSafe(|| {
             handle::outside(|| {
                 let mut ahead = rest;
-                while let Some((kind, told)) = ahead.next() {
+                while left.get() > 0
+                    && let Some((kind, told)) = ahead.next()
+                {
+                    let is_last = left.get() == 1;
                     let outcome = match kind {
+                        _ if is_last && !ahead.0.is_empty() => Err(damaged()),
                         Kind::Returned => decode(told),
                         _ => Err(outcome::error(kind, told)),
                     };
                     rest = ahead;
+                    left.set(left.get() - 1);
                     is_taking.set(true);
                     take(outcome);
                     is_taking.set(false);
@@ -304,17 +317,29 @@ pub(super) fn each_value<R: Payload>(outcomes: &[u8], mut take: impl FnMut(Resul
             });
         }));
         match caught {
-            Ok(()) => return,
+            Ok(()) => break,
             // The caller's own.
             Err(payload) if is_taking.get() => panic::resume_unwind(payload),
             Err(payload) => {
                 mem::forget(payload);
                 rest.next();
+                left.set(left.get() - 1);
                 take(Err(TaskError::NotDecoded {
                     message: "its decoding panicked".into(),
                 }));
             }
         }
+    }
+    for _ in 0..left.get() {
+        take(Err(damaged()));
+    }
+}
+
+/// What an item has ended with of which the bytes do not say how it ended.
+#[cold]
+fn damaged() -> TaskError {
+    TaskError::NotDecoded {
+        message: "what its worker told is damaged".into(),
     }
 }
 
