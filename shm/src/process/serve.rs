@@ -70,7 +70,7 @@ impl Answer {
         let (what, number) = bytes.split_first()?;
         let number = u32::from_le_bytes(number.try_into().ok()?);
         Some(match what {
-            b'f' => Answer::Forked,
+            b'f' if number == 0 => Answer::Forked,
             b'e' => Answer::Refused(number),
             b't' => Answer::Threads(number),
             b'g' => Answer::Guards(number),
@@ -331,7 +331,7 @@ mod tests {
         ] {
             assert_eq!(Answer::from_bytes(&answer.to_bytes()), Some(answer));
         }
-        for wrong in [&b""[..], b"f", b"f000", b"f00000", b"x0000"] {
+        for wrong in [&b""[..], b"f", b"f000", b"f00000", b"f0000", b"x0000"] {
             assert_eq!(Answer::from_bytes(wrong), None);
         }
     }
