@@ -295,7 +295,12 @@ impl Ledger {
         let Some(entry) = self.entries.get_mut(&head.task) else {
             return;
         };
-        let end = head.first.saturating_add(head.items).min(entry.items);
+        // What comes with descriptors is one outcome, whatever it says.
+        let told = match carried {
+            None => head.items,
+            Some(_) => head.items.min(1),
+        };
+        let end = head.first.saturating_add(told).min(entry.items);
         if head.first != entry.finished || end <= entry.finished {
             // Told before, by what was found in the outbox: not possible while the worker lives.
             return;
