@@ -124,6 +124,61 @@ fn a_ring_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
 }
 
 #[test]
+fn a_channel_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
+    replay("attach_channel", targets::attach_channel::body);
+}
+
+#[test]
+fn a_joinable_ring_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
+    replay("attach_joinable", targets::attach_joinable::body);
+}
+
+#[test]
+fn a_ring_of_tasks_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
+    replay("attach_tasks", targets::attach_tasks::body);
+}
+
+#[test]
+fn a_channel_is_closed_when_the_model_says() {
+    replay("channel_model", targets::channel_model::body);
+}
+
+#[test]
+fn what_is_done_and_what_is_lost_is_as_the_model_says() {
+    replay("joinable_model", targets::joinable_model::body);
+}
+
+#[test]
+fn tasks_end_once_as_the_model_says() {
+    replay("tasks_model", targets::tasks_model::body);
+}
+
+#[test]
+fn a_packet_of_any_bytes_and_descriptors_is_refused_or_received() {
+    replay("pipe_message", targets::pipe_message::body);
+}
+
+#[test]
+fn packets_between_parent_and_child_are_refused_or_heard() {
+    replay("child_message", targets::child_message::body);
+}
+
+#[test]
+fn a_record_of_a_pool_is_refused_or_understood() {
+    replay("pool_record", targets::pool_record::body);
+}
+
+#[test]
+fn each_item_of_a_pool_ends_once_whatever_workers_tell() {
+    replay("pool_told", targets::pool_told::body);
+}
+
+#[test]
+fn words_that_start_a_process_are_refused_or_understood() {
+    replay("start_words", targets::start_words::body);
+}
+
+#[test]
 fn claims_poison_and_deaths_are_as_the_model_says() {
     replay("claims_model", targets::claims_model::body);
 }

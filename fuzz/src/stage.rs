@@ -106,7 +106,7 @@ impl<'p, P: Play> Stage<'p, P> {
     }
 
     /// Whether nothing counts any more: the script has ended, or a promise is broken and this thread unwinds.
-    fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         self.over.get() || thread::panicking()
     }
 
@@ -167,6 +167,20 @@ impl<'p, P: Play> Stage<'p, P> {
             stage: self,
             process,
         })
+    }
+
+    /// The process in some slot, where it is free; a new one, if the one that was there is dead.
+    pub fn free_in<const N: usize>(
+        &self,
+        slots: &Cell<[u32; N]>,
+        slot: usize,
+    ) -> Option<Party<'_, P>> {
+        let mut processes = slots.get();
+        if processes[slot] == 0 || self.is_dead(processes[slot]) {
+            processes[slot] = self.birth()?;
+            slots.set(processes);
+        }
+        self.free(processes[slot])
     }
 
     /// Whether it is dead.
