@@ -7,19 +7,16 @@
 use std::cell::RefCell;
 
 use multiproc_core::{
-    Channel, End, Entered, FOREVER, HEADER_LEN, Hold, LayoutError, Locked, NOW, Region, RingError,
-    Sole,
+    Channel, End, Entered, FOREVER, Hold, LayoutError, Locked, NOW, Region, RingError, Sole,
 };
 
 use super::{
     hostile::{Hostile, World, show},
     memory::{self, Ground, ORIGIN},
-    passing::{ACTIONS, GRACE, Passing, Placed},
+    passing::{ACTIONS, CAPACITY, GRACE, Passing, Placed, Show, Take, in_fresh},
     view::{self, View},
 };
 
-/// The most bytes that a channel here has.
-const CAPACITY: usize = 512;
 /// The longest layout, in bytes.
 const ROOM: usize = 4096 + CAPACITY;
 
@@ -36,13 +33,10 @@ struct Ends<'w, H: Hold + 'static> {
 ///
 /// When a promise is broken.
 pub fn body(input: &[u8]) {
-    let Some((kind, rest)) = input.split_first() else {
-        return;
-    };
-    let capacity = CAPACITY >> (kind / 2 % 4);
-    match kind % 2 {
-        0 => play::<Locked>(capacity, rest),
-        _ => play::<Sole>(capacity, rest),
+    match input.split_first() {
+        None => {}
+        Some((kind, rest)) if kind.is_multiple_of(2) => play::<Locked>(rest),
+        Some((_, rest)) => play::<Sole>(rest),
     }
 }
 
@@ -96,18 +90,24 @@ impl Places for Sole {
     }
 }
 
-fn play<H: Places>(capacity: usize, input: &[u8]) {
+fn play<H: Places>(input: &[u8]) {
     thread_local!(static GROUND: Ground = Ground::new(ROOM));
+    let required_len = Channel::<u8, Hostile<'_>, H>::required_len;
     GROUND.with(|ground| {
-        let len = Channel::<u8, Hostile<'_>, H>::required_len(capacity).expect("a small channel");
-        let region = ground.region(len, &[]);
-        let words = memory::words_of(region, HEADER_LEN, region.len());
-        let world = World::new(input, words);
-        let os = Hostile(&world);
-        // SAFETY: memory in which no other layout is in use.
-        unsafe { Channel::<u8, _, H>::place(region, os, ORIGIN, capacity) }.expect("room for it");
-        view::play::<Placed<Ends<'_, H>>>(region, &world);
-        ground.check(region);
+        in_fresh(
+            ground,
+            input,
+            4,
+            required_len,
+            ROOM,
+            |region, world, capacity| {
+                let os = Hostile(world);
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Channel::<u8, _, H>::place(region, os, ORIGIN, capacity) }
+                    .expect("room for it");
+                view::play::<Placed<Ends<'_, H>>>(region, world);
+            },
+        );
     });
 }
 
@@ -228,25 +228,16 @@ impl<H: Hold> Passing for Ends<'_, H> {
         }
     }
 
-    fn get(
-        &self,
-        until: u64,
-        take: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<Vec<u8>, RingError> {
+    fn get(&self, until: u64, take: Take<'_>) -> Result<Vec<u8>, RingError> {
         // SAFETY: nobody else takes anything: there is one thread.
         unsafe { self.channel.get_alone(until, || self.in_transit(), take) }
     }
 
-    fn get_many(
-        &self,
-        until: u64,
-        most: usize,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, RingError> {
+    fn get_many(&self, until: u64, most: usize, show: Show<'_>) -> Result<usize, RingError> {
         // SAFETY: as above.
         unsafe {
             self.channel
-                .get_many_alone(until, most, || self.in_transit(), take)
+                .get_many_alone(until, most, || self.in_transit(), show)
         }
     }
 

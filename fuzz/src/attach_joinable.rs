@@ -4,17 +4,15 @@
 
 use std::cell::RefCell;
 
-use multiproc_core::{HEADER_LEN, InHand, JoinableRing, LayoutError, NOW, Region, RingError};
+use multiproc_core::{InHand, JoinableRing, LayoutError, NOW, Region, RingError};
 
 use super::{
     hostile::{Hostile, World, show},
-    memory::{self, Ground, ORIGIN},
-    passing::{ACTIONS, GRACE, Passing, Placed},
+    memory::{Ground, ORIGIN},
+    passing::{ACTIONS, CAPACITY, GRACE, Passing, Placed, Take, in_fresh},
     view::{self, View},
 };
 
-/// The most bytes that a ring here has.
-const CAPACITY: usize = 512;
 /// The longest layout, in bytes.
 const ROOM: usize = 4096 + CAPACITY;
 /// Up to where lie the words of the ring, what is done, and the first rows of who has what in hand, in bytes.
@@ -35,20 +33,20 @@ struct Work<'w> {
 /// When a promise is broken.
 pub fn body(input: &[u8]) {
     thread_local!(static GROUND: Ground = Ground::new(ROOM));
-    let Some((size, rest)) = input.split_first() else {
-        return;
-    };
     GROUND.with(|ground| {
-        let capacity = CAPACITY >> (size % 4);
-        let len = Ring::required_len(capacity).expect("a small ring");
-        let region = ground.region(len, &[]);
-        let head = memory::words_of(region, HEADER_LEN, ROWS_END);
-        let data = memory::words_of(region, region.len() - capacity, region.len());
-        let world = World::new(rest, head).and(data);
-        // SAFETY: memory in which no other layout is in use.
-        unsafe { Ring::place(region, Hostile(&world), ORIGIN, capacity) }.expect("room for it");
-        view::play::<Placed<Work<'_>>>(region, &world);
-        ground.check(region);
+        in_fresh(
+            ground,
+            input,
+            4,
+            Ring::required_len,
+            ROWS_END,
+            |region, world, capacity| {
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Ring::place(region, Hostile(world), ORIGIN, capacity) }
+                    .expect("room for it");
+                view::play::<Placed<Work<'_>>>(region, world);
+            },
+        );
     });
 }
 
@@ -125,11 +123,7 @@ impl Passing for Work<'_> {
         self.ring.put_many(records, until)
     }
 
-    fn get(
-        &self,
-        until: u64,
-        take: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<Vec<u8>, RingError> {
+    fn get(&self, until: u64, take: Take<'_>) -> Result<Vec<u8>, RingError> {
         let (record, in_hand) = self.ring.get(until, take)?;
         self.in_hand.borrow_mut().push(in_hand);
         Ok(record)

@@ -8,13 +8,11 @@ use multiproc_core::{ByteRing, HEADER_LEN, LayoutError, Region, RingError};
 
 use super::{
     hostile::{Hostile, World, show},
-    memory::{self, Ground, ORIGIN},
-    passing::{ACTIONS, Passing, Placed},
+    memory::{Ground, ORIGIN},
+    passing::{ACTIONS, Passing, Placed, Show, Take, in_fresh},
     view::{self, View},
 };
 
-/// The most bytes that a ring here has.
-const CAPACITY: usize = 512;
 /// The longest layout, in bytes.
 const ROOM: usize = 8 * HEADER_LEN;
 
@@ -27,19 +25,20 @@ type Records<'w> = ByteRing<'static, u8, Hostile<'w>>;
 /// When a promise is broken.
 pub fn body(input: &[u8]) {
     thread_local!(static GROUND: Ground = Ground::new(ROOM));
-    let Some((size, rest)) = input.split_first() else {
-        return;
-    };
     GROUND.with(|ground| {
-        let capacity = CAPACITY >> (size % 4);
-        let len = Records::required_len(capacity).expect("a small ring");
-        let region = ground.region(len, &[]);
-        let words = memory::words_of(region, HEADER_LEN, region.len());
-        let world = World::new(rest, words);
-        // SAFETY: memory in which no other layout is in use.
-        unsafe { Records::place(region, Hostile(&world), ORIGIN, capacity) }.expect("room for it");
-        view::play::<Placed<Records<'_>>>(region, &world);
-        ground.check(region);
+        in_fresh(
+            ground,
+            input,
+            4,
+            Records::required_len,
+            ROOM,
+            |region, world, capacity| {
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Records::place(region, Hostile(world), ORIGIN, capacity) }
+                    .expect("room for it");
+                view::play::<Placed<Records<'_>>>(region, world);
+            },
+        );
     });
 }
 
@@ -93,21 +92,12 @@ impl Passing for Records<'_> {
         self.put_many(records, until)
     }
 
-    fn get(
-        &self,
-        until: u64,
-        take: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<Vec<u8>, RingError> {
+    fn get(&self, until: u64, take: Take<'_>) -> Result<Vec<u8>, RingError> {
         self.get(until, take)
     }
 
-    fn get_many(
-        &self,
-        until: u64,
-        most: usize,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, RingError> {
-        self.get_many(until, most, take)
+    fn get_many(&self, until: u64, most: usize, show: Show<'_>) -> Result<usize, RingError> {
+        self.get_many(until, most, show)
     }
 
     fn close(&self, until: u64) -> Result<(), RingError> {

@@ -8,13 +8,11 @@ use multiproc_core::{HEADER_LEN, LayoutError, MAX_WORKERS, Progress, Region, Rin
 
 use super::{
     hostile::{Hostile, World, show},
-    memory::{self, Ground, ORIGIN},
-    passing::{ACTIONS, GRACE, Passing, Placed},
+    memory::{Ground, ORIGIN},
+    passing::{ACTIONS, GRACE, Passing, Placed, Take, in_fresh},
     view::{self, View},
 };
 
-/// The most bytes that a ring here has.
-const CAPACITY: usize = 512;
 /// The longest layout, in bytes: each worker has a row.
 const ROOM: usize = 8 * HEADER_LEN + 64 * (MAX_WORKERS + 1);
 /// Up to where lie the words of the ring and the rows of the first workers, in bytes.
@@ -40,21 +38,21 @@ struct Tasks<'w> {
 /// When a promise is broken.
 pub fn body(input: &[u8]) {
     thread_local!(static GROUND: Ground = Ground::new(ROOM));
-    let Some((size, rest)) = input.split_first() else {
-        return;
-    };
     GROUND.with(|ground| {
         // Room for a few names at least.
-        let capacity = CAPACITY >> (size % 3);
-        let len = Ring::required_len(capacity).expect("a small ring");
-        let region = ground.region(len, &[]);
-        let head = memory::words_of(region, HEADER_LEN, ROWS_END);
-        let data = memory::words_of(region, region.len() - capacity, region.len());
-        let world = World::new(rest, head).and(data);
-        // SAFETY: memory in which no other layout is in use.
-        unsafe { Ring::place(region, Hostile(&world), ORIGIN, capacity) }.expect("room for it");
-        view::play::<Placed<Tasks<'_>>>(region, &world);
-        ground.check(region);
+        in_fresh(
+            ground,
+            input,
+            3,
+            Ring::required_len,
+            ROWS_END,
+            |region, world, capacity| {
+                // SAFETY: memory in which no other layout is in use.
+                unsafe { Ring::place(region, Hostile(world), ORIGIN, capacity) }
+                    .expect("room for it");
+                view::play::<Placed<Tasks<'_>>>(region, world);
+            },
+        );
     });
 }
 
@@ -159,11 +157,7 @@ impl Passing for Tasks<'_> {
         (put, result)
     }
 
-    fn get(
-        &self,
-        until: u64,
-        take: &mut dyn FnMut(&[u8]) -> Vec<u8>,
-    ) -> Result<Vec<u8>, RingError> {
+    fn get(&self, until: u64, take: Take<'_>) -> Result<Vec<u8>, RingError> {
         let row = self.row.get();
         let taken = self.ring.take(row, until, |task, body| {
             assert_ne!(task, 0, "no task has no name");

@@ -157,7 +157,7 @@ impl Talk {
         if let Some(party) = self.party(stage)
             && let Some((at, handle)) = self.handle(party.process, end)
         {
-            self.book.borrow_mut().handles.swap_remove(at);
+            let _ = self.book.borrow_mut().handles.swap_remove(at);
             party.call(|party| {
                 self.channel(party)
                     .leave(handle, || self.is_away(stage, end))

@@ -127,7 +127,7 @@ pub fn use_it(item: &mut Item) {
         Item::RwLock(lock) => show((lock.try_read().map(drop), lock.try_write().map(drop))),
         Item::Semaphore(semaphore) => show(semaphore.try_acquire()),
         Item::Sender(sender) => show(sender.try_send(7)),
-        Item::ShardedCounter(counter) => show(counter.add(1)),
+        Item::ShardedCounter(counter) => counter.add(1),
         Item::Value(value) => show((value.get(), value.try_lock().map(drop))),
     }
     show(item);

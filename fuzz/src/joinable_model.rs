@@ -14,7 +14,7 @@ use std::{
 
 use multiproc_core::{InHand, JoinableRing, NOW, Ring, RingError, RingWords, Unfinished};
 
-use super::stage::{Party, Play, Stage};
+use super::stage::{self, Party, Play, Stage};
 
 const PROCESSES: usize = 4;
 
@@ -47,11 +47,7 @@ pub fn body(input: &[u8]) {
     let &[size, start, ref script @ ..] = input else {
         return;
     };
-    // At the beginning, or shortly before both counts wrap.
-    let (start, records) = match start {
-        0..128 => (u32::from(start), 0),
-        _ => (u32::MAX - u32::from(start - 128), (1 << 30) - 1),
-    };
+    let (start, records) = stage::start(start);
     let work = Work {
         words: Box::new(RingWords::new(start, records)),
         data: (0..8 << (size % 3)).map(|_| AtomicU64::new(0)).collect(),

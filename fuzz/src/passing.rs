@@ -2,15 +2,51 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use multiproc_core::{HEADER_LEN, NOW, Region, RingError};
+use multiproc_core::{HEADER_LEN, LayoutError, NOW, Region, RingError};
 
 use super::{
     hostile::{World, show},
-    memory,
+    memory::{self, Ground},
 };
 
 /// How many milliseconds after its deadline a call may end: it waits for a lock a few times, 10 at most each time.
 pub const GRACE: u64 = 100;
+
+/// What copies a record that is taken.
+pub type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Vec<u8>;
+/// What a record is shown to that is taken.
+pub type Show<'a> = &'a mut dyn FnMut(&[u8]);
+
+/// The most bytes that a ring here has.
+pub const CAPACITY: usize = 512;
+
+/// Lets `play` be in a region for a ring of some capacity, one of so many `sizes`, as the first byte says; in a world that the
+/// rest makes, whose peers write to the words of the ring up to `head` bytes, and to its data.
+///
+/// # Panics
+///
+/// When a promise is broken.
+pub fn in_fresh(
+    ground: &Ground,
+    input: &[u8],
+    sizes: u8,
+    required_len: impl FnOnce(usize) -> Result<usize, LayoutError>,
+    head: usize,
+    play: impl for<'w> FnOnce(Region<'static>, &'w World<'w>, usize),
+) {
+    let Some((size, rest)) = input.split_first() else {
+        return;
+    };
+    let capacity = CAPACITY >> (size % sizes);
+    let len = required_len(capacity).expect("a small ring");
+    let region = ground.region(len, &[]);
+    let data_at = len - capacity;
+    let head = memory::words_of(region, HEADER_LEN, head.min(data_at));
+    let data = memory::words_of(region, data_at, len);
+    let world = World::new(rest, head).and(data);
+    play(region, &world, capacity);
+    ground.check(region);
+}
 
 /// A ring of some kind.
 pub trait Passing {
@@ -38,26 +74,20 @@ pub trait Passing {
     /// # Errors
     ///
     /// When none was taken.
-    fn get(&self, until: u64, take: &mut dyn FnMut(&[u8]) -> Vec<u8>)
-    -> Result<Vec<u8>, RingError>;
+    fn get(&self, until: u64, take: Take<'_>) -> Result<Vec<u8>, RingError>;
 
     /// Takes records, up to `most`; how many. A kind that cannot take several at once takes one, and shows it as an empty
-    /// one to `take`.
+    /// one.
     ///
     /// # Errors
     ///
     /// When none was taken.
-    fn get_many(
-        &self,
-        until: u64,
-        most: usize,
-        take: &mut dyn FnMut(&[u8]),
-    ) -> Result<usize, RingError> {
+    fn get_many(&self, until: u64, most: usize, show: Show<'_>) -> Result<usize, RingError> {
         if most == 0 {
             return Ok(0);
         }
         self.get(until, &mut <[u8]>::to_vec).map(|_| {
-            take(&[]);
+            show(&[]);
             1
         })
     }

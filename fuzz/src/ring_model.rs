@@ -29,6 +29,8 @@ use std::{
 
 use multiproc_core::{FOREVER, NOW, Ring, RingError, RingWords};
 
+use super::stage;
+
 use self::{
     book::Book,
     call::{Call, Deed},
@@ -54,11 +56,7 @@ pub fn body(input: &[u8]) {
         return;
     };
     let units = 8usize << (size % 3);
-    // At the beginning, or shortly before both counts wrap.
-    let (start, records) = match start {
-        0..128 => (u32::from(start), 0),
-        _ => (u32::MAX - u32::from(start - 128), (1 << 30) - 1),
-    };
+    let (start, records) = stage::start(start);
     let stage = Stage {
         words: Box::new(RingWords::new(start, records)),
         data: (0..units).map(|_| AtomicU64::new(0)).collect(),

@@ -33,6 +33,15 @@ pub trait Play: Sized {
     }
 }
 
+/// How many units and records were put into a ring before: none to speak of, or so many that both counts wrap soon.
+#[must_use]
+pub fn start(byte: u8) -> (u32, u32) {
+    match byte {
+        0..128 => (u32::from(byte), 0),
+        _ => (u32::MAX - u32::from(byte - 128), (1 << 30) - 1),
+    }
+}
+
 /// How many actions a play can have. Further ones are the stage's own.
 pub const ACTIONS: u8 = 12;
 

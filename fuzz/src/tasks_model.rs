@@ -17,7 +17,7 @@ use std::{
 
 use multiproc_core::{Hands, Lost, NOW, Progress, Ring, RingError, RingWords, TaskRing};
 
-use super::stage::{Party, Play, Stage};
+use super::stage::{self, Party, Play, Stage};
 
 const WORKERS: usize = 3;
 /// The process that asks after the dead, which does not die: if it does, nobody wants to know any more.
@@ -81,11 +81,7 @@ pub fn body(input: &[u8]) {
     let &[size, start, ref script @ ..] = input else {
         return;
     };
-    // At the beginning, or shortly before both counts wrap.
-    let (start, records) = match start {
-        0..128 => (u32::from(start), 0),
-        _ => (u32::MAX - u32::from(start - 128), (1 << 30) - 1),
-    };
+    let (start, records) = stage::start(start);
     let pool = Pool {
         words: Box::new(RingWords::new(start, records)),
         data: (0..16 << (size % 3)).map(|_| AtomicU64::new(0)).collect(),
