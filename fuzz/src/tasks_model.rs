@@ -209,8 +209,8 @@ impl Pool {
         self.know(row, |worker| worker.deed = Deed::Takes);
         let taken = party.call(|party| {
             self.ring(party).take(row, until, |task, body| {
-                let is_right = body == contents(task);
-                assert!(is_right || stage.is_over(), "not what was put: {body:?}");
+                let is_right = stage.is_over() || body == contents(task);
+                assert!(is_right, "not what was put: {body:?}");
                 self.know(row, |worker| worker.shown = Some(task));
                 task
             })
