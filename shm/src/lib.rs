@@ -188,7 +188,7 @@ pub use wait::wait;
 #[doc(hidden)]
 pub use process::__init_before_main;
 
-/// Bodies of fuzz targets: not for users.
+#[cfg(feature = "__fuzz")]
 #[doc(hidden)]
 pub mod __fuzz {
     pub use crate::{

@@ -94,7 +94,8 @@ impl Core {
         })
     }
 
-    /// Forgets all tasks and what came for them, for fuzzing.
+    /// Forgets all tasks and what came for them.
+    #[cfg(feature = "__fuzz")]
     pub(super) fn forget_all(&self, retries: u32) {
         let mut arrivals = locked(&self.arrivals);
         // The name of no task.

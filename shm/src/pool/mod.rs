@@ -13,6 +13,7 @@ mod core;
 mod encoding;
 mod error;
 mod executor;
+#[cfg(feature = "__fuzz")]
 mod fuzz;
 mod imap;
 mod job;
@@ -44,6 +45,7 @@ use std::{
 pub use builder::PoolBuilder;
 pub use error::{MapError, PoolError, SubmitError, TaskError};
 pub use executor::{Executor, Payload};
+#[cfg(feature = "__fuzz")]
 pub use fuzz::{Desk, reread_task, reread_told};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};

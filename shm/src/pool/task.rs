@@ -62,6 +62,7 @@ impl<R> Slot<R> {
     }
 
     /// Whether the task has ended.
+    #[cfg(feature = "__fuzz")]
     pub(super) fn is_ended(&self) -> bool {
         !matches!(*self.state(), State::Running | State::Watched(_))
     }

@@ -7,10 +7,7 @@
 use std::{
     env,
     ffi::{CStr, OsStr, OsString},
-    os::{
-        fd::{AsFd, OwnedFd, RawFd},
-        unix::ffi::OsStrExt,
-    },
+    os::fd::{AsFd, OwnedFd, RawFd},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -124,9 +121,10 @@ impl Entry {
     }
 }
 
-/// What an entry says, for fuzzing.
+/// What an entry says.
+#[cfg(feature = "__fuzz")]
 pub(super) fn read_entry(value: &[u8]) -> Option<(u64, RawFd, u32)> {
-    let entry = Entry::parse(OsStr::from_bytes(value))?;
+    let entry = Entry::parse(std::os::unix::ffi::OsStrExt::from_bytes(value))?;
     Some((entry.parent.to_bits(), entry.handed, entry.child))
 }
 

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{builder::StartMethod, panics::TaskPanic, task::Places};
-use crate::packet::frame::{FrameError, parse};
+use super::{builder::StartMethod, task::Places};
+use crate::packet::frame::FrameError;
 
 /// What a message says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) enum Kind {
     Begun = 2,
     /// The task returned; the payload is its value.
     Returned = 3,
-    /// The task panicked; the payload is a [`TaskPanic`].
+    /// The task panicked; the payload is a [`TaskPanic`](super::TaskPanic).
     Panicked = 4,
     /// The return value could not be encoded; the payload says why.
     NotEncoded = 5,
@@ -78,23 +78,13 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Fra
     postcard::from_bytes(payload).map_err(|_| FrameError::Payload)
 }
 
-/// What a reader made of a packet, written again; `None` when it refuses the packet. For fuzzing.
-pub fn reread(packet: &[u8]) -> Option<Vec<u8>> {
-    let (header, payload) = parse(packet).ok()?;
-    let sound = match Kind::from_byte(header.kind).ok()? {
-        _ if header.parcel => true,
-        Kind::Boot => decode::<Boot<'_>>(payload).is_ok(),
-        Kind::Panicked => decode::<TaskPanic>(payload).is_ok(),
-        Kind::Serve => decode::<Serve<'_>>(payload).is_ok(),
-        Kind::Begun | Kind::Returned | Kind::NotEncoded | Kind::NotBegun => true,
-    };
-    sound.then(|| [&header.to_bytes()[..], payload].concat())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::frame::Header;
+    use crate::{
+        packet::frame::{Header, parse},
+        process::fuzz::reread_frame as reread,
+    };
 
     fn boot_packet() -> Vec<u8> {
         let boot = Boot {

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     packet::{
         codec,
-        frame::{HEADER, INLINE},
+        frame::{HEADER, INLINE, parse},
     },
     sys::socket::{self, BATCH},
 };
@@ -73,6 +73,19 @@ fn shown<T: Debug, E: ToString>(decoded: Result<T, E>) -> Result<String, String>
     decoded
         .map(|value| format!("{value:?}"))
         .map_err(|why| why.to_string())
+}
+
+/// What a reader made of a packet, written again; `None` when it refuses the packet.
+pub fn reread_frame(packet: &[u8]) -> Option<Vec<u8>> {
+    let (header, payload) = parse(packet).ok()?;
+    let sound = match Kind::from_byte(header.kind).ok()? {
+        _ if header.parcel => true,
+        Kind::Boot => frame::decode::<Boot<'_>>(payload).is_ok(),
+        Kind::Panicked => frame::decode::<TaskPanic>(payload).is_ok(),
+        Kind::Serve => frame::decode::<Serve<'_>>(payload).is_ok(),
+        Kind::Begun | Kind::Returned | Kind::NotEncoded | Kind::NotBegun => true,
+    };
+    sound.then(|| [&header.to_bytes()[..], payload].concat())
 }
 
 /// What a requester makes of the answer of a fork server, written again; `None` when it refuses it.

@@ -13,6 +13,7 @@ mod error;
 mod fork;
 mod forkserver;
 mod frame;
+#[cfg(feature = "__fuzz")]
 mod fuzz;
 mod panics;
 mod registry;
@@ -31,9 +32,10 @@ pub use child::Child;
 pub use current::{CurrentProcess, ParentProcess, current, parent};
 pub use error::{JoinError, StartError};
 pub use forkserver::ForkServer;
-pub use frame::reread as reread_frame;
+#[cfg(feature = "__fuzz")]
 pub use fuzz::{
-    address, connection, hear, place, read_entry, receive_packet, reread_answer, send_packet,
+    address, connection, hear, place, read_entry, receive_packet, reread_answer, reread_frame,
+    send_packet,
 };
 pub use panics::TaskPanic;
 pub use registry::{ActiveChild, active_children};

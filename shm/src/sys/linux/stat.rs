@@ -35,11 +35,6 @@ pub fn read(pid: u32) -> io::Result<Stat> {
 
 /// The fields in `text`. The second one, the name of the program, holds what it likes, `)` and spaces as well, so
 /// that the others are counted from the last `)`.
-/// The state, the number of threads and the birth that a line says, for fuzzing.
-pub fn parse_stat(text: &[u8]) -> Option<(u8, u64, u64)> {
-    parse(text).map(|stat| (stat.state, stat.threads, stat.birth))
-}
-
 fn parse(text: &[u8]) -> Option<Stat> {
     let end_of_name = text.iter().rposition(|&byte| byte == b')')?;
     let mut fields = text[end_of_name + 1..]
@@ -54,6 +49,12 @@ fn parse(text: &[u8]) -> Option<Stat> {
         threads,
         birth,
     })
+}
+
+/// The state, the number of threads and the birth that a line says.
+#[cfg(feature = "__fuzz")]
+pub fn parse_stat(text: &[u8]) -> Option<(u8, u64, u64)> {
+    parse(text).map(|stat| (stat.state, stat.threads, stat.birth))
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
