@@ -1,5 +1,5 @@
 //! What happens to everything that is shared when processes stop, fork, exec, leak, starve or move house. The line above each
-//! test has the number of its fault in the list of promises. Kills at every step are in `kill_steps`.
+//! test has the number of its fault in `docs/faults.md`. Kills at every step are in `kill_steps`.
 
 mod common;
 #[path = "common/flag.rs"]

@@ -176,6 +176,7 @@ fn nothing_is_preloaded_into_a_server_that_runs() {
     assert_ne!(server(), pid);
 }
 
+/// Fault 39.
 fn a_thread_that_a_preload_left_is_counted() {
     ForkServer::preload(|| drop(thread::spawn(observe::idle))).unwrap();
     let error = builder().start(double, 4).unwrap_err();
@@ -191,6 +192,7 @@ fn a_thread_that_a_preload_left_is_counted() {
     );
 }
 
+/// Fault 39.
 fn a_guard_that_a_preload_left_is_counted() {
     static KEPT: OnceLock<Mutex<u32>> = OnceLock::new();
     ForkServer::preload(|| {
@@ -217,6 +219,7 @@ fn wait_and_exit((gate, code): (Fifo, i32)) {
     process::exit(code)
 }
 
+/// Fault 24.
 fn a_killed_server_is_replaced_and_its_children_end_well() {
     let gate = Fifo::new();
     let child = builder().start(wait_and_exit, (gate.clone(), 7)).unwrap();
@@ -251,6 +254,7 @@ fn a_stopped_server_can_be_ended() {
     assert!(is_over(first));
 }
 
+/// Fault 24.
 fn no_child_is_lost_when_servers_are_killed_at_any_moment() {
     start_one();
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -292,6 +296,7 @@ fn no_child_is_lost_when_servers_are_killed_at_any_moment() {
     assert_eq!((left, error), (-1, Some(libc::ECHILD)), "a child is left");
 }
 
+/// Fault 43.
 fn a_copy_of_the_requester_has_a_server_of_its_own() {
     start_one();
     let ours = server();
@@ -321,6 +326,7 @@ fn with_server() -> (Child<()>, u32) {
     (child, server)
 }
 
+/// Fault 23.
 fn the_server_ends_with_its_requester() {
     let (child, server) = with_server();
     assert!(!is_over(server));
@@ -329,6 +335,7 @@ fn the_server_ends_with_its_requester() {
     wait_until(|| is_over(server));
 }
 
+/// Fault 23.
 fn the_server_ends_with_a_killed_requester_though_a_copy_of_that_lives() {
     fn requester((told, copied): (Fifo, Fifo)) {
         start_one();
@@ -370,6 +377,7 @@ fn descriptors() -> Vec<String> {
         .collect()
 }
 
+/// Fault 40.
 fn a_child_inherits_nothing_that_was_not_handed_to_it() {
     fn look(_: ()) -> Vec<String> {
         descriptors()

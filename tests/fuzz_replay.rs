@@ -98,26 +98,31 @@ impl Random {
     }
 }
 
+/// Fault 27.
 #[test]
 fn a_segment_of_any_bytes_is_refused_or_harmless() {
     replay("header", targets::header::body);
 }
 
+/// Fault 27.
 #[test]
 fn a_value_of_any_bytes_never_holds_up_its_callers() {
     replay("attach_value", targets::attach_value::body);
 }
 
+/// Fault 27.
 #[test]
 fn an_array_of_any_bytes_gives_nothing_beyond_itself() {
     replay("attach_array", targets::attach_array::body);
 }
 
+/// Fault 27.
 #[test]
 fn a_lock_of_any_bytes_never_holds_up_its_callers() {
     replay("attach_sync", targets::attach_sync::body);
 }
 
+/// Fault 27.
 #[test]
 fn a_ring_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
     replay("attach_ring", targets::attach_ring::body);

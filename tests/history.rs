@@ -32,10 +32,12 @@ fn history() -> &'static History {
     HISTORY.get().expect("set below")
 }
 
+/// Fault 13. Fault 14.
 fn each_message_put_into_a_queue_arrives_once_whoever_is_killed() {
     history().of::<OfQueue>();
 }
 
+/// Fault 13. Fault 14.
 fn each_message_sent_through_a_channel_arrives_once_whoever_is_killed() {
     history().of::<OfChannel>();
 }

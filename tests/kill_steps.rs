@@ -1,5 +1,5 @@
 //! A process is killed between any two shared stores of what it does: nobody is stuck, nothing is torn, what was half-done
-//! is told, what it had comes back. The line above each test has the numbers of its faults in the list of promises.
+//! is told, what it had comes back. The line above each test has the numbers of its faults in `docs/faults.md`.
 //!
 //! Exhaustive: [`engine`] says over what.
 

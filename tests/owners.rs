@@ -98,6 +98,7 @@ fn left_by(mutex: &Mutex<u64>, pid: libc::pid_t) {
     }
 }
 
+/// Fault 5.
 fn a_child_that_no_fork_handler_knows_of_owns_nothing() {
     let mutex = Mutex::new(0u64).unwrap();
     let mut guard = Some(mutex.lock().unwrap());
@@ -115,6 +116,7 @@ fn a_child_that_no_fork_handler_knows_of_owns_nothing() {
     *mutex.lock().unwrap() += 1;
 }
 
+/// Fault 8.
 fn an_id_given_out_again_is_not_its_old_owner() {
     const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
     let mutex = Mutex::new(0u64).unwrap();
@@ -162,6 +164,7 @@ fn birth_of(process: libc::pid_t) -> String {
     stat.split(' ').nth(21).unwrap().into()
 }
 
+/// Fault 8.
 fn without_proc_nobody_is_taken_for_dead() {
     let mutex = Mutex::new(0u64).unwrap();
     let guard = mutex.lock().unwrap();
@@ -181,6 +184,7 @@ fn without_proc_nobody_is_taken_for_dead() {
     drop(guard);
 }
 
+/// Fault 8.
 fn a_process_lives_on_when_its_leading_thread_has_ended() {
     let mutex = Mutex::new(0u64).unwrap();
     let (reader, writer) = io::pipe().unwrap();
@@ -219,6 +223,7 @@ fn expect_in_namespace(kind: libc::c_int, body: impl FnOnce()) {
     });
 }
 
+/// Fault 9.
 fn another_pid_namespace_is_refused() {
     let name = &new_name();
     let mutex = Mutex::create(name.as_str(), 0u64).unwrap();
@@ -258,6 +263,7 @@ fn mount_proc() {
     must(unsafe { libc::mount(kind, at, kind, 0, std::ptr::null()) });
 }
 
+/// Fault 9.
 fn another_time_namespace_is_refused() {
     let name = &new_name();
     let mutex = Mutex::create(name.as_str(), 0u64).unwrap();
@@ -281,6 +287,7 @@ fn know_oneself() {
     drop(Mutex::new(0u64).unwrap().lock().unwrap());
 }
 
+/// Fault 8.
 fn whoever_moves_to_another_time_namespace_takes_nobody_for_dead() {
     let mutex = Mutex::new(0u64).unwrap();
     let guard = mutex.lock().unwrap();
@@ -300,6 +307,7 @@ fn whoever_moves_to_another_time_namespace_takes_nobody_for_dead() {
 }
 
 /// Where the very number of the owner is that of somebody else.
+/// Fault 8.
 fn under_another_proc_nobody_is_taken_for_dead() {
     let mutex = Mutex::new(0u64).unwrap();
     let guard = mutex.lock().unwrap();
@@ -337,6 +345,7 @@ fn under_another_proc_nobody_is_taken_for_dead() {
 }
 
 /// Another time namespace stands for an earlier boot, which is told apart in the same way.
+/// Fault 10.
 fn what_is_left_from_another_world_is_poisoned_and_kept() {
     let name = &new_name();
     expect_in_namespace(libc::CLONE_NEWTIME, || {

@@ -28,14 +28,17 @@ fn storm() -> &'static Storm {
     STORM.get().expect("set below")
 }
 
+/// Fault 21.
 fn each_task_of_a_pool_by_fork_ends_once_whoever_is_killed() {
     storm().rage(StartMethod::Fork);
 }
 
+/// Fault 21.
 fn each_task_of_a_pool_by_forkserver_ends_once_whoever_is_killed() {
     storm().rage(StartMethod::ForkServer);
 }
 
+/// Fault 21.
 fn each_task_of_a_pool_by_spawn_ends_once_whoever_is_killed() {
     storm().rage(StartMethod::Spawn);
 }

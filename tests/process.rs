@@ -55,6 +55,7 @@ fn descriptors() -> Vec<i32> {
     numbers
 }
 
+/// Fault 40.
 #[test]
 fn a_child_inherits_no_descriptor_that_was_not_handed_to_it() {
     fn none(_: ()) -> Vec<i32> {
@@ -115,6 +116,7 @@ fn many_threads_start_children_at_once() {
     });
 }
 
+/// Fault 39.
 #[test]
 fn fork_beside_threads_is_refused_with_their_number() {
     fn nothing(_: ()) {}

@@ -125,6 +125,7 @@ fn spawn_with(before_init: &str) -> JoinError {
     child.unwrap().join().unwrap_err()
 }
 
+/// Fault 38.
 fn starting_before_init_is_an_error() {
     let early = EARLY.get().unwrap();
     assert!(
@@ -135,6 +136,7 @@ fn starting_before_init_is_an_error() {
     assert!(message.contains("first in main") && message.contains("init_in_tests"));
 }
 
+/// Fault 38.
 fn a_child_that_never_reaches_init_is_told_of() {
     let error = spawn_with("exit");
     assert!(
@@ -143,6 +145,7 @@ fn a_child_that_never_reaches_init_is_told_of() {
     );
 }
 
+/// Fault 38.
 fn a_grandchild_is_not_mistaken_for_the_child() {
     let error = spawn_with("relay");
     assert!(
@@ -151,6 +154,7 @@ fn a_grandchild_is_not_mistaken_for_the_child() {
     );
 }
 
+/// Fault 38.
 fn a_child_without_its_socket_does_not_run_main() {
     let error = spawn_with("close");
     assert!(
@@ -159,6 +163,7 @@ fn a_child_without_its_socket_does_not_run_main() {
     );
 }
 
+/// Fault 38.
 fn what_a_child_executes_in_its_place_is_not_mistaken_for_it() {
     fn execute(_: ()) {
         let mut command = Command::new("/proc/self/exe");
@@ -210,6 +215,7 @@ fn spawning_with_foreign_rights_is_refused() {
     assert!(copy.join().unwrap());
 }
 
+/// Fault 39.
 fn fork_is_refused_while_another_thread_runs() {
     let (release, wait) = mpsc::channel::<()>();
     let other = thread::spawn(move || wait.recv());
@@ -224,6 +230,7 @@ fn fork_is_refused_while_another_thread_runs() {
     assert_eq!(Process::fork(double, 1).unwrap().join().unwrap(), 2);
 }
 
+/// Fault 39.
 fn fork_is_refused_while_a_guard_is_held() {
     let value = Value::new(1u64).unwrap();
     let guard = value.lock().unwrap();
@@ -241,6 +248,7 @@ fn wait((gate, value): (Fifo, u32)) -> u32 {
     value
 }
 
+/// Fault 43.
 fn a_copy_that_drops_a_child_changes_nothing() {
     let gate = Fifo::new();
     let child = Process::fork(wait, (gate.clone(), 5)).unwrap();
@@ -257,6 +265,7 @@ fn a_copy_that_drops_a_child_changes_nothing() {
     assert_eq!(child.join().unwrap(), 5);
 }
 
+/// Fault 43.
 fn a_copy_cannot_join_its_parents_child() {
     let mut child = Process::fork(double, 5).unwrap();
     // The copy must not take the message either.

@@ -1,4 +1,4 @@
-//! Files that are no segments, or were, are told apart without a panic and without a look beyond their end. Fault 27.
+//! Files that are no segments, or were, are told apart without a panic and without a look beyond their end.
 
 use std::{
     env,
@@ -44,6 +44,7 @@ impl Drop for Temporary {
     }
 }
 
+/// Fault 27.
 #[test]
 fn a_file_cut_off_anywhere_is_too_short() {
     let (file, bytes) = Temporary::with_array(&[1.0; 100]);
@@ -71,6 +72,7 @@ fn a_file_cut_off_anywhere_is_too_short() {
     }
 }
 
+/// Fault 27.
 #[test]
 fn a_grown_file_holds_what_it_held() {
     let (file, bytes) = Temporary::with_array(&[1.0, 2.0]);
@@ -80,6 +82,7 @@ fn a_grown_file_holds_what_it_held() {
     assert_eq!(file.open().unwrap().to_vec().unwrap(), [1.0, 2.0]);
 }
 
+/// Fault 27.
 #[test]
 fn an_empty_file_is_not_ready() {
     let file = Temporary::new();
@@ -88,6 +91,7 @@ fn an_empty_file_is_not_ready() {
     assert!(error.is_not_ready(), "{error}");
 }
 
+/// Fault 27.
 #[test]
 fn a_file_of_zeros_is_not_ready() {
     let file = Temporary::new();
@@ -96,6 +100,7 @@ fn a_file_of_zeros_is_not_ready() {
     assert!(error.is_not_ready(), "{error}");
 }
 
+/// Fault 27.
 #[test]
 fn a_foreign_file_is_not_a_layout() {
     let file = Temporary::new();
@@ -113,6 +118,7 @@ fn a_foreign_file_is_not_a_layout() {
     );
 }
 
+/// Fault 27.
 #[test]
 fn every_byte_of_the_header_counts() {
     let (file, bytes) = Temporary::with_array(&[1.0; 8]);
@@ -137,6 +143,7 @@ fn every_byte_of_the_header_counts() {
     assert_eq!(file.open().unwrap().to_vec().unwrap(), [1.0; 8]);
 }
 
+/// Fault 28.
 #[test]
 fn another_kind_or_type_or_shape_says_both_sides() {
     let (file, _) = Temporary::with_array(&[1.0; 8]);

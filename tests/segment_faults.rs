@@ -1,5 +1,4 @@
-//! What becomes of segments when those who make, open and share them are killed, race, or are up to no good. Faults
-//! 25, 26, 29, 31, 32 and 33.
+//! What becomes of segments when those who make, open and share them are killed, race, or are up to no good.
 
 mod common;
 
@@ -129,6 +128,7 @@ fn create_and_leave(create: Create, value: [u64; 3]) {
     std::mem::forget(Shared::create(create, value).unwrap());
 }
 
+/// Fault 25.
 fn a_killed_creator_leaves_no_name_or_one_that_can_be_made_anew() {
     let name = &new_name();
     let steps = kill_at_each_step(
@@ -148,6 +148,7 @@ fn a_killed_creator_leaves_no_name_or_one_that_can_be_made_anew() {
     assert!(steps >= 5, "only {steps} steps");
 }
 
+/// Fault 3. Fault 25.
 fn a_killed_successor_of_a_killed_creator_leaves_no_more_than_it() {
     let name = &new_name();
     let steps = kill_at_each_step(
@@ -165,6 +166,7 @@ fn a_killed_successor_of_a_killed_creator_leaves_no_more_than_it() {
     assert!(steps >= 7, "only {steps} steps");
 }
 
+/// Fault 25.
 fn a_killed_creator_of_what_shall_stay_leaves_all_or_nothing() {
     let name = &new_name();
     kill_at_each_step(
@@ -183,6 +185,7 @@ fn a_killed_creator_of_what_shall_stay_leaves_all_or_nothing() {
     );
 }
 
+/// Fault 26.
 fn an_opener_finds_nothing_or_the_whole_thing() {
     for _ in 0..100 {
         let name = &new_name();
@@ -207,6 +210,7 @@ fn an_opener_finds_nothing_or_the_whole_thing() {
     }
 }
 
+/// Fault 26.
 fn an_opener_and_a_new_creator_of_a_stale_name_agree() {
     for _ in 0..100 {
         let name = &new_name();
@@ -248,6 +252,7 @@ static DOOMED: OnceLock<String> = OnceLock::new();
 static INTERFERED: AtomicBool = AtomicBool::new(false);
 
 /// Who takes a name away stops just before that; meanwhile others take it away, too, and make it anew.
+/// Fault 32.
 fn nobody_takes_away_a_name_that_another_segment_got_meanwhile() {
     fn interfere_once() {
         multiproc::__set_step_hook(Some(|at| {
@@ -300,6 +305,7 @@ fn tempfile() -> PathBuf {
     path
 }
 
+/// Fault 29.
 fn a_peer_cannot_truncate_an_anonymous_segment() {
     let value = Shared::new(OLD).unwrap();
     expect_in_child(|| {
@@ -312,6 +318,7 @@ fn a_peer_cannot_truncate_an_anonymous_segment() {
     assert_eq!(value.get(), OLD);
 }
 
+/// Fault 31.
 fn what_another_user_has_put_at_the_name_is_refused() {
     let name = &new_name();
     let refused = |foreign: u32| {
@@ -343,6 +350,7 @@ fn what_another_user_has_put_at_the_name_is_refused() {
     fs::remove_file(path_of(name)).unwrap();
 }
 
+/// Fault 31.
 fn a_symbolic_link_at_the_name_is_refused() {
     let (name, other) = (&new_name(), &new_name());
     let value = Shared::create(other.as_str(), OLD).unwrap();
@@ -357,6 +365,7 @@ fn a_symbolic_link_at_the_name_is_refused() {
     drop(value);
 }
 
+/// Fault 32.
 fn a_name_made_anew_leaves_old_handles_on_the_old_segment() {
     let name = &new_name();
     let old = Shared::create(name.as_str(), OLD).unwrap();
@@ -371,6 +380,7 @@ fn a_name_made_anew_leaves_old_handles_on_the_old_segment() {
     Segment::remove(name).unwrap();
 }
 
+/// Fault 33.
 fn a_segment_survives_those_who_attach() {
     let name = &new_name();
     let value = Shared::create(name.as_str(), OLD).unwrap();
@@ -385,6 +395,7 @@ fn a_segment_survives_those_who_attach() {
     assert_eq!(Shared::open(name.as_str()).unwrap().get(), NEW);
 }
 
+/// Fault 43.
 fn a_fork_child_takes_no_name_away() {
     let name = &new_name();
     let mut value = Some(Shared::create(name.as_str(), OLD).unwrap());

@@ -1,4 +1,4 @@
-//! What runs out is said when a segment is made, and never later: room, memory, descriptors, addresses. Fault 30.
+//! What runs out is said when a segment is made, and never later: room, memory, descriptors, addresses.
 
 mod common;
 
@@ -78,6 +78,7 @@ fn set_limit(resource: i32, limit: u64) {
     must(unsafe { libc::setrlimit(resource as _, &raw const limit) });
 }
 
+/// Fault 30.
 fn a_full_dev_shm_is_no_space() {
     expect_in_child(|| {
         mount_small_dev_shm();
@@ -97,6 +98,7 @@ fn a_full_dev_shm_is_no_space() {
     });
 }
 
+/// Fault 30.
 fn a_copy_with_holes_is_opened_where_there_is_room_for_all_of_it() {
     expect_in_child(|| {
         mount_small_dev_shm();
@@ -151,6 +153,7 @@ fn mount(
     }
 }
 
+/// Fault 30.
 fn a_control_group_without_memory_is_no_memory() {
     const LIMIT: usize = 64 * MIB;
     let groups = [
@@ -197,6 +200,7 @@ fn own_group(mount: &str) -> Option<PathBuf> {
     })
 }
 
+/// Fault 30.
 fn the_limit_on_file_sizes_is_an_error_and_no_signal() {
     expect_in_child(|| {
         set_limit(libc::RLIMIT_FSIZE as i32, MIB as u64);
@@ -208,6 +212,7 @@ fn the_limit_on_file_sizes_is_an_error_and_no_signal() {
     });
 }
 
+/// Fault 30.
 fn the_limit_on_descriptors_is_an_error() {
     for knows_itself in [true, false] {
         expect_in_child(|| {
@@ -269,6 +274,7 @@ fn is_too_many_files(error: &Error) -> bool {
     matches!(error, Error::Io { why, .. } if why.raw_os_error() == Some(libc::EMFILE))
 }
 
+/// Fault 30.
 fn the_limit_on_addresses_is_an_error() {
     expect_in_child(|| {
         let pages: u64 = fs::read_to_string("/proc/self/statm")

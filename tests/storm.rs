@@ -25,6 +25,7 @@ use overseer::Storm;
 
 static STORM: OnceLock<Storm> = OnceLock::new();
 
+/// Fault 1. Fault 11. Fault 12. Fault 13. Fault 14. Fault 17. Fault 18. Fault 19. Fault 20.
 fn nobody_is_stuck_and_nothing_is_lost_in_a_storm() {
     STORM.get().expect("set below").rage();
 }

@@ -164,6 +164,7 @@ fn what_is_lost_on_its_way_is_found_out_by_who_waits() {
     channel.leave(receiver, none);
 }
 
+/// Fault 16.
 #[test]
 fn who_dies_at_any_step_of_coming_or_sending_is_found_out_by_who_waits() {
     for (i, (step, has_put)) in (0..).zip([
@@ -200,6 +201,7 @@ fn who_dies_at_any_step_of_coming_or_sending_is_found_out_by_who_waits() {
     }
 }
 
+/// Fault 16.
 #[test]
 fn who_dies_at_any_step_of_leaving_last_is_found_out_by_who_waits() {
     for (i, step) in (0..).zip(["channel: left", "channel: found abandoned", "ring: closed"]) {
@@ -240,6 +242,7 @@ fn who_dies_with_the_lock_of_its_side_holds_up_nobody() {
     channel.leave(receiver, none);
 }
 
+/// Fault 42.
 #[test]
 fn the_dead_make_room_when_every_row_is_taken_and_the_living_do_not() {
     let region = place::<Locked>(64);
@@ -316,6 +319,7 @@ fn one_to_one_records_are_written_and_read_in_their_place() {
     channel.leave(sender, none);
 }
 
+/// Fault 10.
 #[test]
 fn when_all_are_dead_nobody_is_at_either_end_and_records_stay() {
     let region = place::<Locked>(64);
@@ -340,6 +344,7 @@ fn when_all_are_dead_nobody_is_at_either_end_and_records_stay() {
     assert_eq!(found, Kind::Channel as u32);
 }
 
+/// Fault 27.
 #[test]
 fn foreign_bytes_are_harmless() {
     fn use_it<H: Hold + 'static>(byte: u8) {

@@ -122,6 +122,7 @@ fn claims_are_served_in_the_order_in_which_they_came() {
     let _ = threads.map(|thread| thread.join().unwrap());
 }
 
+/// Fault 41.
 #[test]
 fn a_thread_is_not_let_wait_for_itself() {
     let region = array(10);
@@ -139,6 +140,7 @@ fn a_thread_is_not_let_wait_for_itself() {
     drop((shared, again));
 }
 
+/// Fault 41.
 #[test]
 fn a_circle_of_waits_is_refused_to_whoever_closes_it() {
     let region = array(30);
@@ -182,6 +184,7 @@ fn a_place_in_line_is_given_up_to_those_who_are_waited_for() {
     waiting.join().unwrap();
 }
 
+/// Fault 7.
 #[test]
 fn a_waiter_that_ignores_its_turn_is_overtaken() {
     let region = array(10);
@@ -209,6 +212,7 @@ fn stopped_in_line(region: Region<'static>, pid: u32, range: std::ops::Range<usi
     until_claims(&looker, before + 1);
 }
 
+/// Fault 7. Fault 12.
 #[test]
 fn a_dead_holder_behind_a_stopped_waiter_is_found() {
     let region = array(10);
@@ -278,6 +282,7 @@ fn a_waiter_that_was_delayed_keeps_its_place_once_it_is_back() {
     delayed.join().unwrap();
 }
 
+/// Fault 12.
 #[test]
 fn what_the_dead_had_claimed_for_writing_is_told_to_the_next_and_nothing_else() {
     let region = array(100);
@@ -371,6 +376,7 @@ fn a_guard_made_while_unwinding_poisons_nothing() {
     assert_eq!(open(region, Fake::new(96)).get(0).unwrap(), 5);
 }
 
+/// Fault 42.
 #[test]
 fn more_poison_than_entries_merges_neighbours_and_loses_none() {
     let region = array(10_000);
@@ -398,6 +404,7 @@ fn more_poison_than_entries_merges_neighbours_and_loses_none() {
     assert_eq!(survivor.get(5000).unwrap(), 0, "far from all of them");
 }
 
+/// Fault 42.
 #[test]
 fn more_claims_than_rows_wait_unless_that_could_last_for_ever() {
     let region = array(1000);
@@ -422,6 +429,7 @@ fn more_claims_than_rows_wait_unless_that_could_last_for_ever() {
     assert_eq!(b.claims(), 0);
 }
 
+/// Fault 41.
 #[test]
 fn a_dead_member_of_a_circle_is_buried_not_mistaken_for_a_deadlock() {
     let region = array(30);

@@ -160,6 +160,7 @@ fn readers_beside_a_writer_that_never_pauses_get_whole_values() {
     writing.join().unwrap();
 }
 
+/// Fault 11.
 #[test]
 fn what_was_published_by_one_who_was_killed_at_once_is_found_by_those_who_wait() {
     for (pid, step) in [

@@ -57,6 +57,7 @@ fn the_bytes_of_values_and_counters_lie_where_the_documentation_says() {
     assert_eq!(bytes(region)[536..544], 6u64.to_le_bytes());
 }
 
+/// Fault 27.
 #[test]
 fn every_flipped_bit_of_a_header_is_found() {
     let region = samples();
@@ -100,6 +101,7 @@ fn put(offset: usize, value: u64) -> impl FnOnce(&mut [u8]) {
     move |bytes| bytes[offset..offset + 8].copy_from_slice(&value.to_le_bytes())
 }
 
+/// Fault 27. Fault 28.
 #[test]
 fn each_fault_of_a_header_has_its_own_error() {
     use LayoutError as E;
@@ -144,6 +146,7 @@ fn each_fault_of_a_header_has_its_own_error() {
     ));
 }
 
+/// Fault 28.
 #[test]
 fn a_wrong_kind_type_or_shape_is_refused_and_both_are_named() {
     let region = samples();
@@ -164,6 +167,7 @@ fn a_wrong_kind_type_or_shape_is_refused_and_both_are_named() {
     assert!(Array::<Alias, Fake>::attach(region, Fake::new(1), ORIGIN).is_ok());
 }
 
+/// Fault 27.
 #[test]
 fn a_region_that_is_too_short_is_never_looked_at() {
     let full = Samples::required_len(&[3, 4]).unwrap();
@@ -194,6 +198,7 @@ fn shapes_that_no_memory_holds_are_errors() {
     assert!(ShardedCounter::required_len(3).is_err());
 }
 
+/// Fault 9. Fault 10.
 #[test]
 fn another_namespace_or_boot_is_refused_and_burying_adopts() {
     let region = samples();

@@ -76,6 +76,7 @@ fn what_is_given_up_is_told_once_to_who_joins_next() {
     assert_eq!((ring.join(FOREVER), ring.lost()), (NONE_LOST, 2));
 }
 
+/// Fault 43.
 #[test]
 fn a_fork_child_says_nothing_of_what_its_parent_has_in_hand() {
     let region = place(1024);
@@ -100,6 +101,7 @@ const DEATHS: [(&str, usize, u32); 7] = [
     ("joinable: done, still in hand", 0, 0),
 ];
 
+/// Fault 14.
 #[test]
 fn who_dies_at_any_step_leaves_its_record_or_has_done_it_or_it_is_lost() {
     for (i, (step, left, lost_with_it)) in (0..).zip(DEATHS) {
@@ -128,6 +130,7 @@ fn who_dies_at_any_step_leaves_its_record_or_has_done_it_or_it_is_lost() {
     }
 }
 
+/// Fault 3. Fault 14.
 #[test]
 fn who_dies_over_what_it_has_found_lost_has_told_nobody_or_everybody() {
     for (i, step) in (0..).zip([
@@ -224,6 +227,7 @@ fn counts_go_on_when_they_begin_anew() {
     }
 }
 
+/// Fault 10.
 #[test]
 fn when_all_are_dead_what_they_had_in_hand_is_lost_and_records_stay() {
     let region = place(64);
@@ -241,6 +245,7 @@ fn when_all_are_dead_what_they_had_in_hand_is_lost_and_records_stay() {
     assert_eq!(ring.join(NOW), lost(1));
 }
 
+/// Fault 27.
 #[test]
 fn foreign_bytes_are_harmless() {
     for byte in [0, 1, 2, 3, 0x7f, 0x80, 0xff] {

@@ -88,6 +88,7 @@ fn threads_and_processes_with_like_numbers_do_not_share_a_lock() {
     assert!(matches!(nobody.lock(), Err(LockError::NoIdentity)));
 }
 
+/// Fault 1.
 #[test]
 fn the_depth_of_the_dead_is_not_inherited() {
     let region = mutex(5);

@@ -97,6 +97,7 @@ fn of_an_unbounded_semaphore_there_are_no_more_than_can_be_counted() {
     assert_eq!(semaphore.value(), Ok(u32::MAX));
 }
 
+/// Fault 5.
 #[test]
 fn what_a_fork_child_inherited_gives_nothing_back() {
     let permits = Permits::new(1, 1);
@@ -109,6 +110,7 @@ fn what_a_fork_child_inherited_gives_nothing_back() {
     assert_eq!(permits.free(&child), Ok(1));
 }
 
+/// Fault 17.
 #[test]
 fn threads_of_a_process_share_its_row_and_its_death() {
     let region = semaphore(8);
@@ -122,6 +124,7 @@ fn threads_of_a_process_share_its_row_and_its_death() {
     assert_eq!(survivor.try_acquire_many(8).unwrap().count(), 8);
 }
 
+/// Fault 42.
 #[test]
 fn one_process_more_than_there_are_rows_waits_for_a_row() {
     const ROWS: u32 = 256;
@@ -170,6 +173,7 @@ fn who_does_not_wait_leaves_no_mark() {
     assert_eq!(wakes(), before);
 }
 
+/// Fault 10.
 #[test]
 fn when_all_are_dead_all_permits_are_free() {
     let region = semaphore(3);
@@ -196,6 +200,7 @@ fn the_dead_are_found_whatever_the_bytes_say_of_the_last_look_for_them() {
     assert!(waiter.soon(10_000) < until, "only at the deadline");
 }
 
+/// Fault 27.
 #[test]
 fn foreign_bytes_are_harmless() {
     const TABLE_LOCK: std::ops::Range<usize> = HEADER_LEN + 32..HEADER_LEN + 48;

@@ -77,6 +77,7 @@ fn records_of_any_length_come_out_as_they_went_in() {
     assert!(full > 0, "it was never full");
 }
 
+/// Fault 15.
 #[test]
 fn the_longest_record_fits_wherever_the_ring_stands_and_one_longer_never() {
     let ring = open(place(64), Fake::new(511));
@@ -118,6 +119,7 @@ fn a_closed_ring_gives_what_it_has_and_takes_nothing() {
     assert_eq!(other.get(FOREVER, <[u8]>::to_vec), Err(RingError::Closed));
 }
 
+/// Fault 13.
 #[test]
 fn the_locks_of_the_dead_are_taken_over_and_records_outlive_everybody() {
     let region = place(64);
@@ -135,6 +137,7 @@ fn the_locks_of_the_dead_are_taken_over_and_records_outlive_everybody() {
     assert_eq!(get(&ring).unwrap(), b"more");
 }
 
+/// Fault 27.
 #[test]
 fn a_record_that_cannot_be_is_damage_and_another_layout_no_ring() {
     let region = place(64);
@@ -185,6 +188,7 @@ fn a_close_is_held_up_by_one_who_stopped_while_putting_and_not_while_taking() {
     assert_eq!(get(&ring), Err(RingError::Closed));
 }
 
+/// Fault 15.
 #[test]
 fn there_is_a_capacity_for_every_record_but_the_longest() {
     for len in [0, 1, 24, 25, 1000, 1 << 20] {

@@ -54,6 +54,7 @@ fn panics(body: impl FnOnce()) {
     assert!(caught.is_err());
 }
 
+/// Fault 42.
 #[test]
 fn more_readers_than_rows_wait_unless_that_could_last_for_ever() {
     let region = lock(7);
@@ -82,6 +83,7 @@ fn more_readers_than_rows_wait_unless_that_could_last_for_ever() {
     assert!(!other.is_locked());
 }
 
+/// Fault 20.
 #[test]
 fn dead_readers_are_passed_and_dead_writers_are_told() {
     let region = lock(7);
@@ -121,6 +123,7 @@ fn dead_readers_are_passed_and_dead_writers_are_told() {
     assert_eq!(*other.read().unwrap(), 10);
 }
 
+/// Fault 20.
 #[test]
 fn a_writer_who_dies_waiting_is_passed() {
     let region = lock(7);
@@ -201,6 +204,7 @@ fn a_reader_who_is_let_in_but_stopped_holds_up_no_writer() {
     assert_eq!(holding.waiting(), 1, "the reader is still in line");
 }
 
+/// Fault 20.
 #[test]
 fn a_writer_killed_on_its_way_to_be_a_reader_is_one_or_the_other() {
     let steps = [
@@ -251,6 +255,7 @@ fn a_writer_killed_on_its_way_to_be_a_reader_is_one_or_the_other() {
     }
 }
 
+/// Fault 10.
 #[test]
 fn a_lock_that_nobody_has_open_any_more_is_free_and_poisoned_if_somebody_wrote() {
     let region = lock(7);

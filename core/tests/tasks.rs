@@ -254,6 +254,7 @@ enum Next {
     Dying,
 }
 
+/// Fault 21.
 #[test]
 fn who_dies_at_any_step_leaves_its_task_in_the_ring_or_in_its_row_and_never_both() {
     let mut pid = 1000;
@@ -452,6 +453,7 @@ fn there_is_no_row_beyond_the_last() {
     assert_eq!(take_all(&ring, 0), [2]);
 }
 
+/// Fault 10.
 #[test]
 fn when_all_are_dead_what_they_had_in_hand_is_forgotten_and_tasks_stay() {
     let region = with([1, 2]);
@@ -475,6 +477,7 @@ fn progress_is_read_as_it_was_written() {
     assert!(!Progress::new(u32::MAX, 0).is_condemned());
 }
 
+/// Fault 27.
 #[test]
 fn foreign_bytes_are_harmless() {
     for byte in [0, 1, 2, 3, 0x7f, 0x80, 0xff] {

@@ -106,6 +106,7 @@ fn to_set_what_nobody_waits_for_asks_nothing_of_the_system() {
     assert_eq!(wakes_of(|| event.set()), 0);
 }
 
+/// Fault 10.
 #[test]
 fn when_all_are_dead_an_event_stays_set_and_nobody_waits() {
     let os = Fake::new(341);

@@ -56,6 +56,7 @@ pub fn a_child_knows_its_parent(method: StartMethod) {
     assert_eq!((pid, of_system, name.as_str()), (middle, middle, "middle"));
 }
 
+/// Fault 23.
 pub fn a_child_sees_its_parent_end(method: StartMethod) {
     fn watch((begun, told): (Fifo, Fifo)) {
         let parent = multiproc::parent().unwrap();
@@ -90,6 +91,7 @@ pub fn a_child_sees_its_parent_end(method: StartMethod) {
     told.remove();
 }
 
+/// Fault 23.
 pub fn a_daemon_dies_with_its_parent(method: StartMethod) {
     fn report(pid: Fifo) {
         pid.send(&process::id().to_string());
@@ -142,6 +144,7 @@ pub fn a_daemon_outlives_the_thread_that_started_it(method: StartMethod) {
     assert_eq!(child.join().unwrap(), 8);
 }
 
+/// Fault 23.
 pub fn a_daemon_starts_daemons_that_all_die_with_the_first(method: StartMethod) {
     fn descend((method, depth, pids): (StartMethod, u32, Fifo)) {
         if depth == 0 {

@@ -382,6 +382,7 @@ pub fn a_child_has_its_name(method: StartMethod) {
     assert!(name_of(builder(method)).starts_with("process-"));
 }
 
+/// Fault 37.
 pub fn a_child_ignores_broken_pipes(method: StartMethod) {
     fn is_ignored(_: ()) -> bool {
         // SAFETY: zeros are a valid action.
@@ -449,6 +450,7 @@ fn limit_descriptors(number: usize) {
     assert_eq!((asked, set), (0, 0));
 }
 
+/// Fault 34.
 pub fn descriptors_cut_off_are_an_error_and_none_leaks(method: StartMethod) {
     const OBJECTS: usize = 40;
     fn make(_: ()) -> Vec<Counter> {

@@ -100,6 +100,7 @@ pub fn a_scope_does_not_join_again_what_was_joined_in_time(method: StartMethod) 
     joined.unwrap();
 }
 
+/// Fault 43.
 pub fn a_copy_that_leaves_a_scope_ends_none_of_its_children(method: StartMethod) {
     let me = process::id();
     let left: Result<(), Box<dyn std::error::Error>> = multiproc::scope(|s| {

@@ -302,7 +302,8 @@ pub fn who_may_open_no_descriptor_gets_the_item_back() {
     });
 }
 
-/// Fault 30. The kernel counts descriptors on their way for each user, and root's not at all.
+/// The kernel counts descriptors on their way for each user, and root's not at all.
+/// Fault 30.
 pub fn who_has_sent_more_descriptors_than_may_be_on_their_way_waits() {
     raw::expect_in_child(|| {
         const MANY: usize = 60;

@@ -153,6 +153,7 @@ pub fn an_action_that_panics_breaks_the_barrier(method: Method) {
     assert_eq!(told, all_told(BreakCause::ActionPanicked));
 }
 
+/// Fault 41.
 pub fn an_action_that_waits_for_its_own_end_would_deadlock(method: Method) {
     let told = told(method, |barrier| {
         let ask_again = || {

@@ -424,6 +424,7 @@ pub fn who_waits_gives_up_in_time_and_what_was_not_sent_comes_back(method: Metho
     assert_eq!(receiver.max_len(), 24);
 }
 
+/// Fault 15.
 pub fn what_does_not_fit_is_told_at_both_ends(method: Method) {
     type Party = (Sender<Unfit>, Sender<String>, Receiver<Unfit>);
     fn work((sender, texts, receiver): Party) {

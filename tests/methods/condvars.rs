@@ -131,6 +131,7 @@ pub fn a_wait_with_a_timeout_unlocks_meanwhile_and_ends_in_time(method: Method) 
     run(method, wait_or_lock, [true, false].map(party));
 }
 
+/// Fault 19.
 pub fn a_waiter_that_is_killed_holds_up_neither_notifiers_nor_waiters(method: Method) {
     for notify in [Condvar::notify_all, |changed: &Condvar| {
         (0..PARTIES).for_each(|_| changed.notify_one());

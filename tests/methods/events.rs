@@ -111,6 +111,7 @@ pub fn what_was_done_before_a_set_is_seen_by_who_clears_it(method: Method) {
     run(method, work_or_collect, (0..PARTIES).map(party));
 }
 
+/// Fault 19.
 pub fn a_waiter_that_is_killed_holds_up_neither_setters_nor_waiters(method: Method) {
     let (event, sleepers) = (Event::new().unwrap(), Sleepers::new(PARTIES));
     let party = |i| (event.clone(), sleepers.clone(), i);

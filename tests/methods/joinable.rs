@@ -148,6 +148,7 @@ pub fn all_who_join_are_told_at_once_what_is_given_up(method: Method) {
     assert_eq!(joining.join(), [true; PARTIES]);
 }
 
+/// Fault 14.
 pub fn what_the_dead_had_in_hand_is_lost_and_told(method: Method) {
     fn take_and_die(queue: JoinableQueue<u64>) {
         let _items = [queue.get().unwrap(), queue.get().unwrap()];

@@ -104,6 +104,7 @@ pub fn who_fails_or_panics_over_a_value_leaves_it_to_another(method: Method) {
     assert_eq!((seen, made.get()), (vec![7; PARTIES], 1));
 }
 
+/// Fault 1.
 pub fn who_dies_over_a_value_leaves_it_to_another(method: Method) {
     type Party = (OnceValue<Numbers>, Counter, Counter);
     fn make_and_die((value, making, _): Party) {
@@ -132,6 +133,7 @@ pub fn who_dies_over_a_value_leaves_it_to_another(method: Method) {
     assert_eq!(shared.2.get(), 1);
 }
 
+/// Fault 41.
 pub fn who_makes_a_value_does_not_wait_for_itself_and_others_can_give_up(method: Method) {
     fn make_or_give_up((value, met, makes): (OnceValue<u64>, Counter, bool)) {
         if makes {

@@ -304,6 +304,7 @@ pub fn ends_of_pipes_travel_in_messages_and_return_values(method: Method) {
     assert!(error.is_disconnected(), "{error}");
 }
 
+/// Fault 37.
 pub fn what_was_sent_before_a_death_is_received_and_then_the_end(method: Method) {
     fn send_and_die(sender: PipeSender<Vec<u8>>) {
         for i in 0..8 {
@@ -323,6 +324,7 @@ pub fn what_was_sent_before_a_death_is_received_and_then_the_end(method: Method)
     assert_eq!(receiver.recv_timeout(SOON).unwrap(), None);
 }
 
+/// Fault 37.
 pub fn who_sends_to_nobody_gets_the_item_back(method: Method) {
     fn receive_one(receiver: PipeReceiver<String>) -> Option<String> {
         receiver.recv().unwrap()

@@ -354,6 +354,7 @@ pub fn what_cannot_be_encoded_is_given_back_at_once(method: Method) {
     assert!(objects.try_iter().all(|object| object.is_none()));
 }
 
+/// Fault 15.
 pub fn what_is_too_large_is_given_back_with_the_capacity_that_does(method: Method) {
     fn put(queue: Queue<String>) -> usize {
         let long = "x".repeat(1000);

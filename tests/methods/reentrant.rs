@@ -75,6 +75,7 @@ pub fn guards_are_dropped_in_any_order_and_the_last_one_unlocks(method: Method) 
     run(method, hold_or_try, (0..PARTIES).map(party));
 }
 
+/// Fault 1.
 pub fn who_dies_deep_inside_poisons_until_that_is_cleared(method: Method) {
     fn change_and_die(mutex: ReentrantMutex<[u64; 2]>) {
         let outer = mutex.lock().unwrap();
@@ -96,6 +97,7 @@ pub fn who_dies_deep_inside_poisons_until_that_is_cleared(method: Method) {
     assert_eq!((mutex.poison(), mutex.is_locked()), (None, false));
 }
 
+/// Fault 1.
 pub fn those_who_wait_for_one_who_dies_deep_inside_are_all_told(method: Method) {
     type Shared = (ReentrantMutex<u64>, Counter, Sleepers);
     fn hold_and_die((mutex, held, sleepers): Shared) {

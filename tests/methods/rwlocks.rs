@@ -87,6 +87,7 @@ pub fn who_comes_after_a_waiting_writer_waits_behind_it(method: Method) {
     assert_eq!(readers.join(), [1; 2]);
 }
 
+/// Fault 41.
 pub fn a_thread_does_not_wait_for_itself(method: Method) {
     fn ask_again(lock: RwLock<u64>) {
         let reading = lock.read().unwrap();
@@ -167,6 +168,7 @@ pub fn nobody_misses_a_writer_who_becomes_a_reader_over_and_over(method: Method)
     assert_eq!(*lock.read().unwrap(), [expected; 40]);
 }
 
+/// Fault 20.
 pub fn a_reader_who_dies_leaves_nothing_behind(method: Method) {
     fn read_and_die(lock: RwLock<u64>) {
         let _guards = (lock.read().unwrap(), lock.read().unwrap());
@@ -186,6 +188,7 @@ pub fn a_reader_who_dies_leaves_nothing_behind(method: Method) {
     assert_eq!((*lock.read().unwrap(), lock.poison()), (10, None));
 }
 
+/// Fault 20.
 pub fn a_writer_who_dies_poisons_until_that_is_cleared(method: Method) {
     fn change_and_die(lock: RwLock<u64>) {
         *lock.write().unwrap() += 1;
@@ -211,6 +214,7 @@ pub fn a_writer_who_dies_poisons_until_that_is_cleared(method: Method) {
     assert_eq!(*lock.read().unwrap(), 8);
 }
 
+/// Fault 20.
 pub fn those_who_wait_for_a_writer_who_dies_are_all_told(method: Method) {
     type Party = (RwLock<u64>, Counter, usize);
     fn write_and_die((lock, now, _): Party) {

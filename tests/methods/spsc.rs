@@ -168,6 +168,7 @@ pub fn who_waits_gives_up_in_time_and_what_was_not_sent_comes_back(method: Metho
     assert!(consumer.try_iter().eq(0..4));
 }
 
+/// Fault 15.
 pub fn what_does_not_fit_is_told_at_both_ends(method: Method) {
     fn send((mut producer, mut texts): (Producer<Unfit>, Producer<String>)) {
         assert!(matches!(

@@ -96,6 +96,7 @@ pub fn who_waits_for_a_value_needs_no_lock_and_sees_nothing_before_it_is_publish
     assert_eq!(waiters.join(), [7; PARTIES]);
 }
 
+/// Fault 11.
 pub fn the_death_of_who_changes_a_value_holds_up_nobody_who_waits(method: Method) {
     fn change_and_die(value: Value<u64>) {
         value.set(1).unwrap();

@@ -27,6 +27,7 @@ fn with_policy(method: StartMethod, policy: OnWorkerDeath) -> Pool {
 }
 
 /// Defect 5 of Python: the task is lost, and who waits for it waits for ever.
+/// Fault 21.
 pub fn a_task_that_kills_its_worker_is_told_by_what() {
     with_pools(|pool| {
         let before: HashSet<u32> = workers(pool).into_iter().collect();
@@ -46,6 +47,7 @@ pub fn a_task_that_kills_its_worker_is_told_by_what() {
 }
 
 /// Defect 8 of Python: the result is never ready.
+/// Fault 22.
 pub fn a_task_that_exits_is_told_with_which_code() {
     with_pools(|pool| {
         for code in [0, 1, 7] {
@@ -59,6 +61,7 @@ pub fn a_task_that_exits_is_told_with_which_code() {
     });
 }
 
+/// Fault 21. Fault 22.
 pub fn a_death_in_a_chunk_costs_the_item_alone() {
     with_pools(|pool| {
         let seventh = |(x, ran): (u64, Counter)| {
@@ -93,6 +96,7 @@ pub fn a_death_in_a_chunk_costs_the_item_alone() {
     });
 }
 
+/// Fault 21.
 pub fn many_deaths_at_once_cost_those_items_alone() {
     with_pools(|pool| {
         let every_fifth = |x: u64| {
@@ -172,6 +176,7 @@ pub fn who_is_begun_again_has_all_its_arguments() {
     });
 }
 
+/// Fault 22.
 pub fn a_panic_is_not_a_death() {
     everywhere(|method| {
         let pool = with_policy(method, OnWorkerDeath::Retry(3));
@@ -228,6 +233,7 @@ pub fn the_first_death_breaks_a_pool_that_is_to_break() {
     });
 }
 
+/// Fault 21.
 pub fn workers_killed_between_tasks_cost_nothing() {
     everywhere(|method| {
         for policy in [OnWorkerDeath::FailTask, OnWorkerDeath::Break] {

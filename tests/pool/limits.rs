@@ -30,6 +30,7 @@ fn hog(_: ()) {
 }
 
 /// Defect 10 of Python.
+/// Fault 22.
 pub fn a_task_that_takes_too_long_is_killed_alone() {
     everywhere(|method| {
         let pool = Pool::builder()
@@ -59,6 +60,7 @@ pub fn a_task_that_takes_too_long_is_killed_alone() {
     });
 }
 
+/// Fault 22.
 pub fn of_a_chunk_only_the_item_that_takes_too_long_fails() {
     everywhere(|method| {
         let pool = Pool::builder()
@@ -162,6 +164,7 @@ pub fn of_a_chunk_only_the_item_that_takes_too_much_memory_fails() {
 }
 
 /// Whoever is killed for what he does is not killed by accident.
+/// Fault 22.
 pub fn a_task_killed_for_a_limit_is_not_begun_again_and_breaks_nothing() {
     fn hang(begun: Counter) {
         begun.add(1);

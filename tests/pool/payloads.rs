@@ -94,6 +94,7 @@ fn good(numbers: impl Iterator<Item = u64>, digits: &[u64]) -> Vec<u64> {
     numbers.filter(|x| !digits.contains(&(x % 10))).collect()
 }
 
+/// Fault 22.
 pub fn a_result_that_cannot_be_encoded_fails_alone() {
     with_pools(|pool| {
         let before = workers(pool);

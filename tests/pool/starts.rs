@@ -195,6 +195,7 @@ pub fn make_pools_before_init() -> ! {
     std::process::exit(0)
 }
 
+/// Fault 38.
 pub fn a_pool_before_init_is_an_error_that_says_so() {
     let mut command = Command::new("/proc/self/exe");
     let output = command.env(BEFORE_INIT, "").output().unwrap();

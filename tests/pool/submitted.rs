@@ -126,6 +126,7 @@ pub fn more_tasks_than_the_ring_holds_wait_their_turn() {
     });
 }
 
+/// Fault 22.
 pub fn a_panic_is_told_with_message_and_place() {
     everywhere(|method| {
         let pool = lone(method);

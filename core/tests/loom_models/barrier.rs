@@ -117,12 +117,14 @@ fn a_death_breaks_it_at(at: &'static str) {
     });
 }
 
+/// Fault 18.
 #[test]
 fn the_death_of_a_party_breaks_it() {
     a_death_breaks_it_at("barrier: arrived");
     a_death_breaks_it_at("barrier: about to sleep");
 }
 
+/// Fault 18.
 #[test]
 fn the_death_of_the_last_party_breaks_it_unless_it_has_released_them() {
     for (at, is_released) in [

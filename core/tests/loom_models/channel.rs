@@ -91,6 +91,7 @@ fn what_the_last_has_sent_before_it_left_is_received() {
     });
 }
 
+/// Fault 16.
 #[test]
 fn the_death_of_the_last_sender_is_found_out() {
     for at in [

@@ -81,6 +81,7 @@ fn a_writer_gets_its_turn_after_a_reader() {
     });
 }
 
+/// Fault 12.
 #[test]
 fn the_claim_of_the_dead_is_noted_before_the_next_is_granted() {
     model(3, || {

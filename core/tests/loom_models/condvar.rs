@@ -123,6 +123,7 @@ fn two_waiters_are_woken_at_once() {
     });
 }
 
+/// Fault 19.
 #[test]
 fn a_notified_waiter_that_dies_strands_nobody() {
     model(3, || {

@@ -123,6 +123,7 @@ fn the_generation_may_wrap_around() {
     set_for_a_moment(u64::from(u32::MAX) & !3);
 }
 
+/// Fault 19.
 #[test]
 fn a_waiter_that_dies_holds_nobody_up() {
     model(3, || {

@@ -78,6 +78,7 @@ fn all_who_join_are_woken() {
     });
 }
 
+/// Fault 14.
 #[test]
 fn what_died_in_hand_is_told_and_what_was_done_is_not() {
     for (at, lost) in [

@@ -43,6 +43,7 @@ fn three_at_a_lock_all_get_it() {
     });
 }
 
+/// Fault 1.
 #[test]
 fn the_death_of_an_owner_is_told_to_exactly_one() {
     model(3, || {
@@ -64,6 +65,7 @@ fn the_death_of_an_owner_is_told_to_exactly_one() {
     });
 }
 
+/// Fault 2.
 #[test]
 fn a_woken_waiter_that_dies_strands_nobody() {
     model(3, || {
@@ -91,6 +93,7 @@ fn a_woken_waiter_that_dies_strands_nobody() {
     });
 }
 
+/// Fault 41.
 #[test]
 fn who_holds_a_lock_is_not_let_wait_for_it() {
     model(3, || {

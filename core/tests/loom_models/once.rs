@@ -137,6 +137,7 @@ const UNFINISHED: [&str; 5] = [
     "once: counted, nobody woken yet",
 ];
 
+/// Fault 1.
 #[test]
 fn what_the_dead_did_not_finish_is_done_by_exactly_one_other() {
     for at in UNFINISHED {
@@ -154,6 +155,7 @@ fn what_the_dead_did_not_finish_is_done_by_exactly_one_other() {
     }
 }
 
+/// Fault 2.
 #[test]
 fn who_waits_while_one_dies_and_another_does_it_is_woken() {
     for at in UNFINISHED {

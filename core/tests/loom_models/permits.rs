@@ -161,6 +161,7 @@ fn one_permit_released_wakes_who_wants_one_beside_who_wants_two() {
     });
 }
 
+/// Fault 17.
 #[test]
 fn permits_of_the_dead_come_back() {
     model(4, || {
@@ -182,6 +183,7 @@ fn permits_of_the_dead_come_back() {
     });
 }
 
+/// Fault 2. Fault 17.
 #[test]
 fn a_woken_taker_that_dies_strands_nobody() {
     model(2, || {
@@ -202,6 +204,7 @@ fn a_woken_taker_that_dies_strands_nobody() {
     });
 }
 
+/// Fault 17.
 #[test]
 fn who_is_killed_between_giving_back_and_waking_strands_nobody() {
     for at in [

@@ -28,6 +28,7 @@ fn a_reentrant_lock_excludes_until_it_was_left_as_often_as_entered() {
     });
 }
 
+/// Fault 1.
 #[test]
 fn who_takes_over_from_the_dead_is_told_and_begins_to_count_anew() {
     for at in [

@@ -70,6 +70,7 @@ fn two_producers_get_the_room_that_one_consumer_makes() {
     });
 }
 
+/// Fault 13.
 #[test]
 fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
     for (at, is_there) in [
@@ -98,6 +99,7 @@ fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
     }
 }
 
+/// Fault 14.
 #[test]
 fn what_the_dead_have_not_consumed_goes_to_another() {
     for (at, is_there) in [("ring: about to consume", true), ("ring: consumed", false)] {

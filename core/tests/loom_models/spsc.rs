@@ -94,6 +94,7 @@ fn a_consumer_that_closes_is_told_to_who_puts_whatever_it_is_about() {
     });
 }
 
+/// Fault 13.
 #[test]
 fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
     for (at, is_there) in [
@@ -121,6 +122,7 @@ fn what_the_dead_have_not_published_is_not_there_and_what_they_have_is() {
     }
 }
 
+/// Fault 13.
 #[test]
 fn who_waits_for_one_that_died_before_waking_it_finds_what_was_published() {
     model(3, || {

@@ -53,6 +53,7 @@ fn lost(task: u64) -> Option<Lost> {
 
 /// A worker dies at a step, beside another one that takes what there is; then it is asked what was lost with it. Of two
 /// tasks each is lost with the dead or goes to the other, one way or the other.
+/// Fault 21.
 #[test]
 fn a_task_is_lost_with_the_dead_or_goes_to_another_and_never_both() {
     for at in [
@@ -101,6 +102,7 @@ fn a_task_is_lost_with_the_dead_or_goes_to_another_and_never_both() {
     }
 }
 
+/// Fault 3. Fault 21.
 #[test]
 fn who_puts_back_what_the_dead_had_may_die_too() {
     for at in [

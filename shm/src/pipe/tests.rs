@@ -152,6 +152,7 @@ fn a_length_beyond_the_limit_is_refused_before_memory_is_taken_for_it() {
     }
 }
 
+/// Fault 27.
 #[test]
 fn damage_to_any_bit_of_a_packet_harms_that_message_alone() {
     let header = Header {

@@ -122,6 +122,7 @@ mod tests {
         assert_eq!(reread(&packet), Some(packet));
     }
 
+    /// Fault 27.
     #[test]
     fn damaged_frames_are_refused_or_read_without_panic() {
         let packet = boot_packet();

@@ -108,6 +108,7 @@ fn adopt(fd: impl Into<OwnedFd>) -> Result<Segment, Error> {
     Segment::create(create, 5000, |_| Ok(()))
 }
 
+/// Fault 29.
 #[test]
 fn an_anonymous_segment_is_zero_and_its_length_is_sealed() {
     let segment = Segment::create(Create::anonymous(), 10_000, |_| Ok(())).unwrap();
@@ -131,6 +132,7 @@ fn a_segment_handed_over_is_the_same_memory() {
     }
 }
 
+/// Fault 29.
 #[test]
 fn an_anonymous_segment_that_can_be_cut_off_is_refused() {
     let hand_over =
@@ -191,6 +193,7 @@ fn a_name_is_there_once_and_goes_with_its_creator() {
     assert_eq!(get(&name.create().unwrap()), 0);
 }
 
+/// Fault 33.
 #[test]
 fn dropping_an_opened_segment_leaves_the_name() {
     let name = Name::new();
@@ -200,6 +203,7 @@ fn dropping_an_opened_segment_leaves_the_name() {
     drop(creator);
 }
 
+/// Fault 32.
 #[test]
 fn a_name_made_anew_is_another_segment() {
     let name = Name::new();
@@ -215,6 +219,7 @@ fn a_name_made_anew_is_another_segment() {
     drop(new);
 }
 
+/// Fault 25.
 #[test]
 fn a_segment_that_its_creator_left_behind_can_be_opened_or_made_anew() {
     let name = Name::new();
@@ -272,6 +277,7 @@ fn a_layout_that_cannot_be_placed_leaves_nothing() {
     assert!(!name.path().exists());
 }
 
+/// Fault 26.
 #[test]
 fn nobody_sees_the_name_before_the_layout_is_placed() {
     let name = Name::new();
@@ -293,6 +299,7 @@ fn nobody_sees_the_name_before_the_layout_is_placed() {
     assert!(slower.unwrap_err().is_already_exists());
 }
 
+/// Fault 26.
 #[test]
 fn an_opener_waits_for_a_name() {
     let name = Name::new();
@@ -337,6 +344,7 @@ fn names_that_are_no_names_are_refused() {
     }
 }
 
+/// Fault 31.
 #[test]
 fn what_is_no_segment_is_told_from_one() {
     let name = Name::new();
@@ -420,6 +428,7 @@ fn segments_are_for_their_user_alone() {
     assert_eq!(found.mode() & 0o777, 0o600);
 }
 
+/// Fault 31.
 #[test]
 fn a_segment_of_another_user_is_refused() {
     let name = Name::new();
@@ -531,6 +540,7 @@ fn nothing_cannot_be_shared() {
     assert!(matches!(error, Error::TooShort { .. }), "{error}");
 }
 
+/// Fault 30.
 #[test]
 fn more_than_there_is_cannot_be_had() {
     let name = Name::new();
@@ -541,6 +551,7 @@ fn more_than_there_is_cannot_be_had() {
     assert!(!name.path().exists());
 }
 
+/// Fault 30.
 #[test]
 fn holes_in_what_is_taken_for_writing_are_filled() {
     const LEN: usize = 1 << 20;
@@ -611,6 +622,7 @@ mod drafts_with_names {
         assert!(!target.draft().exists());
     }
 
+    /// Fault 25.
     #[test]
     fn a_draft_that_nobody_holds_is_replaced() {
         let name = Name::new();
@@ -642,6 +654,7 @@ mod drafts_with_names {
         fs::remove_file(target.draft()).unwrap();
     }
 
+    /// Fault 25.
     #[test]
     fn a_creator_killed_with_both_names_in_place_is_succeeded() {
         let name = Name::new();
