@@ -167,3 +167,7 @@ pub use value::Value;
 pub use value_guard::ValueGuard;
 pub use wait_timeout::WaitTimeoutResult;
 pub use watch::Watched;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
