@@ -205,6 +205,10 @@ pub mod __fuzz {
 #[doc(hidden)]
 pub use sys::set_step_hook as __set_step_hook;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-python.md")]
+struct FromPython;
+
 // Handles go to any thread, and are used by many at once.
 const _: () = {
     const fn is_shared_by_threads<T: Send + Sync>() {}
