@@ -206,8 +206,12 @@ pub mod __fuzz {
 pub use sys::set_step_hook as __set_step_hook;
 
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/from-python.md")]
-struct FromPython;
+mod pages {
+    #[doc = include_str!("../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../docs/from-python.md")]
+    struct FromPython;
+}
 
 // Handles go to any thread, and are used by many at once.
 const _: () = {
