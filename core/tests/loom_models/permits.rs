@@ -81,7 +81,9 @@ fn two_permits_in_quick_succession_wake_two_sleepers() {
         let waiting = others.map(|os| {
             let permits = Arc::clone(&permits);
             // They keep what they get: neither wakes the other.
-            thread::spawn(move || drop(permits.take(&os, 1, FOREVER).unwrap()))
+            thread::spawn(move || {
+                let _held = permits.take(&os, 1, FOREVER).unwrap();
+            })
         });
         for held in held {
             permits.give_back(&holder, held);
@@ -112,7 +114,9 @@ fn two_permits_of_two_processes_wake_two_sleepers() {
         let held = permits.take(&first, 1, FOREVER).unwrap();
         let waiting = others.map(|os| {
             let permits = Arc::clone(&permits);
-            thread::spawn(move || drop(permits.take(&os, 1, FOREVER).unwrap()))
+            thread::spawn(move || {
+                let _held = permits.take(&os, 1, FOREVER).unwrap();
+            })
         });
         let passing = taking(&permits, second, 1);
         permits.give_back(&first, held);
