@@ -18,8 +18,8 @@ use multiproc::{Child, Process};
 /// Far longer than anything here takes: whoever is not through by then is stuck.
 pub const STUCK: Duration = Duration::from_secs(30);
 
-/// Runs tests one after the other, those whose name contains the first argument that is not an option, and says what
-/// came of them as cargo's own harness does.
+/// Runs tests one after the other, those whose name contains the first argument that is not an option and none that
+/// follows a `--skip`, and says what came of them as cargo's own harness does.
 pub fn run(tests: &[Test<'_>]) -> ExitCode {
     run_given(&arguments(), tests)
 }
@@ -76,11 +76,22 @@ fn chosen<'a>(arguments: &[String], tests: &[Test<'a>]) -> Option<Vec<Test<'a>>>
         listed.iter().for_each(|(name, _)| println!("{name}: test"));
         return None;
     }
-    let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let chosen = tests.iter().filter(|(name, _)| match filter {
-        Some(filter) if given("--exact") => name == filter,
-        Some(filter) => name.contains(filter.as_str()),
-        None => true,
+    let (mut filter, mut skipped) = (None, Vec::new());
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        if argument == "--skip" {
+            skipped.extend(rest.next());
+        } else if filter.is_none() && !argument.starts_with('-') {
+            filter = Some(argument);
+        }
+    }
+    let matches = |name: &str, filter: &str| match given("--exact") {
+        true => name == filter,
+        false => name.contains(filter),
+    };
+    let chosen = tests.iter().filter(|(name, _)| {
+        filter.is_none_or(|filter| matches(name, filter))
+            && !skipped.iter().any(|skip| matches(name, skip))
     });
     Some(chosen.copied().collect())
 }
