@@ -19,7 +19,7 @@ pub fn now() -> u64 {
 /// Sleeps while the low half of `word` equals that of `expected`, at the longest until `until`.
 pub fn wait(word: &AtomicU64, expected: u64, until: u64) -> Wait {
     let until = libc::timespec {
-        tv_sec: (until / 1_000_000_000) as libc::time_t,
+        tv_sec: (until / 1_000_000_000) as _,
         tv_nsec: (until % 1_000_000_000) as _,
     };
     // The bit set makes the deadline absolute; without FUTEX_PRIVATE_FLAG the sleepers of all processes count.
