@@ -129,6 +129,7 @@ fn objects_travel_to_children() {
     assert_eq!(count.get(), 5);
 }
 
+/// Fault 1.
 fn what_a_killed_process_held_is_told_to_the_next() {
     fn die(os_id: String) {
         let mutex = Mutex::<u64>::open(opened(&os_id).at(0)).unwrap();
@@ -159,6 +160,7 @@ fn the_mapping_stays_as_long_as_an_object_in_it_and_its_name_goes_then() {
     assert!(!path.exists());
 }
 
+/// Fault 43.
 fn a_fork_child_takes_no_name_away() {
     let shmem = made();
     let path = path_of(&shmem);
@@ -169,6 +171,7 @@ fn a_fork_child_takes_no_name_away() {
     assert!(path.exists());
 }
 
+/// Fault 26. Fault 28.
 fn what_is_not_placed_yet_is_not_ready_and_what_is_something_else_is_refused() {
     let shmem = made();
     let error = Counter::open(shmem.at(0)).unwrap_err();
@@ -253,6 +256,7 @@ fn an_id_that_leads_elsewhere_is_refused() {
     AdoptedShmem::new(second).unwrap();
 }
 
+/// Fault 27.
 fn a_mapping_that_was_cut_off_is_refused() {
     let shmem = ShmemConf::new().size(SIZE).create().unwrap();
     let path = Path::new("/dev/shm").join(shmem.get_os_id().trim_start_matches('/'));
