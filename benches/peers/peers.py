@@ -1,6 +1,7 @@
-"""One repetition of one row with Python's own multiprocessing: `python3 peers.py ROW` prints {"ROW": nanoseconds}.
+"""One repetition of one row with Python's own multiprocessing.
 
-Standard library only. The processors are those that the caller allows.
+`python3 peers.py [--quick] ROW [SIZE]` prints {"ROW": nanoseconds}. Standard library only. The processors are those
+that the caller allows. Quick is a smoke run, whose figures mean nothing.
 """
 
 import json
@@ -9,10 +10,18 @@ import os
 import signal
 import sys
 from multiprocessing import shared_memory
-from time import perf_counter_ns
+from time import perf_counter_ns, thread_time_ns
+
+
+QUICK = "--quick" in sys.argv
+
+
+def fewer(times):
+    return max(times // 50, 1) if QUICK else times
 
 
 def per_operation(operation, times):
+    times = fewer(times)
     operation()
     begun = perf_counter_ns()
     for _ in range(times):
@@ -22,19 +31,50 @@ def per_operation(operation, times):
 
 def value_get():
     value = multiprocessing.Value("d", 0.0)
+    times = fewer(100_000)
     begun = perf_counter_ns()
-    for _ in range(100_000):
+    for _ in range(times):
         value.value
-    return (perf_counter_ns() - begun) / 100_000
+    return (perf_counter_ns() - begun) / times
 
 
 def value_update():
     value = multiprocessing.Value("d", 0.0)
+    times = fewer(50_000)
     begun = perf_counter_ns()
-    for _ in range(50_000):
+    for _ in range(times):
         with value.get_lock():
             value.value += 1
-    return (perf_counter_ns() - begun) / 50_000
+    return (perf_counter_ns() - begun) / times
+
+
+def taken_and_given(lock, times=100_000):
+    times = fewer(times)
+    begun = perf_counter_ns()
+    for _ in range(times):
+        with lock:
+            pass
+    return (perf_counter_ns() - begun) / times
+
+
+def rlock_held():
+    lock = multiprocessing.RLock()
+    with lock:
+        return taken_and_given(lock)
+
+
+def event_set():
+    event = multiprocessing.Event()
+
+    def operation():
+        event.set()
+        event.clear()
+
+    return per_operation(operation, 20_000)
+
+
+def event_is_set():
+    return per_operation(multiprocessing.Event().is_set, 50_000)
 
 
 def double(array, start, end, processor):
@@ -45,7 +85,7 @@ def double(array, start, end, processor):
 
 
 def array_double():
-    length = 10_000_000
+    length = fewer(10_000_000)
     array = multiprocessing.Array("d", length)
     processors = sorted(os.sched_getaffinity(0))
     context = multiprocessing.get_context("fork")
@@ -75,7 +115,7 @@ def round_trips(lead, follow):
     processors = sorted(os.sched_getaffinity(0))
 
     def go_round(processor, turn):
-        signal.alarm(10)  # Whoever hangs is ended.
+        signal.alarm(30)  # Whoever hangs is ended.
         os.sched_setaffinity(0, {processor})
         return per_operation(turn, times)
 
@@ -152,17 +192,18 @@ def barrier():
 
 def messages(times, send, receive):
     """Two processes: nanoseconds for each message that is sent in the other one and received in this one."""
+    times = fewer(times)
     processors = sorted(os.sched_getaffinity(0))
     begin = multiprocessing.Semaphore(0)
 
     def send_all():
-        signal.alarm(10)  # Whoever hangs is ended.
+        signal.alarm(30)  # Whoever hangs is ended.
         os.sched_setaffinity(0, {processors[-1]})
         begin.acquire()
         for i in range(times):
             send(i)
 
-    signal.alarm(10)
+    signal.alarm(30)
     os.sched_setaffinity(0, {processors[0]})
     sender = multiprocessing.get_context("fork").Process(target=send_all)
     sender.start()
@@ -250,6 +291,7 @@ def pool_apply():
 
 
 def per_item(times, run):
+    times = fewer(times)
     run(range(times // 10))
     begun = perf_counter_ns()
     values = run(range(times))
@@ -271,7 +313,96 @@ def executor_map(times):
         return per_item(times, lambda items: list(executor.map(add_one, items)))
 
 
+def add_one_slowly(x):
+    begun = thread_time_ns()
+    while thread_time_ns() - begun < 20_000:
+        pass
+    return x + 1
+
+
+def pool_map_slowly(workers):
+    with multiprocessing.get_context("fork").Pool(workers) as pool:
+        return per_item(2000, lambda items: pool.map(add_one_slowly, items))
+
+
+def payload(size):
+    """Bytes a second."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    message = bytes(size)
+    times = min(max((16 << 20) // size, 4), 10_000)
+    time = messages(times, lambda _: sender.send_bytes(message), receiver.recv_bytes)
+    return size / time * 1e9
+
+
+PAGE = 4096
+
+
+def touch(memory, size):
+    memory.buf[:size:PAGE] = bytes(len(range(0, size, PAGE)))
+
+
+def segment_made(size):
+    def operation():
+        memory = shared_memory.SharedMemory(create=True, size=size)
+        touch(memory, size)
+        memory.close()
+        memory.unlink()
+
+    return once_if_long(operation, size)
+
+
+def once_if_long(operation, size):
+    if size < 1 << 28:
+        return per_operation(operation, min((1 << 26) // size + 1, 100))
+    begun = perf_counter_ns()
+    operation()
+    return perf_counter_ns() - begun
+
+
+def segment_opened(size):
+    memory = shared_memory.SharedMemory(create=True, size=size)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def open_all():
+        def operation():
+            shared_memory.SharedMemory(name=memory.name).close()
+
+        sender.send(per_operation(operation, 100))
+
+    opener = multiprocessing.get_context("fork").Process(target=open_all)
+    opener.start()
+    time = receiver.recv()
+    opener.join()
+    memory.close()
+    memory.unlink()
+    return time
+
+
+def segment_forked(size):
+    memory = shared_memory.SharedMemory(create=True, size=size)
+    touch(memory, size)
+    time = start_and_join("fork", 10)
+    memory.close()
+    memory.unlink()
+    return time
+
+
+# Rows that are curves take the place on it.
+CURVES = {
+    "pool map, 20 µs": pool_map_slowly,
+    "payload": payload,
+    "segment made": segment_made,
+    "segment opened": segment_opened,
+    "segment forked": segment_forked,
+}
+
 ROWS = {
+    "lock, uncontended": lambda: taken_and_given(multiprocessing.Lock()),
+    "rlock, uncontended": lambda: taken_and_given(multiprocessing.RLock()),
+    "rlock, held": rlock_held,
+    "semaphore, uncontended": lambda: taken_and_given(multiprocessing.Semaphore(1)),
+    "event set": event_set,
+    "event is set": event_is_set,
     "value get": value_get,
     "value update": value_update,
     "array double": array_double,
@@ -296,5 +427,12 @@ ROWS = {
     "executor map": lambda: executor_map(2_000),
 }
 
+
+def main():
+    row, *size = [arg for arg in sys.argv[1:] if arg != "--quick"]
+    time = CURVES[row](int(size[0])) if size else ROWS[row]()
+    print(json.dumps({row: time}))
+
+
 if __name__ == "__main__":
-    print(json.dumps({sys.argv[1]: ROWS[sys.argv[1]]()}))
+    main()

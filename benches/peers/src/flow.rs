@@ -1,15 +1,15 @@
-//! Messages that one party sends to another on the other processor, and how long each takes.
+//! Messages that one party sends to another, and how long each takes.
 
 use std::time::{Duration, Instant};
 
 use crate::{
+    measure::{Measured, times},
     pair::{Meeting, Pair},
-    report::Measured,
 };
 
-/// How many messages are one repetition. A tenth more is sent before, which does not count.
+/// How many messages are one repetition, and where. A tenth more is sent before, which does not count.
 #[derive(Clone, Copy)]
-pub struct Messages(pub u32);
+pub struct Messages(pub u32, pub Pair);
 
 impl Messages {
     /// From process to process, in nanoseconds for each message. Either closure runs in the process that is meant, and
@@ -21,7 +21,7 @@ impl Messages {
     ) -> Measured {
         let receive = |meeting: &mut Meeting| self.go(meeting, receiver());
         let send = |meeting: &mut Meeting| _ = self.go(meeting, sender());
-        Ok(self.of(Pair::Cross.processes(receive, send)?))
+        Ok(self.of(self.1.processes(receive, send)?))
     }
 
     /// The same from thread to thread.
@@ -32,18 +32,18 @@ impl Messages {
     ) -> Measured {
         let receive = |meeting: &mut Meeting| self.go(meeting, receiver());
         let send = |meeting: &mut Meeting| _ = self.go(meeting, sender());
-        Ok(self.of(Pair::Cross.threads(receive, send)?))
+        Ok(self.of(self.1.threads(receive, send)?))
     }
 
     fn of(self, took: Duration) -> f64 {
-        took.as_nanos() as f64 / f64::from(self.0)
+        took.as_nanos() as f64 / f64::from(times(self.0))
     }
 
     fn go(self, meeting: &mut Meeting, mut pass: impl FnMut(u32)) -> Duration {
         meeting.meet();
-        pass(self.0 / 10);
+        pass(times(self.0) / 10);
         let begun = Instant::now();
-        pass(self.0);
+        pass(times(self.0));
         let took = begun.elapsed();
         // Until then nobody takes down what the other may still use.
         meeting.meet();

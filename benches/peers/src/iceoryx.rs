@@ -1,20 +1,76 @@
 //! iceoryx2: publish and subscribe in shared memory. Its ports belong to the process that makes them.
 
 use std::{
+    env,
     error::Error,
     fmt::Debug,
+    fs,
     hint::spin_loop,
+    path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use iceoryx2::{
+    config::Config,
     node::NodeBuilder,
     prelude::{BackpressureStrategy, IceoryxSend, SignalHandlingMode, ZeroCopySend, ipc},
     service::builder::publish_subscribe::Builder,
 };
 
 type Try<T> = Result<T, Box<dyn Error>>;
+
+/// Where the memory of all services lies.
+const MEMORY: &str = "/dev/shm";
+
+/// What this run makes has this prefix, wherever it lies.
+fn prefix() -> &'static str {
+    static PREFIX: OnceLock<String> = OnceLock::new();
+    PREFIX.get_or_init(|| format!("multiproc-peers-{}-", process::id()))
+}
+
+/// Where files of this run lie that are no memory.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| env::temp_dir().join(format!("{}iceoryx2", prefix())))
+}
+
+/// A place of this run alone, so that what its processes leave behind can be told from what others still use.
+fn config() -> Try<Config> {
+    let mut config = Config::default();
+    config.global.prefix = prefix().try_into()?;
+    let root = root()
+        .to_str()
+        .ok_or("the directory for temporary files has no name in UTF-8")?;
+    config.global.set_root_path(&root.try_into()?);
+    Ok(config)
+}
+
+/// Clears away, when it is dropped, what this run left behind: processes that end without unwinding do leave something.
+pub struct ClearAtEnd(());
+
+/// To be kept until the end, by the process that starts all others.
+pub fn clear_at_end() -> ClearAtEnd {
+    // Forked children use the same.
+    prefix();
+    root();
+    ClearAtEnd(())
+}
+
+impl Drop for ClearAtEnd {
+    fn drop(&mut self) {
+        // It may be that nothing was made.
+        _ = fs::remove_dir_all(root());
+        for entry in fs::read_dir(MEMORY).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(prefix()) {
+                _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
 
 /// A name under which one process publishes and another subscribes, and how many messages may wait there.
 pub struct Topic {
@@ -39,6 +95,7 @@ impl Topic {
         T: Debug + IceoryxSend + ZeroCopySend + ?Sized,
     {
         let node = NodeBuilder::new()
+            .config(&config()?)
             .signal_handling_mode(SignalHandlingMode::Disabled)
             .create::<ipc::Service>()?;
         Ok(node

@@ -10,7 +10,7 @@ use std::{
 use crate::sys::{Child, Mapping, Place, can_cross, die_in, pin};
 
 /// How long two parties may take for one repetition. Whoever is not done then is ended, which makes the row an error.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where the two parties run.
 #[derive(Clone, Copy)]

@@ -26,6 +26,19 @@ pub fn word_of(mut stream: impl Read) -> u64 {
     u64::from_ne_bytes(word)
 }
 
+/// Reads records of so many bytes into memory that is there already, and has `look` look at each.
+pub fn whole_records(
+    mut stream: impl Read,
+    bytes: usize,
+    mut look: impl FnMut(&[u8]),
+) -> impl FnMut(u64) {
+    let mut record = vec![0; bytes];
+    move |_| {
+        stream.read_exact(&mut record).unwrap();
+        look(&record);
+    }
+}
+
 /// A pipe to each of two processes.
 pub struct Pipes(pub [(PipeReader, PipeWriter); 2]);
 

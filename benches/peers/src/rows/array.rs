@@ -5,13 +5,17 @@ use std::{error::Error, hint::black_box, io, time::Instant};
 use multiproc::{Array, Mutex, Process};
 
 use crate::{
-    report::{Measured, Report, work_per_call},
+    measure::{Measured, work_per_call},
+    report::{
+        Report,
+        beside::{limit, own},
+    },
     sys::{Child, Mapping, Place, pin},
 };
 
 /// A claim of a range and its release.
 pub fn claim(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let Some(bench) = report.bench("Array::write, claim and release", Place::First) else {
+    let Some(bench) = report.bench("`Array::write`, claim and release", Place::First) else {
         return Ok(());
     };
     const TIMES: u32 = 100_000;
@@ -23,7 +27,7 @@ pub fn claim(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 black_box(&ours).write(100..200).unwrap()[0] += 1.0
             })
         })
-        .target("our Mutex<f64>", 4.0, || {
+        .target(own("`Mutex<f64>`"), 4.0, || {
             work_per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
         })
         .run(report)
@@ -38,7 +42,8 @@ pub fn double(report: &mut Report) -> Result<(), Box<dyn Error>> {
     };
     let ours = Array::from_slice(&vec![1.0f64; LENGTH])?;
     let plain = Mapping::new(LENGTH * size_of::<f64>())?;
-    half_of(&plain, 0, LENGTH).fill(1.0);
+    // SAFETY: nobody else has it yet.
+    unsafe { plain.floats(0..LENGTH) }.fill(1.0);
     bench
         .ours(|| {
             both_halves(
@@ -46,11 +51,14 @@ pub fn double(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 |child| child.join().map_err(io::Error::other),
             )
         })
-        .target("bare fork, plain mapping (limit)", 1.1, || {
+        .target(limit("bare fork, plain mapping"), 1.1, || {
             both_halves(
                 |half| {
                     Child::fork(|| {
-                        double_slice(half, half_of(&plain, half * LENGTH / 2, LENGTH / 2))
+                        let from = half * LENGTH / 2;
+                        // SAFETY: the other process takes the other half.
+                        let numbers = unsafe { plain.floats(from..from + LENGTH / 2) };
+                        double_slice(half, numbers);
                     })
                 },
                 Child::wait,
@@ -84,15 +92,4 @@ fn double_slice(half: usize, numbers: &mut [f64]) {
     for number in numbers {
         *number *= 2.0;
     }
-}
-
-/// `len` numbers of a plain mapping.
-#[expect(clippy::mut_from_ref, reason = "the processes take different halves")]
-fn half_of(mapping: &Mapping, from: usize, len: usize) -> &mut [f64] {
-    assert!(from + len <= LENGTH);
-    let numbers = mapping.as_ptr().cast::<f64>();
-    // SAFETY: inside the mapping, by the assertion.
-    let start = unsafe { numbers.add(from) };
-    // SAFETY: mapped as long as the borrow, any bytes are valid, and the processes take different halves.
-    unsafe { std::slice::from_raw_parts_mut(start, len) }
 }

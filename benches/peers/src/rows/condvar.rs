@@ -5,8 +5,9 @@ use std::{hint::black_box, io};
 use multiproc::{Condvar, Mutex};
 
 use crate::{
+    measure::work_per_call,
     pthread,
-    report::{Report, work_per_call},
+    report::{Report, beside::threads},
     rows::Outcome,
     sys::Place,
     turns::{Baton, round_trips},
@@ -14,7 +15,7 @@ use crate::{
 
 /// `notify_one` without anybody who waits.
 pub fn notify(report: &mut Report) -> Outcome {
-    let name = "Condvar::notify_one, nobody waits";
+    let name = "`Condvar::notify_one`, nobody waits";
     let Some(bench) = report.bench(name, Place::First) else {
         return Ok(());
     };
@@ -24,7 +25,7 @@ pub fn notify(report: &mut Report) -> Outcome {
     let posix = pthread::Condvar::new()?;
     bench
         .ours(|| work_per_call(TIMES, || black_box(&ours).notify_one()))
-        .peer("std::sync::Condvar", || {
+        .peer(threads("`std::sync::Condvar`"), || {
             work_per_call(TIMES, || black_box(&std).notify_one())
         })
         .peer("POSIX condition", || {

@@ -10,13 +10,13 @@ use multiproc::{Counter, Process, ShardedCounter};
 
 use crate::{
     gate::gate,
-    report::Report,
+    report::{Report, beside::limit},
     sys::{Mapping, Place},
 };
 
 /// One word for both.
 pub fn counter(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let Some(bench) = report.bench("Counter::add, two processes", Place::First) else {
+    let Some(bench) = report.bench("`Counter::add`, two processes", Place::First) else {
         return Ok(());
     };
     let ours = Counter::new(0)?;
@@ -29,7 +29,7 @@ pub fn counter(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 |child| child.join().map_err(io::Error::other),
             )?)
         })
-        .target("AtomicU64::fetch_add (limit)", 1.05, || {
+        .target(limit("`AtomicU64::fetch_add`"), 1.05, || {
             Ok(gate().beside_fork(|| add(&words[0]), || add(&words[0]))?)
         })
         .run(report)
@@ -37,7 +37,7 @@ pub fn counter(report: &mut Report) -> Result<(), Box<dyn Error>> {
 
 /// One word for each.
 pub fn sharded(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let Some(bench) = report.bench("ShardedCounter::add, two processes", Place::First) else {
+    let Some(bench) = report.bench("`ShardedCounter::add`, two processes", Place::First) else {
         return Ok(());
     };
     let ours = ShardedCounter::new()?;
@@ -50,7 +50,7 @@ pub fn sharded(report: &mut Report) -> Result<(), Box<dyn Error>> {
                 |child| child.join().map_err(io::Error::other),
             )?)
         })
-        .target("an AtomicU64 each (limit)", 1.05, || {
+        .target(limit("an `AtomicU64` each"), 1.05, || {
             Ok(gate().beside_fork(|| add(&words[0]), || add(&words[64]))?)
         })
         .run(report)

@@ -5,8 +5,9 @@ use std::{hint::black_box, sync::atomic::Ordering};
 use multiproc::Event;
 
 use crate::{
+    measure::work_per_call,
     pthread,
-    report::{Report, work_per_call},
+    report::{Report, beside::limit},
     rows::Outcome,
     sys::{Mapping, Place},
     turns::{Baton, round_trips},
@@ -30,7 +31,7 @@ pub fn set(report: &mut Report) -> Outcome {
                 black_box(&ours).clear();
             })
         })
-        .peer("two atomics (limit)", || {
+        .peer(limit("two atomics"), || {
             work_per_call(TIMES, || {
                 let word = &black_box(words)[0];
                 word.fetch_or(1, Ordering::Release);
@@ -43,12 +44,13 @@ pub fn set(report: &mut Report) -> Outcome {
                 black_box(&posix).clear();
             })
         })
+        .python("Python Event", "event set")
         .run(report)
 }
 
 /// `is_set`.
 pub fn is_set(report: &mut Report) -> Outcome {
-    let Some(bench) = report.bench("Event::is_set", Place::First) else {
+    let Some(bench) = report.bench("`Event::is_set`", Place::First) else {
         return Ok(());
     };
     const TIMES: u32 = 1_000_000;
@@ -57,7 +59,7 @@ pub fn is_set(report: &mut Report) -> Outcome {
     let words = Mapping::new(4096)?.leak_words();
     bench
         .ours(|| work_per_call(TIMES, || _ = black_box(black_box(&ours).is_set())))
-        .peer("one load (limit)", || {
+        .peer(limit("one load"), || {
             work_per_call(TIMES, || {
                 _ = black_box(black_box(words)[0].load(Ordering::Acquire))
             })
@@ -65,6 +67,7 @@ pub fn is_set(report: &mut Report) -> Outcome {
         .peer(POSIX, || {
             work_per_call(TIMES, || _ = black_box(black_box(&posix).is_set()))
         })
+        .python("Python Event", "event is set")
         .run(report)
 }
 

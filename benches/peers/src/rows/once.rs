@@ -8,14 +8,18 @@ use std::{
 use multiproc::OnceValue;
 
 use crate::{
-    report::{Report, work_per_call},
+    measure::work_per_call,
+    report::{
+        Report,
+        beside::{limit, threads},
+    },
     rows::Outcome,
     sys::{Mapping, Place},
 };
 
 /// `get`.
 pub fn get(report: &mut Report) -> Outcome {
-    let Some(bench) = report.bench("OnceValue<u64>::get", Place::First) else {
+    let Some(bench) = report.bench("`OnceValue<u64>::get`", Place::First) else {
         return Ok(());
     };
     const TIMES: u32 = 2_000_000;
@@ -25,12 +29,12 @@ pub fn get(report: &mut Report) -> Outcome {
     let words = Mapping::new(4096)?.leak_words();
     bench
         .ours(|| work_per_call(TIMES, || _ = black_box(black_box(&ours).get())))
-        .peer("one load (limit)", || {
+        .peer(limit("one load"), || {
             work_per_call(TIMES, || {
                 _ = black_box(black_box(words)[0].load(Ordering::Acquire))
             })
         })
-        .peer("std::sync::OnceLock", || {
+        .peer(threads("`std::sync::OnceLock`"), || {
             work_per_call(TIMES, || _ = black_box(black_box(&std).get()))
         })
         .run(report)

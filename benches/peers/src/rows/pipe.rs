@@ -7,7 +7,7 @@ use multiproc::Pipe;
 use crate::{
     futex::Futexes,
     pair::Pair,
-    report::Report,
+    report::{Report, beside::limit},
     rows::Outcome,
     turns::{Baton, asleep},
 };
@@ -15,16 +15,16 @@ use crate::{
 /// Each sends the other a word.
 pub fn round_trip(report: &mut Report) -> Outcome {
     let ours = multiproc::pipe::<u64, u64>()?;
-    let limit = Futexes::new()?;
+    let futexes = Futexes::new()?;
     let sockets = UnixStream::pair()?;
     for pair in [Pair::Same, Pair::Cross] {
-        let name = format!("Pipe round trip, {}", pair.name());
+        let name = format!("`Pipe` round trip, {}", pair.name());
         let Some(bench) = report.bench(name, pair.place()) else {
             continue;
         };
         bench
             .ours(|| asleep(pair, &ours))
-            .peer("bare futex (limit)", || asleep(pair, &limit))
+            .peer(limit("bare futex"), || asleep(pair, &futexes))
             .peer("socket pair", || asleep(pair, &sockets))
             .python("Python Pipe", "pipe")
             .run(report)?;

@@ -6,12 +6,20 @@ use multiproc::{Executor, ForkServer, MapOptions, Pool, StartMethod, ThreadPool}
 use rayon::prelude::*;
 
 use crate::{
-    report::{Measured, Report, per_call},
+    measure::{Measured, per_call},
+    report::{
+        Report,
+        beside::{own, threads},
+    },
     rows::Outcome,
     sys::Place,
 };
 
 const WORKERS: usize = 2;
+const ONE_CALLER: &str = "Whoever calls it packs each item and unpacks what comes back, by itself, which takes longer \
+    than the workers take for their halves: a length of its own, by which a value that cannot be decoded spoils no \
+    other, and the pages of the lists that all of it goes into. With a caller who did nothing at all two workers would be \
+    at about 50 million items a second.";
 /// The items of a map.
 const ITEMS: u64 = 100_000;
 
@@ -22,7 +30,7 @@ pub fn made(report: &mut Report) -> Outcome {
         (StartMethod::ForkServer, "pool made, forkserver"),
         (StartMethod::Spawn, "pool made, spawn"),
     ] {
-        let name = format!("Pool made, used, dropped, {method}");
+        let name = format!("`Pool` made, used, dropped, {method}");
         let Some(bench) = report.bench(name, Place::Both) else {
             continue;
         };
@@ -30,15 +38,22 @@ pub fn made(report: &mut Report) -> Outcome {
         if method == StartMethod::ForkServer {
             ForkServer::start()?;
         }
-        let result = bench
-            .ours(|| {
-                per_call(TIMES, || {
-                    let builder = Pool::builder().workers(WORKERS).method(method);
-                    ask(&builder.build().unwrap());
-                })
+        let mut bench = bench.ours(|| {
+            per_call(TIMES, || {
+                let builder = Pool::builder().workers(WORKERS).method(method);
+                ask(&builder.build().unwrap());
             })
-            .python("Python Pool", python)
-            .run(report);
+        });
+        if method == StartMethod::Spawn {
+            bench = bench.peer("procspawn", || {
+                per_call(TIMES, || {
+                    let pool = procspawn::Pool::new(WORKERS).unwrap();
+                    assert_eq!(ask_procspawn(&pool), 2);
+                    pool.shutdown();
+                })
+            });
+        }
+        let result = bench.python("Python Pool", python).run(report);
         ForkServer::stop();
         result?;
     }
@@ -47,36 +62,42 @@ pub fn made(report: &mut Report) -> Outcome {
 
 /// One task at a time, and what it returns.
 pub fn submit(report: &mut Report) -> Outcome {
-    let Some(bench) = report.bench("Pool::submit, Task::get", Place::Both) else {
+    let Some(bench) = report.bench("`Pool::submit`, `Task::get`", Place::Both) else {
         return Ok(());
     };
     const TIMES: u32 = 500;
     let ours = Pool::new(WORKERS)?;
-    let threads = ThreadPool::new(WORKERS)?;
+    let our_threads = ThreadPool::new(WORKERS)?;
+    let other = procspawn::Pool::new(WORKERS)?;
     bench
         .ours(|| per_call(TIMES, || ask(&ours)))
-        .peer("our `ThreadPool`", || per_call(TIMES, || ask(&threads)))
+        .peer("procspawn", || {
+            per_call(TIMES, || assert_eq!(ask_procspawn(&other), 2))
+        })
+        .peer(own("`ThreadPool`"), || {
+            per_call(TIMES, || ask(&our_threads))
+        })
         .python("Python Pool.apply", "pool apply")
         .run(report)
 }
 
 /// Every item a task of its own.
 pub fn map_one_by_one(report: &mut Report) -> Outcome {
-    let Some(bench) = report.bench("Pool::map, chunks of 1, per item", Place::Both) else {
+    let Some(bench) = report.bench("`Pool::map`, chunks of 1, per item", Place::Both) else {
         return Ok(());
     };
     let ours = Pool::new(WORKERS)?;
-    let threads = ThreadPool::new(WORKERS)?;
+    let our_threads = ThreadPool::new(WORKERS)?;
     let rayon = Rayon::new()?;
     bench
         .ours(|| {
             per_item(|| Ok(ours.map_with(MapOptions::new().chunk_size(1), add_one, 0..ITEMS)?))
         })
-        .limit("1 M items/s", 1000.0)
-        .peer("our `ThreadPool`", || {
-            per_item(|| Ok(threads.map(add_one, 0..ITEMS)?))
+        .at_most("1 M items/s", 1000.0)
+        .peer(own("`ThreadPool`"), || {
+            per_item(|| Ok(our_threads.map(add_one, 0..ITEMS)?))
         })
-        .peer("rayon, with_max_len(1) (threads)", || {
+        .peer(threads("rayon, `with_max_len(1)`"), || {
             per_item(|| Ok(rayon.map(1)))
         })
         .python("Python Pool.map", "pool map, chunks of 1")
@@ -87,15 +108,16 @@ pub fn map_one_by_one(report: &mut Report) -> Outcome {
 
 /// As many items a task as by default.
 pub fn map(report: &mut Report) -> Outcome {
-    let Some(bench) = report.bench("Pool::map, per item", Place::Both) else {
+    let Some(bench) = report.bench("`Pool::map`, per item", Place::Both) else {
         return Ok(());
     };
     let ours = Pool::new(WORKERS)?;
     let rayon = Rayon::new()?;
     bench
         .ours(|| per_item(|| Ok(ours.map(add_one, 0..ITEMS)?)))
-        .limit("50 M items/s", 20.0)
-        .peer("rayon (threads)", || per_item(|| Ok(rayon.map(usize::MAX))))
+        .at_most("50 M items/s", 20.0)
+        .because(ONE_CALLER)
+        .peer(threads("rayon"), || per_item(|| Ok(rayon.map(usize::MAX))))
         .python("Python Pool.map", "pool map")
         .run(report)
 }
@@ -107,6 +129,10 @@ fn add_one(x: u64) -> u64 {
 fn ask(pool: &impl Executor) {
     let task = pool.submit(add_one, 1).unwrap();
     assert_eq!(task.get().unwrap(), 2);
+}
+
+fn ask_procspawn(pool: &procspawn::Pool) -> u64 {
+    pool.spawn(1, add_one).join().unwrap()
 }
 
 /// Nanoseconds for each item of a map of `0..ITEMS`, which is looked through afterwards.

@@ -4,12 +4,7 @@ use std::hint::black_box;
 
 use multiproc::ReentrantMutex;
 
-use crate::{
-    pthread,
-    report::{Report, work_per_call},
-    rows::Outcome,
-    sys::Place,
-};
+use crate::{measure::work_per_call, pthread, report::Report, rows::Outcome, sys::Place};
 
 const TIMES: u32 = 200_000;
 
@@ -25,6 +20,7 @@ pub fn uncontended(report: &mut Report) -> Outcome {
         .peer("POSIX recursive", || {
             work_per_call(TIMES, || drop(black_box(posix).lock()))
         })
+        .python("Python RLock", "rlock, uncontended")
         .run(report)
 }
 
@@ -41,5 +37,6 @@ pub fn nested(report: &mut Report) -> Outcome {
         .peer("POSIX recursive", || {
             work_per_call(TIMES, || drop(black_box(posix).lock()))
         })
+        .python("Python RLock", "rlock, held")
         .run(report)
 }

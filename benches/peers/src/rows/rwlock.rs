@@ -5,8 +5,9 @@ use std::hint::black_box;
 use multiproc::RwLock;
 
 use crate::{
+    measure::work_per_call,
     pthread,
-    report::{Report, work_per_call},
+    report::{Report, beside::threads},
     rows::Outcome,
     sys::Place,
     turns::{Turns, round_trips},
@@ -24,7 +25,7 @@ pub fn read(report: &mut Report) -> Outcome {
     let posix = pthread::RwLock::new()?;
     bench
         .ours(|| work_per_call(TIMES, || drop(black_box(&ours).read().unwrap())))
-        .peer("std::sync::RwLock", || {
+        .peer(threads("`std::sync::RwLock`"), || {
             work_per_call(TIMES, || drop(black_box(&std).read().unwrap()))
         })
         .peer("POSIX rwlock", || {
@@ -43,7 +44,7 @@ pub fn write(report: &mut Report) -> Outcome {
     let posix = pthread::RwLock::new()?;
     bench
         .ours(|| work_per_call(TIMES, || drop(black_box(&ours).write().unwrap())))
-        .peer("std::sync::RwLock", || {
+        .peer(threads("`std::sync::RwLock`"), || {
             work_per_call(TIMES, || drop(black_box(&std).write().unwrap()))
         })
         .peer("POSIX rwlock", || {

@@ -5,7 +5,8 @@ use std::error::Error;
 use shared_memory::ShmemConf;
 
 use crate::{
-    report::{Report, per_call},
+    measure::per_call,
+    report::{Report, beside::limit},
     sys::{Mapping, Place},
 };
 
@@ -17,7 +18,7 @@ pub fn anonymous(report: &mut Report) -> Result<(), Box<dyn Error>> {
     const TIMES: u32 = 300;
     bench
         .ours(|| per_call(TIMES, || drop(multiproc::Value::new(1u64).unwrap())))
-        .target("memfd and mmap (limit)", 1.3, || {
+        .target(limit("memfd and mmap"), 1.3, || {
             per_call(TIMES, || Mapping::of_memfd(4096).unwrap().touch())
         })
         .peer("shared_memory", || {

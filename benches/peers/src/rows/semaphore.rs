@@ -5,8 +5,9 @@ use std::hint::black_box;
 use multiproc::Semaphore;
 
 use crate::{
+    measure::work_per_call,
     pthread,
-    report::{Report, work_per_call},
+    report::Report,
     rows::Outcome,
     sys::Place,
     turns::{Baton, round_trips},
@@ -29,6 +30,7 @@ pub fn uncontended(report: &mut Report) -> Outcome {
                 black_box(posix).release();
             })
         })
+        .python("Python Semaphore", "semaphore, uncontended")
         .run(report)
 }
 

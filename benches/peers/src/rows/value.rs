@@ -12,7 +12,11 @@ use multiproc::{Mutex, Process, Value};
 
 use crate::{
     gate::gate,
-    report::{Report, work_per_call},
+    measure::{times, work_per_call},
+    report::{
+        Report,
+        beside::{limit, own},
+    },
     rows::{Outcome, condvar::PosixTurn},
     sys::{Mapping, Place, evictions},
     turns::{Baton, round_trips},
@@ -20,7 +24,7 @@ use crate::{
 
 /// `get`.
 pub fn get(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let Some(bench) = report.bench("Value<f64>::get", Place::First) else {
+    let Some(bench) = report.bench("`Value<f64>::get`", Place::First) else {
         return Ok(());
     };
     const TIMES: u32 = 2_000_000;
@@ -28,8 +32,8 @@ pub fn get(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let words = Mapping::new(4096)?.leak_words();
     bench
         .ours(|| work_per_call(TIMES, || _ = black_box(black_box(&ours).get())))
-        .limit("3 ns", 3.0)
-        .peer("one load", || {
+        .at_most("3 ns", 3.0)
+        .peer(limit("one load"), || {
             work_per_call(TIMES, || {
                 _ = black_box(black_box(words)[0].load(Ordering::Relaxed))
             })
@@ -40,7 +44,7 @@ pub fn get(report: &mut Report) -> Result<(), Box<dyn Error>> {
 
 /// `update`.
 pub fn update(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let Some(bench) = report.bench("Value<f64>::update", Place::First) else {
+    let Some(bench) = report.bench("`Value<f64>::update`", Place::First) else {
         return Ok(());
     };
     const TIMES: u32 = 200_000;
@@ -48,7 +52,7 @@ pub fn update(report: &mut Report) -> Result<(), Box<dyn Error>> {
     let lock = Mutex::new(0.0)?;
     bench
         .ours(|| work_per_call(TIMES, || black_box(&ours).update(|v| *v += 1.0).unwrap()))
-        .target("our Mutex<f64>", 1.3, || {
+        .target(own("`Mutex<f64>`"), 1.3, || {
             work_per_call(TIMES, || *black_box(&lock).lock().unwrap() += 1.0)
         })
         .python("Python with Value.get_lock()", "value update")
@@ -57,7 +61,7 @@ pub fn update(report: &mut Report) -> Result<(), Box<dyn Error>> {
 
 /// `get` while another process never stops writing.
 pub fn get_beside_a_busy_writer(report: &mut Report) -> Result<(), Box<dyn Error>> {
-    let name = "Value<[u8; 1024]>::get, worst of 1 M";
+    let name = "`Value<[u8; 1024]>::get`, worst of 1 M";
     let Some(bench) = report.bench(name, Place::First) else {
         return Ok(());
     };
@@ -68,7 +72,7 @@ pub fn get_beside_a_busy_writer(report: &mut Report) -> Result<(), Box<dyn Error
                 || Process::fork(write_on_and_on, ours.clone()).map_err(io::Error::other),
                 |gate| {
                     gate.go()?;
-                    let worst = worst_of(1_000_000, || {
+                    let worst = worst_of(times(1_000_000), || {
                         _ = black_box(ours.get());
                     })?;
                     gate.stop()?;
@@ -77,7 +81,7 @@ pub fn get_beside_a_busy_writer(report: &mut Report) -> Result<(), Box<dyn Error
                 |child| child.join().map_err(io::Error::other),
             )?)
         })
-        .limit("1 ms", 1e6)
+        .at_most("1 ms", 1e6)
         .few()
         .run(report)
 }
@@ -94,7 +98,7 @@ fn write_on_and_on(value: Value<[u8; 1024]>) {
 pub fn round_trip(report: &mut Report) -> Outcome {
     let posix = PosixTurn::new()?;
     let posix = ("POSIX mutex, condition", &posix);
-    round_trips(report, "Value", &Value::new(0)?, posix, None)
+    round_trips(report, "`Value`", &Value::new(0)?, posix, None)
 }
 
 impl Baton for Value<u64> {
