@@ -16,10 +16,9 @@ use crate::{
 };
 
 const WORKERS: usize = 2;
-const ONE_CALLER: &str = "Whoever calls it packs each item and unpacks what comes back, by itself, which takes longer \
-    than the workers take for their halves: a length of its own, by which a value that cannot be decoded spoils no \
-    other, and the pages of the lists that all of it goes into. With a caller who did nothing at all two workers would be \
-    at about 50 million items a second.";
+const ONE_CALLER: &str = "On the border where there are two processors: whoever calls it, the workers and the thread that \
+    takes what they tell need 32 ns of processor time for an item, all together, which is 16 on each if nobody ever \
+    waits; to wake them at the beginning and the caller at the end of 100,000 items takes the rest.";
 /// The items of a map.
 const ITEMS: u64 = 100_000;
 
