@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     run![
         objects_lie_beside_one_another_and_whoever_opens_the_mapping_finds_them,
         an_object_takes_what_its_segment_is_long,
+        elements_are_zeros_whatever_lay_there_before,
         objects_travel_to_children,
         what_a_killed_process_held_is_told_to_the_next,
         the_mapping_stays_as_long_as_an_object_in_it_and_its_name_goes_then,
@@ -101,6 +102,24 @@ fn an_object_takes_what_its_segment_is_long() {
         // SAFETY: as above; nobody writes.
         assert_eq!(unsafe { byte.read() }, 0xee, "byte {at}");
     }
+}
+
+fn elements_are_zeros_whatever_lay_there_before() {
+    let shmem = made();
+    // SAFETY: the bytes are this test's.
+    unsafe { shmem.as_ptr().write_bytes(0xee, SIZE) };
+    // An odd number of bytes: what follows the last whole word is nobody's.
+    let array = placed!(Array<u8>, shmem, 0, 13).unwrap();
+    assert_eq!(array.to_vec().unwrap(), [0; 13]);
+    let atomics = placed!(AtomicArray<u64>, shmem, 8192, 4).unwrap();
+    assert_eq!(atomics.to_vec(), [0; 4]);
+    let raw = placed!(RawArray<u32>, shmem, 16 << 10, 3).unwrap();
+    // SAFETY: nobody writes.
+    assert_eq!(unsafe { raw.as_slice() }, [0; 3]);
+    // SAFETY: inside the mapping.
+    let behind = unsafe { shmem.as_ptr().add((16 << 10) + 12) };
+    // SAFETY: as above; nobody writes.
+    assert_eq!(unsafe { behind.read() }, 0xee);
 }
 
 fn objects_travel_to_children() {

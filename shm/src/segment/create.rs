@@ -13,6 +13,7 @@ use super::{
     Access, Create, Flavour, Segment,
     draft::Draft,
     hold::{self, Naps},
+    memory::clear,
     options::Place,
     received::Received,
     region_of, room,
@@ -160,8 +161,13 @@ fn adopted(
         return Err(Error::AlreadyExists { name: label });
     }
     // What somebody else made may be longer; all of it is mapped.
-    let len = received.len()?.max(making.len);
+    let found = received.len()?;
+    let len = found.max(making.len);
     let map = making.map(&file, len, &received.flavour)?;
+    if found > 0 {
+        // SAFETY: mapped for writing, and whoever called `Create::adopt` has promised that nobody uses these bytes.
+        unsafe { clear(region_of(&map)) };
+    }
     let received = received.sealed_if_possible();
     place(region_of(&map))?;
     // The mapping, too, keeps the exclusive lock.

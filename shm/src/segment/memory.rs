@@ -3,7 +3,7 @@
 use std::{ops::Range, ptr::NonNull};
 
 use memmap2::MmapRaw;
-use multiproc_core::Region;
+use multiproc_core::{Region, store_racy};
 
 /// A mapping, kept for as long as this lives.
 pub(super) enum Memory {
@@ -49,6 +49,27 @@ impl From<MmapRaw> for Memory {
 pub(super) fn region_of(map: &MmapRaw) -> Region<'_> {
     // SAFETY: all bytes of the mapping, which is there for as long as it is borrowed.
     unsafe { region(map.as_mut_ptr(), &(0..map.len())) }
+}
+
+/// Makes all bytes 0, by words: whoever looks there for an object meanwhile reads words, too.
+///
+/// # Safety
+///
+/// The region can be written to, and nobody else uses these bytes otherwise.
+pub(super) unsafe fn clear(region: Region<'_>) {
+    let words = region.len() / size_of::<u64>();
+    for word in 0..words {
+        // SAFETY: this word lies inside the region.
+        let word = unsafe { region.as_ptr().cast::<u64>().add(word) };
+        // SAFETY: as regions begin at multiples of 128 it is aligned; the rest is the caller's promise.
+        unsafe { store_racy(word, 0) };
+    }
+    for byte in words * size_of::<u64>()..region.len() {
+        // SAFETY: this byte lies inside the region.
+        let byte = unsafe { region.as_ptr().add(byte) };
+        // SAFETY: the caller's promise.
+        unsafe { store_racy(byte, 0u8) };
+    }
 }
 
 /// # Safety

@@ -5,7 +5,10 @@ use std::{fmt, fs::File, ops::Deref, sync::Arc};
 use multiproc_core::{LayoutError, Owner, Region};
 use shared_memory::Shmem;
 
-use super::{Access, Create, Flavour, Memory, Open, Segment, options::Place, room, target::Target};
+use super::{
+    Access, Create, Flavour, Memory, Open, Segment, memory::clear, options::Place, room,
+    target::Target,
+};
 use crate::{
     error::Error,
     sys::{identity, memory},
@@ -89,7 +92,7 @@ impl AdoptedShmem {
     }
 
     /// Where a new object begins, `offset` bytes from the start: to be given to a `create`. It takes as many bytes as its
-    /// [`Segment`] is then long; what they held is overwritten. Until it is made, to open it says
+    /// [`Segment`] is then long; what they held is gone. Until it is made, to open it says
     /// [`is_not_ready`](Error::is_not_ready).
     ///
     /// Errors of `create` are [`Error::MisalignedOffset`] unless `offset` is a multiple of 128, and [`Error::TooShort`].
@@ -131,6 +134,8 @@ impl AdoptedShmem {
         place: impl FnOnce(Region<'_>) -> Result<(), LayoutError>,
     ) -> Result<Segment, Error> {
         let segment = self.segment(offset, Some(len))?;
+        // SAFETY: whoever called `place_at` has promised that nobody uses these bytes.
+        unsafe { clear(segment.region()) };
         place(segment.region())?;
         Ok(segment)
     }
