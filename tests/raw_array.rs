@@ -15,6 +15,9 @@ multiproc::init_in_tests!();
 multiproc::record! {
     #[derive(Debug, PartialEq)]
     struct Tick { at: f64, size: u32, side: [u16; 2] }
+
+    #[repr(align(128))]
+    struct Line { bytes: [u8; 128] }
 }
 
 fn new_name() -> String {
@@ -145,6 +148,24 @@ fn an_offset_that_aligns_no_element_is_refused() {
     assert!(RawArray::<f64>::open_at(foreign.0.as_str(), 64, 0).is_ok());
     let error = RawArray::<u8>::open_at(foreign.0.as_str(), usize::MAX, 9).unwrap_err();
     assert!(matches!(error, Error::TooShort { .. }), "{error}");
+}
+
+#[test]
+fn elements_lie_aligned_also_at_the_greatest_alignment_that_there_is() {
+    let bytes = RawArray::<u8>::create(Create::anonymous(), 512).unwrap();
+    assert!(matches!(
+        bytes.part::<Line>(64, 1).unwrap_err(),
+        Error::MisalignedOffset {
+            expected: 128,
+            found: 64,
+            ..
+        }
+    ));
+    let lines = bytes.part::<Line>(128, 3).unwrap();
+    // SAFETY: nobody else is there.
+    let lines = unsafe { lines.as_slice() };
+    assert!(lines.as_ptr().is_aligned());
+    assert_eq!(lines[2].bytes[127], 0);
 }
 
 #[test]

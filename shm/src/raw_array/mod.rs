@@ -5,7 +5,7 @@ mod travel;
 
 use std::{fmt, ptr::NonNull, sync::Arc};
 
-use multiproc_core::{Element, LayoutError, Shape};
+use multiproc_core::{ALIGN, Element, LayoutError, Shape};
 
 use crate::{
     dimensions::{self, Dimensions},
@@ -43,6 +43,20 @@ use crate::{
 /// [persist](Create::persist). A name that was left behind by a maker that was killed counts as free when no Rust program
 /// has the segment open, whether Python has or not. Python before 3.13 takes the names away at exit that it has only opened,
 /// later ones do not if `track=False`.
+///
+/// # Alignment
+///
+/// Segments are aligned to 128 bytes at least, and so may elements be at most: others do not compile.
+///
+/// ```compile_fail,E0080
+/// # use multiproc::{Create, Error, RawArray};
+/// multiproc::record! {
+///     #[repr(align(256))]
+///     struct Wide { bytes: [u8; 256] }
+/// }
+/// RawArray::<Wide>::create(Create::anonymous(), 1)?;
+/// # Ok::<(), Error>(())
+/// ```
 pub struct RawArray<T: Element> {
     /// Invariant: `len` elements lie here, aligned, and mapped for as long as `segment` is.
     first: NonNull<T>,
@@ -248,6 +262,8 @@ fn opened(open: Open, access: Access) -> Result<Arc<Segment>, Error> {
 /// How many elements an array has, and how many bytes.
 fn extent<T: Element>(shape: &Shape) -> Result<(usize, usize), LayoutError> {
     const { assert!(size_of::<T>() > 0, "an array of nothing cannot be shared") };
+    // Offsets are checked, which say nothing unless the segment is aligned as well.
+    const { assert!(align_of::<T>() <= ALIGN, "no segment is aligned so far") };
     let elements = shape.elements();
     elements
         .and_then(|elements| usize::try_from(elements).ok())
