@@ -208,6 +208,51 @@ pub fn progress_is_told_before_the_end_and_up_to_it() {
     with_executors!(test);
 }
 
+pub fn results_short_and_long_are_given_while_others_are_computed() {
+    /// The last one waits to be let go.
+    fn repeat((len, last): (usize, Option<Gate>)) -> String {
+        if let Some(gate) = last {
+            assert!(gate.open.wait_timeout(STUCK), "nothing was given before");
+        }
+        "x".repeat(len)
+    }
+    with_pools(|pool| {
+        for len in [1000, 20_000] {
+            let gate = Gate::new();
+            let items = (0..100).map(|x| (len, (x == 99).then(|| gate.clone())));
+            let options = MapOptions::new().chunk_size(1);
+            let mut given = 0;
+            let take = |outcome: Result<String, TaskError>| {
+                given += outcome.unwrap().len();
+                gate.open.set();
+            };
+            pool.each(options, repeat, items, take).unwrap();
+            assert_eq!(given, 100 * len);
+        }
+    });
+}
+
+pub fn results_are_given_while_long_items_are_submitted() {
+    // Far more than there is room for on the way to the workers.
+    const ITEMS: u64 = 2000;
+    with_pools(|pool| {
+        let (given, at_the_last) = (Cell::new(0), Cell::new(0));
+        let items = (0..ITEMS).map(|_| {
+            at_the_last.set(given.get());
+            "x".repeat(10_000)
+        });
+        let take = |outcome: Result<String, TaskError>| {
+            assert_eq!(outcome.unwrap().len(), 10_000);
+            given.set(given.get() + 1);
+        };
+        let options = MapOptions::new();
+        pool.each(options, |text: String| text, items, take)
+            .unwrap();
+        assert_eq!(given.get(), ITEMS);
+        assert!(at_the_last.get() > 0, "nothing was given before");
+    });
+}
+
 /// Four for each worker, of equal size but for the last.
 pub fn a_map_is_cut_into_four_chunks_for_each_worker() {
     with_pools(|pool| {

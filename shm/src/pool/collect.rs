@@ -33,6 +33,8 @@ struct Kept {
     /// In the order in which they came.
     runs: Vec<Place>,
     apart: Vec<(u64, Apart)>,
+    /// How many bytes of outcomes these hold beside `bytes`.
+    bytes_apart: usize,
     /// How many items have ended.
     ended: u64,
     /// How many there are, once that is known.
@@ -93,7 +95,7 @@ impl Kept {
     fn is_enough(&self) -> bool {
         let is_any = !self.runs.is_empty() || !self.apart.is_empty();
         self.all.is_some_and(|all| self.ended >= all)
-            || self.bytes.len() >= ENOUGH
+            || self.bytes.len() + self.bytes_apart >= ENOUGH
             || self.is_watched && is_any
     }
 }
@@ -116,6 +118,9 @@ impl Job for Collect {
 
     fn ended_apart(&self, index: u64, how: Apart) {
         let mut kept = self.kept();
+        if let Apart::Carried { told, .. } = &how {
+            kept.bytes_apart += told.len();
+        }
         kept.apart.push((index, how));
         self.note(kept, 1);
     }
@@ -177,6 +182,7 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
         mem::swap(&mut kept.bytes, &mut self.bytes);
         mem::swap(&mut kept.runs, &mut self.runs);
         mem::swap(&mut kept.apart, &mut self.apart);
+        kept.bytes_apart = 0;
         let ended = kept.ended;
         drop(kept);
         self.order

@@ -243,6 +243,7 @@ impl Pool {
                         }
                     }
                     passed += 1;
+                    taker.take_some();
                 } else if packer.ready() >= least || packer.is_full() {
                     submit(&mut packer, &mut passed)?;
                     taker.take_some();
