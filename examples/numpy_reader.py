@@ -8,6 +8,7 @@ nothing: who writes when is for the programs to agree on. core/src/header.rs dra
 
 import ast
 import fcntl
+import os
 import struct
 import sys
 
@@ -23,9 +24,7 @@ def open_array(name, writable=True, offset=0):
     """
     path = name if "/" in name else "/dev/shm/" + name
     # SharedMemory(name) would do, too, but Python before 3.13 takes the name away when the process ends.
-    with open(path, "r+b" if writable else "rb") as file:
-        # It stays as long as the mapping: so the Rust side knows that somebody has the segment.
-        fcntl.flock(file, fcntl.LOCK_SH)
+    with held(path, "r+b" if writable else "rb") as file:
         file.seek(offset)
         header = file.read(512)
         if header[:8] != b"MPROCSHM":
@@ -47,6 +46,17 @@ def open_array(name, writable=True, offset=0):
         raise ValueError(f"{path} is {memory.size} bytes long, its header says {total}")
     dtype = np.dtype(ast.literal_eval(header[192 : 192 + dtype_len].decode()))
     return np.ndarray(shape[:ndim], dtype, memory, start)
+
+
+def held(path, mode):
+    """The file, locked for as long as it is open or mapped: so the Rust side knows that somebody has the segment."""
+    while True:
+        file = open(path, mode)
+        fcntl.flock(file, fcntl.LOCK_SH)
+        # Before it was locked it may have been left over, and another one been put in its place.
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            return file
+        file.close()
 
 
 def fnv1a(data):

@@ -53,6 +53,7 @@ fn main() -> ExitCode {
             an_array_may_lie_behind_something_else,
             who_opens_for_reading_cannot_write,
             a_segment_is_held_while_numpy_has_it_and_its_name_stays,
+            a_name_made_anew_while_numpy_opens_it_is_the_new_array,
             what_is_no_array_is_refused_with_a_reason;
         blocks:
             a_block_is_an_array_and_each_side_sees_what_the_other_writes,

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -9,7 +10,7 @@ use multiproc::{Array, AtomicArray, Create, Element, Value};
 
 use crate::{
     Tick, new_name,
-    python::{Python, read, run},
+    python::{self, Python, read, run},
 };
 
 fn path_of(name: &str) -> PathBuf {
@@ -199,6 +200,31 @@ hear()",
     drop(file);
     Array::<u64>::open(name.as_str()).unwrap();
     multiproc::Segment::remove(&name).unwrap();
+}
+
+pub fn a_name_made_anew_while_numpy_opens_it_is_the_new_array() {
+    let name = new_name();
+    let keep = || Create::named(&name).persist(true);
+    drop(Array::create_from_slice(keep(), &[1.0]).unwrap());
+    // As one who has found it left over, and is about to take its name away.
+    let old = File::open(path_of(&name)).unwrap();
+    old.lock().unwrap();
+    let waiter = format!(":{} ", old.metadata().unwrap().ino());
+    let python = Python::start(
+        "print(numpy_reader.open_array(sys.argv[1], writable=False))",
+        &[&name],
+    );
+    python::wait_until(|| {
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        locks
+            .lines()
+            .any(|line| line.contains("->") && line.contains(&waiter))
+    });
+    multiproc::Segment::remove(&name).unwrap();
+    let _new = Array::create_from_slice(name.as_str(), &[2.0]).unwrap();
+    drop(old);
+    assert_eq!(python.hear(), "[2.]");
+    python.end();
 }
 
 /// Tries to open what it is told, and says why that does not go.

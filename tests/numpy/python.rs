@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Far longer than Python takes for anything here: whoever is not through by then is stuck.
@@ -61,6 +61,15 @@ fn python() -> Command {
 fn last_line(output: &Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     error.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Waits for what Python will bring about.
+pub fn wait_until(done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < STUCK, "Python does nothing");
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// What `numpy_reader.py` prints when it is run for `name`, or its complaint.
