@@ -5,7 +5,7 @@ use std::{
     ffi::OsString,
     io::{BufRead, BufReader, Write},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -87,10 +87,7 @@ pub fn read(name: &str) -> Result<String, String> {
 
 /// What a script prints.
 pub fn run(script: &str, arguments: &[&str]) -> String {
-    let python = Python::start(script, arguments);
-    let lines: Vec<String> = python.lines.iter().collect();
-    python.end();
-    lines.join("\n")
+    Python::start(script, arguments).end().join("\n")
 }
 
 /// A script that runs. Dropped it is killed.
@@ -137,12 +134,20 @@ impl Python {
         self.hear()
     }
 
-    /// Waits for its end, which is a good one.
-    pub fn end(mut self) {
+    /// Waits for its end, which is a good one. What it still prints.
+    pub fn end(mut self) -> Vec<String> {
         drop(self.child.stdin.take());
-        while self.lines.recv_timeout(STUCK).is_ok() {}
+        let mut rest = Vec::new();
+        loop {
+            match self.lines.recv_timeout(STUCK) {
+                Ok(line) => rest.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("Python does not end"),
+            }
+        }
         let status = self.child.wait().unwrap();
         assert!(status.success(), "Python: {status}");
+        rest
     }
 }
 
