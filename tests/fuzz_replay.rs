@@ -128,16 +128,19 @@ fn a_ring_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
     replay("attach_ring", targets::attach_ring::body);
 }
 
+/// Fault 27.
 #[test]
 fn a_channel_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
     replay("attach_channel", targets::attach_channel::body);
 }
 
+/// Fault 27.
 #[test]
 fn a_joinable_ring_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
     replay("attach_joinable", targets::attach_joinable::body);
 }
 
+/// Fault 27.
 #[test]
 fn a_ring_of_tasks_of_any_bytes_gives_nothing_beyond_itself_and_holds_up_nobody() {
     replay("attach_tasks", targets::attach_tasks::body);

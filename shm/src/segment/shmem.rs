@@ -96,6 +96,7 @@ impl AdoptedShmem {
     /// [`is_not_ready`](Error::is_not_ready).
     ///
     /// Errors of `create` are [`Error::MisalignedOffset`] unless `offset` is a multiple of 128, and [`Error::TooShort`].
+    /// The mapping is there already: what else a [`Create`] can be told changes nothing.
     ///
     /// # Safety
     ///
@@ -107,7 +108,11 @@ impl AdoptedShmem {
 
     /// Where an object that was placed begins, `offset` bytes from the start: to be given to an `open`.
     ///
-    /// Errors of `open` are those of bytes that hold something else, or nothing yet; and [`Error::MisalignedOffset`].
+    /// Bytes that say that they are an object are taken for one: inside of another one they would be a second door to the
+    /// same memory, past the claims of the first. So open where objects were placed, and nowhere else.
+    ///
+    /// Errors of `open` are those of bytes that hold something else, or nothing yet; and [`Error::MisalignedOffset`]. What
+    /// is not placed yet is not waited for: [`Open::wait`] is for names.
     pub fn at(&self, offset: usize) -> Open {
         Open::at(Place::Shmem(self.clone(), offset))
     }
