@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    sys::{identity, memory},
+    sys::{file::Facts, identity, memory},
 };
 
 /// A mapping of the crate `shared_memory` (0.12) in which shared objects are placed and found, each at an offset of its
@@ -172,10 +172,19 @@ impl Deref for Inner {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // A fork child unmaps what it inherited, and takes no name away.
-        if identity::me() != self.adopter {
+        // A fork child unmaps what it inherited, and takes no name away; nobody takes away that of another mapping.
+        if identity::me() != self.adopter || !self.has_name() {
             self.shmem.set_owner(false);
         }
+    }
+}
+
+impl Inner {
+    /// Whether its name still leads to it.
+    fn has_name(&self) -> bool {
+        let facts = Facts::of(&self.file);
+        let target = Target::named(self.name.clone());
+        facts.is_ok_and(|facts| target.is_ok_and(|target| target.leads_to(&facts)))
     }
 }
 
