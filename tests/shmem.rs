@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         elements_are_zeros_whatever_lay_there_before,
         objects_travel_to_children,
         what_a_killed_process_held_is_told_to_the_next,
+        what_is_held_is_held_also_against_who_opens_the_mapping_by_its_name,
         the_mapping_stays_as_long_as_an_object_in_it_and_its_name_goes_then,
         a_fork_child_takes_no_name_away,
         a_name_that_leads_elsewhere_by_now_is_not_taken_away,
@@ -164,6 +165,22 @@ fn what_a_killed_process_held_is_told_to_the_next() {
     let error = mutex.lock().unwrap_err();
     assert!(error.is_poisoned(), "{error}");
     assert_eq!(*error.into_guard().unwrap(), 7);
+}
+
+/// Fault 10.
+fn what_is_held_is_held_also_against_who_opens_the_mapping_by_its_name() {
+    fn lock(name: String) -> bool {
+        let mutex = Mutex::<u64>::open(name.as_str()).unwrap();
+        let refused = mutex.try_lock().unwrap_err();
+        refused.is_would_block()
+    }
+    let shmem = made();
+    let name = shmem.get_os_id().trim_start_matches('/').to_owned();
+    let mutex = placed!(Mutex<u64>, shmem, 0, 1).unwrap();
+    let guard = mutex.lock().unwrap();
+    assert!(Process::spawn(lock, name).unwrap().join().unwrap());
+    drop(guard);
+    assert_eq!(mutex.poison(), None);
 }
 
 fn the_mapping_stays_as_long_as_an_object_in_it_and_its_name_goes_then() {

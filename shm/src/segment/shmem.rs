@@ -6,7 +6,7 @@ use multiproc_core::{LayoutError, Owner, Region};
 use shared_memory::Shmem;
 
 use super::{
-    Access, Create, Flavour, Memory, Open, Segment, memory::clear, options::Place, room,
+    Access, Create, Flavour, Memory, Open, Segment, hold, memory::clear, options::Place, room,
     target::Target,
 };
 use crate::{
@@ -41,8 +41,8 @@ use crate::{
 ///
 /// # What is different
 ///
-/// Users of `shared_memory` hold no lock that says so: nobody is ever known to be the last. What a process that died
-/// held is taken over all the same, when somebody asks for it.
+/// Whoever adopts a mapping does not ask whether others have it: nobody is ever known to be the last. What a process that
+/// died held is taken over all the same, when somebody asks for it.
 #[derive(Clone)]
 pub struct AdoptedShmem(Arc<Inner>);
 
@@ -64,7 +64,8 @@ impl AdoptedShmem {
     /// # Errors
     ///
     /// [`Error::NotFound`] when its id leads to another mapping by now, or to none; [`Error::TooShort`] when somebody has
-    /// cut it off; what the system refuses, such as [`Error::NoSpace`].
+    /// cut it off; [`Error::Busy`] when somebody looks at it for too long; what the system refuses, such as
+    /// [`Error::NoSpace`].
     pub fn new(shmem: Shmem) -> Result<AdoptedShmem, Error> {
         let name = shmem.get_os_id().trim_start_matches('/').to_owned();
         let target = Target::named(name.clone())?;
@@ -82,6 +83,8 @@ impl AdoptedShmem {
                 found: facts.len,
             });
         }
+        // Whoever opens an object by the name of the mapping, alone, would bury what is held here.
+        hold::shared(&file, &target.label())?;
         room::fill_holes(&file, &facts, &target.flavour)?;
         Ok(AdoptedShmem(Arc::new(Inner {
             shmem,
