@@ -74,4 +74,5 @@ if __name__ == "__main__":
         array = open_array(sys.argv[1], writable=False)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
+    np.set_printoptions(threshold=100)
     print(f"dtype {array.dtype}, shape {array.shape}", array, sep="\n")
