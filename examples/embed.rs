@@ -80,9 +80,11 @@ fn work(os_id: &str) -> Result<(), Box<dyn Error>> {
     let (lock, _) = unsafe { Mutex::from_existing(lock, begun) }?;
 
     let shmem = AdoptedShmem::new(shmem)?;
-    let done = Counter::open(shmem.at(DONE_AT))?;
-    let best = Value::open(shmem.at(BEST_AT))?;
-    let table = Array::open(shmem.at(TABLE_AT))?;
+    // SAFETY: the coordinator places an object at each of these offsets.
+    let [done, best, table] = unsafe { [DONE_AT, BEST_AT, TABLE_AT].map(|at| shmem.at(at)) };
+    let done = Counter::open(done)?;
+    let best = Value::open(best)?;
+    let table = Array::open(table)?;
     loop {
         let row = next(&*lock)?;
         if row >= ROWS {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --release --example numpy
-//! $(scripts/python) examples/numpy_reader.py prices
+//! $(scripts/python) examples/numpy_reader.py numpy-prices
 //! cargo run --release --example numpy -- --remove
 //! ```
 
@@ -19,7 +19,7 @@ multiproc::record! {
     }
 }
 
-const NAMES: [&str; 2] = ["prices", "trades"];
+const NAMES: [&str; 2] = ["numpy-prices", "numpy-trades"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     multiproc::init();

@@ -12,7 +12,8 @@ use std::{
 
 use common::{forked, kill_self, raw::new_name};
 use multiproc::{
-    AdoptedShmem, Array, AtomicArray, Counter, Error, LayoutError, Mutex, Process, RawArray, Value,
+    AdoptedShmem, Array, AtomicArray, Counter, Error, LayoutError, Mutex, Open, Process, RawArray,
+    Value,
 };
 use shared_memory::ShmemConf;
 
@@ -55,6 +56,12 @@ fn opened(os_id: &str) -> AdoptedShmem {
     AdoptedShmem::new(ShmemConf::new().os_id(os_id).open().unwrap()).unwrap()
 }
 
+/// Where an object lies, or none yet.
+fn at(shmem: &AdoptedShmem, offset: usize) -> Open {
+    // SAFETY: no test writes the bytes of an object into another one.
+    unsafe { shmem.at(offset) }
+}
+
 /// A new object in a mapping that is this test's alone.
 macro_rules! placed {
     ($type:ty, $shmem:expr, $offset:expr, $($argument:expr),*) => {{
@@ -73,15 +80,15 @@ fn objects_lie_beside_one_another_and_whoever_opens_the_mapping_finds_them() {
 
     let there = opened(shmem.get_os_id());
     assert_ne!(there.as_ptr(), shmem.as_ptr());
-    Value::<[f64; 2]>::open(there.at(128))
+    Value::<[f64; 2]>::open(at(&there, 128))
         .unwrap()
         .update(|pair| pair[0] += 0.5)
         .unwrap();
-    Counter::open(there.at(1024)).unwrap().add(1);
-    let same = Array::<u32>::open(there.at(4096)).unwrap();
+    Counter::open(at(&there, 1024)).unwrap().add(1);
+    let same = Array::<u32>::open(at(&there, 4096)).unwrap();
     assert_eq!(same.shape(), [2, 3]);
     same.set(5, 7).unwrap();
-    let same = AtomicArray::<u64>::open(there.at(16 << 10)).unwrap();
+    let same = AtomicArray::<u64>::open(at(&there, 16 << 10)).unwrap();
     same[3].store(9, std::sync::atomic::Ordering::Relaxed);
 
     assert_eq!(value.get(), [1.5, 2.0]);
@@ -153,7 +160,7 @@ fn objects_travel_to_children() {
 /// Fault 1.
 fn what_a_killed_process_held_is_told_to_the_next() {
     fn die(os_id: String) {
-        let mutex = Mutex::<u64>::open(opened(&os_id).at(0)).unwrap();
+        let mutex = Mutex::<u64>::open(at(&opened(&os_id), 0)).unwrap();
         let mut guard = mutex.lock().unwrap();
         *guard = 7;
         kill_self();
@@ -225,10 +232,10 @@ fn a_name_that_leads_elsewhere_by_now_is_not_taken_away() {
 /// Fault 26. Fault 28.
 fn what_is_not_placed_yet_is_not_ready_and_what_is_something_else_is_refused() {
     let shmem = made();
-    let error = Counter::open(shmem.at(0)).unwrap_err();
+    let error = Counter::open(at(&shmem, 0)).unwrap_err();
     assert!(error.is_not_ready(), "{error}");
     let _value = placed!(Value<u64>, shmem, 0, 1).unwrap();
-    let error = Counter::open(shmem.at(0)).unwrap_err();
+    let error = Counter::open(at(&shmem, 0)).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
@@ -240,7 +247,7 @@ fn what_is_not_placed_yet_is_not_ready_and_what_is_something_else_is_refused() {
     let foreign = unsafe { shmem.as_ptr().add(4096) };
     // SAFETY: as above; nobody has anything there.
     unsafe { foreign.write_bytes(0xff, 512) };
-    let error = Counter::open(shmem.at(4096)).unwrap_err();
+    let error = Counter::open(at(&shmem, 4096)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -257,7 +264,7 @@ fn an_object_begins_at_a_multiple_of_128_and_ends_inside() {
     let shmem = made();
     for error in [
         placed!(Counter, shmem, 64, 0).unwrap_err(),
-        Counter::open(shmem.at(64)).unwrap_err(),
+        Counter::open(at(&shmem, 64)).unwrap_err(),
     ] {
         assert!(
             matches!(
@@ -276,7 +283,7 @@ fn an_object_begins_at_a_multiple_of_128_and_ends_inside() {
     for offset in [SIZE - 128, SIZE, SIZE + 128, usize::MAX - 127] {
         for error in [
             placed!(Counter, shmem, offset, 0).unwrap_err(),
-            Counter::open(shmem.at(offset)).unwrap_err(),
+            Counter::open(at(&shmem, offset)).unwrap_err(),
         ] {
             assert!(error.to_string().contains("bytes"), "{error}");
         }
@@ -336,7 +343,7 @@ fn there_is_room_for_every_byte() {
 fn who_may_only_read_sees_what_is_written() {
     let shmem = made();
     let value = placed!(Value<u64>, shmem, 1024, 1).unwrap();
-    let reader = Value::<u64>::open_read_only(shmem.at(1024)).unwrap();
+    let reader = Value::<u64>::open_read_only(at(&shmem, 1024)).unwrap();
     let other = value.read_only().unwrap();
     value.set(2).unwrap();
     assert_eq!((reader.get(), other.get()), (2, 2));

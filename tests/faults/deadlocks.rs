@@ -119,7 +119,6 @@ pub fn who_waits_for_the_dead_is_in_no_ring() {
     );
 }
 
-/// Fault 41.
 pub fn a_reader_reads_again_though_a_writer_waits_for_it() {
     let array = Array::<u64>::zeroed(10).unwrap();
     let read = array.read(..).unwrap();
@@ -132,7 +131,6 @@ pub fn a_reader_reads_again_though_a_writer_waits_for_it() {
     assert_eq!(array.get(3).unwrap(), 7);
 }
 
-/// Fault 41.
 pub fn another_thread_is_waited_for() {
     for_each_subject(|subject, objects| {
         let guard = objects.hold(subject);

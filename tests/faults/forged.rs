@@ -171,7 +171,6 @@ fn idle(_: ()) {
 /// Far less than the idle child lives.
 const SOON: Duration = Duration::from_secs(20);
 
-/// Fault 16. Fault 43.
 pub fn what_a_child_has_returned_in_vain_is_on_its_way_no_longer_than_its_handle_lives() {
     let (sender, receiver) = channel::<u64>(4096).unwrap();
     let returning = Process::spawn(pass_back, sender).unwrap();

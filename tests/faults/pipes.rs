@@ -117,7 +117,7 @@ pub fn who_waits_for_one_who_is_killed_is_told() {
     }
 }
 
-/// Fault 37.
+/// Fault 14.
 pub fn what_a_killed_receiver_had_not_taken_is_received_by_others() {
     let (sender, receiver) = one_way::<u64>().unwrap();
     let taken = Counter::new(0).unwrap();

@@ -556,7 +556,6 @@ pub fn a_fork_child_that_ends_takes_none_of_its_parents_ends_along() {
     assert_eq!(receiver.recv(), Err(RecvError::Disconnected));
 }
 
-/// Fault 43.
 pub fn what_a_closure_brings_along_is_the_childs_from_its_first_use() {
     let (sender, receiver) = channel::<u64>(SMALL).unwrap();
     let (mut producer, mut consumer) = spsc::<u64>(SMALL).unwrap();

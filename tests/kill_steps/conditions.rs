@@ -379,7 +379,7 @@ pub fn a_kill_at_any_step_of_changing_a_value_leaves_no_watcher_asleep() {
     );
 }
 
-/// Fault 11.
+/// Fault 19.
 pub fn a_kill_at_any_step_of_watching_a_value_keeps_nobody_from_it() {
     killed_everywhere(
         &[First],

@@ -34,8 +34,10 @@ use crate::{
 /// // In another process:
 /// let shmem = ShmemConf::new().os_id(shmem.get_os_id()).open().unwrap();
 /// let shmem = AdoptedShmem::new(shmem)?;
-/// assert_eq!(Counter::open(shmem.at(0))?.get(), 5);
-/// assert_eq!(Array::<f64>::open(shmem.at(4096))?.shape(), [3, 4]);
+/// // SAFETY: objects were placed at both offsets.
+/// let (count, numbers) = unsafe { (shmem.at(0), shmem.at(4096)) };
+/// assert_eq!(Counter::open(count)?.get(), 5);
+/// assert_eq!(Array::<f64>::open(numbers)?.shape(), [3, 4]);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 ///
@@ -70,6 +72,7 @@ impl AdoptedShmem {
         let name = shmem.get_os_id().trim_start_matches('/').to_owned();
         let target = Target::named(name.clone())?;
         let refused = |source| Error::io("look at", target.label(), source);
+        let adopter = identity::try_me().map_err(refused)?;
         let (file, facts) = target.open(true)?;
         if memory::file_at(shmem.as_ptr()).map_err(refused)? != Some(facts.id) {
             return Err(Error::NotFound {
@@ -90,7 +93,7 @@ impl AdoptedShmem {
             shmem,
             file,
             name,
-            adopter: identity::me(),
+            adopter,
         })))
     }
 
@@ -111,12 +114,14 @@ impl AdoptedShmem {
 
     /// Where an object that was placed begins, `offset` bytes from the start: to be given to an `open`.
     ///
-    /// Bytes that say that they are an object are taken for one: inside of another one they would be a second door to the
-    /// same memory, past the claims of the first. So open where objects were placed, and nowhere else.
-    ///
     /// Errors of `open` are those of bytes that hold something else, or nothing yet; and [`Error::MisalignedOffset`]. What
     /// is not placed yet is not waited for: [`Open::wait`] is for names.
-    pub fn at(&self, offset: usize) -> Open {
+    ///
+    /// # Safety
+    ///
+    /// The offset is one at which programs place objects, and not inside of another object: whatever bytes lie there are
+    /// taken for what they say that they are, which would be a second door to the same memory, past the claims of the first.
+    pub unsafe fn at(&self, offset: usize) -> Open {
         Open::at(Place::Shmem(self.clone(), offset))
     }
 
