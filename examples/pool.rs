@@ -51,7 +51,7 @@ fn main() -> Result<(), multiproc::Error> {
     for outcome in pool.try_map(risky, 1..=3)? {
         println!("one of three exits: {outcome:?}"); // which costs that task, and no other
     }
-    println!("{}", pool.stats());
     pool.join()?;
+    println!("{}", pool.stats()); // failed are those, too, that the imap had ahead
     Ok(())
 }

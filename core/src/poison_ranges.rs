@@ -44,6 +44,15 @@ impl<'a> IntoIterator for &'a PoisonedRanges {
     }
 }
 
+impl IntoIterator for PoisonedRanges {
+    type Item = PoisonedRange;
+    type IntoIter = core::iter::Flatten<core::array::IntoIter<Option<PoisonedRange>, MAX_POISONED>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.ranges.into_iter().flatten()
+    }
+}
+
 /// A poisoned range of elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoisonedRange {

@@ -322,7 +322,8 @@ impl<T: Element> Array<T> {
         Ok(all.to_vec())
     }
 
-    /// Which ranges are poisoned at this moment. What the dead had claimed shows once somebody has asked for it.
+    /// Which ranges are poisoned at this moment. What the dead had claimed shows once somebody has
+    /// asked for it: claim everything, as in `drop(array.read(..))`, to have all of it told.
     ///
     /// # Errors
     ///
