@@ -29,18 +29,24 @@ pub(super) struct Collect {
 
 #[derive(Default)]
 struct Kept {
-    bytes: Vec<u8>,
-    /// In the order in which they came.
-    runs: Vec<Place>,
-    apart: Vec<(u64, Apart)>,
-    /// How many bytes of outcomes these hold beside `bytes`.
-    bytes_apart: usize,
+    come: Come,
     /// How many items have ended.
     ended: u64,
     /// How many there are, once that is known.
     all: Option<u64>,
     /// Whether somebody wants to know each time.
     is_watched: bool,
+}
+
+/// Outcomes in the order in which they came.
+#[derive(Default)]
+struct Come {
+    /// What the runs are about.
+    bytes: Vec<u8>,
+    runs: Vec<Place>,
+    apart: Vec<(u64, Apart)>,
+    /// How many bytes of outcomes lie in `apart`.
+    bytes_apart: usize,
 }
 
 /// Outcomes of items one after the other: the first of these, the one behind them, and which bytes tell of them.
@@ -93,9 +99,10 @@ impl Collect {
 
 impl Kept {
     fn is_enough(&self) -> bool {
-        let is_any = !self.runs.is_empty() || !self.apart.is_empty();
+        let come = &self.come;
+        let is_any = !come.runs.is_empty() || !come.apart.is_empty();
         self.all.is_some_and(|all| self.ended >= all)
-            || self.bytes.len() + self.bytes_apart >= ENOUGH
+            || come.bytes.len() + come.bytes_apart >= ENOUGH
             || self.is_watched && is_any
     }
 }
@@ -103,15 +110,16 @@ impl Kept {
 impl Job for Collect {
     fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
         let mut kept = self.kept();
+        let come = &mut kept.come;
         let mut count = 0;
         for run in runs {
             count += run.items;
-            let begin = kept.bytes.len();
-            kept.bytes.extend_from_slice(run.outcomes);
+            let begin = come.bytes.len();
+            come.bytes.extend_from_slice(run.outcomes);
             // Each by itself: what a worker told wrongly is then about the items that it told of, and no others.
-            let bytes = begin..kept.bytes.len();
+            let bytes = begin..come.bytes.len();
             let items = run.first..run.first + run.items;
-            kept.runs.push(Place { items, bytes });
+            come.runs.push(Place { items, bytes });
         }
         self.note(kept, count);
     }
@@ -119,9 +127,9 @@ impl Job for Collect {
     fn ended_apart(&self, index: u64, how: Apart) {
         let mut kept = self.kept();
         if let Apart::Carried { told, .. } = &how {
-            kept.bytes_apart += told.len();
+            kept.come.bytes_apart += told.len();
         }
-        kept.apart.push((index, how));
+        kept.come.apart.push((index, how));
         self.note(kept, 1);
     }
 }
@@ -130,9 +138,8 @@ impl Job for Collect {
 pub(super) struct Taker<'a, R, F> {
     collect: &'a Collect,
     order: Order<R, F>,
-    bytes: Vec<u8>,
-    runs: Vec<Place>,
-    apart: Vec<(u64, Apart)>,
+    /// What was taken last: the memory of its lists.
+    come: Come,
 }
 
 impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
@@ -145,9 +152,7 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
                 take,
                 returns: PhantomData,
             },
-            bytes: Vec::new(),
-            runs: Vec::new(),
-            apart: Vec::new(),
+            come: Come::default(),
         }
     }
 
@@ -179,14 +184,10 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
     /// Takes what has come; how many items have ended.
     fn take(&mut self, mut kept: MutexGuard<'_, Kept>) -> u64 {
         // What was emptied here is filled there next.
-        mem::swap(&mut kept.bytes, &mut self.bytes);
-        mem::swap(&mut kept.runs, &mut self.runs);
-        mem::swap(&mut kept.apart, &mut self.apart);
-        kept.bytes_apart = 0;
+        mem::swap(&mut kept.come, &mut self.come);
         let ended = kept.ended;
         drop(kept);
-        self.order
-            .add(&mut self.bytes, &mut self.runs, &mut self.apart);
+        self.order.add(&mut self.come);
         ended
     }
 }
@@ -208,38 +209,39 @@ enum Early {
 
 impl<R: Payload, F: FnMut(Result<R, TaskError>)> Order<R, F> {
     /// Gives what has its turn; the rest waits for it. What is left of the lists is their memory.
-    fn add(&mut self, bytes: &mut Vec<u8>, runs: &mut Vec<Place>, apart: &mut Vec<(u64, Apart)>) {
-        runs.sort_unstable_by_key(|run| run.items.start);
-        let early = apart
-            .drain(..)
-            .map(|(index, how)| (index, Early::Apart(how)));
-        self.early.extend(early);
-        let mut rest = runs.drain(..).peekable();
+    fn add(&mut self, come: &mut Come) {
+        come.bytes_apart = 0;
+        come.runs.sort_unstable_by_key(|run| run.items.start);
+        let early = come.apart.drain(..);
+        self.early
+            .extend(early.map(|(index, how)| (index, Early::Apart(how))));
+        let mut rest = come.runs.drain(..).peekable();
         loop {
             while let Some(run) = rest.next_if(|run| run.items.start == self.next) {
-                let items = run.items.end - run.items.start;
-                each_value::<R>(&bytes[run.bytes], items, &mut self.take);
-                self.next = run.items.end;
+                self.give(&come.bytes, run);
             }
             match self.early.remove(&self.next) {
                 None => break,
-                Some(Early::Run(bytes, run)) => {
-                    let items = run.items.end - run.items.start;
-                    each_value::<R>(&bytes[run.bytes], items, &mut self.take);
-                    self.next = run.items.end;
-                }
+                Some(Early::Run(bytes, run)) => self.give(&bytes, run),
                 Some(Early::Apart(how)) => {
-                    (self.take)(self::apart(how));
+                    (self.take)(apart(how));
                     self.next += 1;
                 }
             }
         }
         if rest.peek().is_some() {
-            let bytes = Rc::new(mem::take(bytes));
+            let bytes = Rc::new(mem::take(&mut come.bytes));
             let early = |run: Place| (run.items.start, Early::Run(Rc::clone(&bytes), run));
             self.early.extend(rest.map(early));
         } else {
-            bytes.clear();
+            come.bytes.clear();
         }
+    }
+
+    /// Gives the outcomes of the next items, which lie in these bytes.
+    fn give(&mut self, bytes: &[u8], run: Place) {
+        let items = run.items.end - run.items.start;
+        each_value::<R>(&bytes[run.bytes], items, &mut self.take);
+        self.next = run.items.end;
     }
 }
