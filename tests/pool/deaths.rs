@@ -3,8 +3,8 @@
 use std::{collections::HashSet, thread, time::Duration};
 
 use multiproc::{
-    Counter, Executor, MapOptions, OnWorkerDeath, Pool, PoolError, StartMethod, Task, TaskError,
-    channel, one_way,
+    Counter, Executor, MapOptions, OnWorkerDeath, Pool, PoolError, StartMethod, TaskError, channel,
+    one_way,
 };
 
 use crate::{
@@ -12,8 +12,8 @@ use crate::{
     maps::broken_in_the_middle,
     observe::signal,
     pools::{
-        Gate, WORKERS, busy, children, die, double, everywhere, expect_all_but, leave, lone,
-        outcome, pass, pool, until_alone, until_gone, value, with_pools, workers,
+        WORKERS, busy, children, die, double, everywhere, expect_all_but, leave, lone, one_busy,
+        outcome, pool, some_busy, until_alone, until_gone, value, with_pools, workers,
     },
 };
 
@@ -194,9 +194,7 @@ pub fn a_panic_is_not_a_death() {
 pub fn the_first_death_breaks_a_pool_that_is_to_break() {
     everywhere(|method| {
         let pool = with_policy(method, OnWorkerDeath::Break);
-        let gate = Gate::new();
-        let waiting = pool.submit(pass, gate.clone()).unwrap();
-        gate.until_begun(1);
+        let (_gate, waiting) = one_busy(&pool);
         let pids = workers(&pool);
         let dying = pool.submit(die, ()).unwrap();
         let queued = pool.submit(double, 1);
@@ -325,7 +323,7 @@ pub fn a_pool_whose_helper_is_killed_goes_on_while_it_has_workers() {
             assert_eq!((workers(&pool).len(), pool.stats().restarts), (1, 0));
         }
         // When the last one is gone, that is told to all who wait.
-        let (_gate, begun) = hold_all(&pool);
+        let (_gate, begun) = some_busy(&pool, workers(&pool).len());
         let queued = pool.submit(double, 4).unwrap();
         let last = workers(&pool);
         assert_eq!(last.len(), if at_once { WORKERS } else { 1 });
@@ -342,13 +340,4 @@ pub fn a_pool_whose_helper_is_killed_goes_on_while_it_has_workers() {
         assert!(pool.wait_idle_timeout(STUCK));
         assert!(pool.join().unwrap_err().is_broken());
     }
-}
-
-/// As `busy`, of a pool some of whose workers are gone.
-fn hold_all(pool: &Pool) -> (Gate, Vec<Task<()>>) {
-    let gate = Gate::new();
-    let submit = |_| pool.submit(pass, gate.clone()).unwrap();
-    let tasks: Vec<_> = workers(pool).iter().map(submit).collect();
-    gate.until_begun(tasks.len() as u64);
-    (gate, tasks)
 }

@@ -14,7 +14,8 @@ use multiproc::{
 use crate::{
     common::wait_until,
     pools::{
-        WORKERS, double, everywhere, expect_all_but, idle, outcome, pid, timed, value, workers,
+        WORKERS, double, everywhere, expect_all_but, idle, one_busy, outcome, pid, timed, value,
+        workers,
     },
 };
 
@@ -122,12 +123,7 @@ pub fn a_task_that_takes_too_much_memory_is_killed_alone() {
             .memory_limit(LIMIT)
             .build()
             .unwrap();
-        let (gate, tasks) = {
-            let gate = crate::pools::Gate::new();
-            let task = pool.submit(crate::pools::pass, gate.clone()).unwrap();
-            gate.until_begun(1);
-            (gate, task)
-        };
+        let (gate, other) = one_busy(&pool);
         let task = pool.submit(hog, ()).unwrap();
         let error = outcome(task).unwrap_err();
         let TaskError::MemoryExceeded { limit, used } = error else {
@@ -135,7 +131,7 @@ pub fn a_task_that_takes_too_much_memory_is_killed_alone() {
         };
         assert!(limit == LIMIT && used > LIMIT);
         gate.open.set();
-        value(tasks);
+        value(other);
         assert_eq!(value(pool.submit(double, 4).unwrap()), 8);
     });
 }

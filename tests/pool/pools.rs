@@ -112,10 +112,21 @@ pub fn pass(gate: Gate) {
 
 /// Keeps all workers of a pool busy until the gate is opened.
 pub fn busy(pool: &impl Executor) -> (Gate, Vec<Task<()>>) {
+    some_busy(pool, pool.workers())
+}
+
+/// Keeps one worker of a pool busy until the gate is opened.
+pub fn one_busy(pool: &impl Executor) -> (Gate, Task<()>) {
+    let (gate, mut tasks) = some_busy(pool, 1);
+    (gate, tasks.remove(0))
+}
+
+/// Keeps so many workers of a pool busy until the gate is opened.
+pub fn some_busy(pool: &impl Executor, count: usize) -> (Gate, Vec<Task<()>>) {
     let gate = Gate::new();
     let submit = |_| pool.submit(pass, gate.clone()).unwrap();
-    let tasks = (0..pool.workers()).map(submit).collect();
-    gate.until_begun(pool.workers() as u64);
+    let tasks = (0..count).map(submit).collect();
+    gate.until_begun(count as u64);
     (gate, tasks)
 }
 

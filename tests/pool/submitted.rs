@@ -7,16 +7,14 @@ use multiproc::{Executor, Queue, Task, TaskError, ThreadPool};
 use crate::{
     common::{self, STUCK, in_time, wait_until},
     pools::{
-        Gate, WORKERS, busy, double, everywhere, lone, outcome, pass, pool, quietly, until_gone,
-        value, with_executors, with_pools, workers,
+        Gate, WORKERS, busy, double, everywhere, lone, one_busy, outcome, pass, pool, quietly,
+        until_gone, value, with_executors, with_pools, workers,
     },
 };
 
 pub fn a_task_is_told_once_it_has_ended() {
     fn test(pool: &impl Executor) {
-        let gate = Gate::new();
-        let mut task = pool.submit(pass, gate.clone()).unwrap();
-        gate.until_begun(1);
+        let (gate, mut task) = one_busy(pool);
         assert!(!task.is_ready());
         assert!(task.try_get().unwrap().is_none());
         gate.open.set();
