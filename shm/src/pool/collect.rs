@@ -15,9 +15,11 @@ use std::{
 };
 
 use super::{
+    encoding::Form,
     error::TaskError,
     executor::Payload,
     job::{Apart, Job, Run},
+    outcome::Outcomes,
     task::{apart, each_value},
 };
 
@@ -52,6 +54,7 @@ struct Come {
 /// Outcomes of items one after the other: the first of these, the one behind them, and which bytes tell of them.
 struct Place {
     items: Range<u64>,
+    form: Form,
     bytes: Range<usize>,
 }
 
@@ -115,11 +118,12 @@ impl Job for Collect {
         for run in runs {
             count += run.items;
             let begin = come.bytes.len();
-            come.bytes.extend_from_slice(run.outcomes);
+            come.bytes.extend_from_slice(run.outcomes.bytes);
             // Each by itself: what a worker told wrongly is then about the items that it told of, and no others.
             let bytes = begin..come.bytes.len();
             let items = run.first..run.first + run.items;
-            come.runs.push(Place { items, bytes });
+            let form = run.outcomes.form;
+            come.runs.push(Place { items, form, bytes });
         }
         self.note(kept, count);
     }
@@ -241,7 +245,11 @@ impl<R: Payload, F: FnMut(Result<R, TaskError>)> Order<R, F> {
     /// Gives the outcomes of the next items, which lie in these bytes.
     fn give(&mut self, bytes: &[u8], run: Place) {
         let items = run.items.end - run.items.start;
-        each_value::<R>(&bytes[run.bytes], items, &mut self.take);
+        let outcomes = Outcomes {
+            form: run.form,
+            bytes: &bytes[run.bytes],
+        };
+        each_value::<R>(outcomes, items, &mut self.take);
         self.next = run.items.end;
     }
 }

@@ -15,7 +15,7 @@ use super::{
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job},
     ledger::{Body, Ledger, State},
-    outbox::Outbox,
+    outcome::Outcomes,
     pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
     shared::{Carrier, Parcel, SOON, Shared},
@@ -145,6 +145,11 @@ impl Core {
         self.open_ledger()?
             .add_packed(job, first, packed, &self.shared.tasks);
         Ok(())
+    }
+
+    /// Whether there is nothing for a worker to take at this moment.
+    pub(super) fn has_none_to_take(&self) -> bool {
+        self.shared.tasks.ring().ring().is_empty()
     }
 
     /// The ledger, if tasks are taken.
@@ -293,12 +298,12 @@ impl Core {
     ) {
         // It is dead: nobody writes there any more.
         let outbox = self.shared.outboxes.of(row);
-        let end = Outbox::BEGIN.saturating_add(lost.progress.bytes() as usize);
-        let outcomes = outbox.as_ref().map(|outbox| outbox.bytes());
-        let outcomes = outcomes.and_then(|bytes| bytes.get(Outbox::BEGIN..end));
+        let outcomes = outbox
+            .as_ref()
+            .map_or(Outcomes::default(), |outbox| outbox.outcomes(lost.progress));
         locked(&self.arrivals).forget(&self.carrier, lost.task);
         let mut ledger = self.ledger();
-        ledger.lost(lost, outcomes.unwrap_or_default(), error, retry, batch);
+        ledger.lost(lost, outcomes, error, retry, batch);
         self.sweep(&mut ledger, Linux.now() + SOON);
         ledger.flush(&self.shared.tasks, &self.carrier, batch);
         ledger.owe(batch);

@@ -16,16 +16,46 @@ pub(super) enum Unwritten {
     Unfit,
 }
 
-/// The length of the head of what [`framed`] writes.
-pub(super) const HEAD: usize = 4;
+/// How values lie side by side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Each behind a head that says how long it is.
+    #[default]
+    Framed,
+    /// Numbers, each a word.
+    Words,
+}
 
-/// Writes the encoding of a value to the beginning of `room`, behind a head that says how long it is: how long both are.
+impl Form {
+    /// That of values of this type.
+    #[inline]
+    pub(super) fn of<T: Payload>() -> Form {
+        if number::is_number::<T>() {
+            Form::Words
+        } else {
+            Form::Framed
+        }
+    }
+}
+
+/// The length of the head of a framed value.
+pub(super) const HEAD: usize = 4;
+/// The length of a word.
+pub(super) const WORD: usize = size_of::<u64>();
+
+/// Writes a value to the beginning of `room` as it lies among others of its type, behind its head unless it is a word: how
+/// long both are.
 #[inline]
-pub(super) fn framed<T: Payload>(
+pub(super) fn write<T: Payload>(
     room: &mut [u8],
     value: &T,
     head: impl FnOnce(usize) -> [u8; HEAD],
 ) -> Result<usize, Unwritten> {
+    if let Some(word) = number::to_word(value) {
+        let place = room.first_chunk_mut().ok_or(Unwritten::Full)?;
+        *place = word.to_le_bytes();
+        return Ok(WORD);
+    }
     let (place, rest) = room.split_first_chunk_mut().ok_or(Unwritten::Full)?;
     let most = rest.len();
     let mut cursor = Cursor::new(rest);
@@ -86,9 +116,6 @@ impl<'a> Cursor<'a> {
     /// Writes the encoding of a value, which is no part of any other message. If it fails, something was written.
     #[inline]
     pub(super) fn encode<T: Payload>(&mut self, value: &T) -> Result<(), Unwritten> {
-        if let Some(word) = number::to_word(value) {
-            return self.write(&word.to_le_bytes());
-        }
         let encoded = postcard::serialize_with_flavor(value, Encoding(self));
         encoded.map_err(|error| match error {
             postcard::Error::SerializeBufferFull => Unwritten::Full,
@@ -164,12 +191,21 @@ mod tests {
     fn a_head_says_how_long_what_follows_is() {
         let head = |len: usize| (len as u32).to_le_bytes();
         let mut bytes = [9; 8];
-        assert_eq!(framed(&mut bytes, &300u16, head), Ok(6));
+        assert_eq!(write(&mut bytes, &300u16, head), Ok(6));
         assert_eq!(bytes, [2, 0, 0, 0, 0xac, 2, 9, 9]);
-        assert_eq!(framed(&mut bytes[..4], &(), head), Ok(4));
+        assert_eq!(write(&mut bytes[..4], &(), head), Ok(4));
         assert_eq!(bytes[..4], [0; 4]);
-        assert_eq!(framed(&mut bytes[..3], &(), head), Err(Unwritten::Full));
-        assert_eq!(framed(&mut bytes[..5], &300u16, head), Err(Unwritten::Full));
+        assert_eq!(write(&mut bytes[..3], &(), head), Err(Unwritten::Full));
+        assert_eq!(write(&mut bytes[..5], &300u16, head), Err(Unwritten::Full));
+    }
+
+    #[test]
+    fn a_number_has_no_head() {
+        let head = |_| panic!("a head");
+        let mut bytes = [9; 9];
+        assert_eq!(write(&mut bytes, &-2i64, head), Ok(8));
+        assert_eq!(bytes, [0xfe, 255, 255, 255, 255, 255, 255, 255, 9]);
+        assert_eq!(write(&mut bytes[..7], &1u64, head), Err(Unwritten::Full));
     }
 
     #[test]

@@ -12,12 +12,13 @@ use super::{
     code::Code,
     collect::{Collect, Taker},
     core::Core,
+    encoding::Form,
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job, Run},
     ledger::State,
     outbox::Outbox,
     pack::{self, Packer},
-    record::{Items, TaskHead, ToldHead, length},
+    record::{Items, TaskHead, ToldHead, form_of, length},
     task::Slot,
 };
 use crate::{packet, sys::Linux};
@@ -216,10 +217,13 @@ impl Desk {
 /// What a worker makes of the body of a task, written again; `None` when it refuses it.
 pub fn reread_task(body: &[u8]) -> Option<Vec<u8>> {
     let (head, arguments) = TaskHead::parse(body)?;
-    let mut items = Items::new(arguments, head.items);
+    let form = form_of(head.flags);
+    let mut items = Items::new(form, arguments, head.items);
     let mut again = head.to_bytes().to_vec();
     for item in items.by_ref() {
-        again.extend_from_slice(&length(item.len()));
+        if form == Form::Framed {
+            again.extend_from_slice(&length(item.len()));
+        }
         again.extend_from_slice(item);
     }
     again.extend_from_slice(items.bytes());

@@ -2,7 +2,12 @@
 
 use std::{ops::Range, os::fd::OwnedFd, sync::Arc};
 
-use super::{error::TaskError, outcome::Kind, quiet};
+use super::{
+    encoding::Form,
+    error::TaskError,
+    outcome::{Kind, Outcomes},
+    quiet,
+};
 
 /// Where the outcomes of items go. Each item ends once.
 pub(super) trait Job: Send + Sync {
@@ -17,8 +22,8 @@ pub(super) trait Job: Send + Sync {
 pub(super) struct Run<'a> {
     pub(super) first: u64,
     pub(super) items: u64,
-    /// As they are [told](super::outcome).
-    pub(super) outcomes: &'a [u8],
+    /// One of each.
+    pub(super) outcomes: Outcomes<'a>,
 }
 
 /// How an item ended that is not told among others.
@@ -48,6 +53,7 @@ pub(super) struct Batch {
 struct Told {
     first: u64,
     items: u64,
+    form: Form,
     outcomes: Range<usize>,
 }
 
@@ -58,11 +64,13 @@ impl Batch {
         job: Arc<dyn Job>,
         first: u64,
         items: u64,
+        form: Form,
         outcomes: Range<usize>,
     ) {
         let told = Told {
             first,
             items,
+            form,
             outcomes,
         };
         self.runs.push((job, told));
@@ -88,7 +96,10 @@ impl Batch {
             let mut runs = of_one.iter().map(|(_, told)| Run {
                 first: told.first,
                 items: told.items,
-                outcomes: &bytes[told.outcomes.clone()],
+                outcomes: Outcomes {
+                    form: told.form,
+                    bytes: &bytes[told.outcomes.clone()],
+                },
             });
             quiet::run(|| job.ended(&mut runs));
         }

@@ -19,9 +19,9 @@ use super::{
     code::Code,
     error::{PoolError, TaskError},
     job::{Apart, Batch, Job},
-    outcome::Outcomes,
+    outcome::{Kind, Outcomes},
     pack::Packed,
-    record::{CARRIED, Items, TaskHead, ToldHead},
+    record::{CARRIED, Items, TaskHead, ToldHead, WORDS, form_of},
     shared::{Carrier, Tasks},
 };
 use crate::handle::Moves;
@@ -315,7 +315,7 @@ impl Ledger {
         };
         if let Some(job) = job {
             match carried {
-                None => batch.ended(job, first, u64::from(items), outcomes),
+                None => batch.ended(job, first, u64::from(items), form_of(head.flags), outcomes),
                 Some(how) => batch.ended_apart(job, first, how),
             }
         }
@@ -337,7 +337,7 @@ impl Ledger {
     pub(super) fn lost(
         &mut self,
         lost: Lost,
-        outbox: &[u8],
+        outbox: Outcomes<'_>,
         error: &TaskError,
         retry: bool,
         batch: &mut Batch,
@@ -347,24 +347,24 @@ impl Ledger {
         };
         // Whatever its row says now: what was told has ended, and nothing behind the last item has.
         let ended = lost.progress.items().min(entry.items).max(entry.finished);
-        let untold = Outcomes(outbox).count() as u32;
+        let untold = outbox.count() as u32;
         // What is in the outbox is about the last that have ended. Of these some may have been told, and of those before
         // them all were, unless the worker died between ending one and telling of it.
         let mut item = ended.saturating_sub(untold);
-        let mut rest = Outcomes(outbox);
+        let mut rest = outbox;
         let mut gone: Vec<u32> = (entry.finished..item).collect();
         while item < ended {
             let before = rest;
             let Some((kind, _)) = rest.next() else { break };
             if item >= entry.finished {
                 let begin = batch.bytes.len();
-                let len = before.0.len() - rest.0.len();
-                batch.bytes.extend_from_slice(&before.0[..len]);
+                let len = before.bytes.len() - rest.bytes.len();
+                batch.bytes.extend_from_slice(&before.bytes[..len]);
                 let first = entry.first + u64::from(item);
                 let outcomes = begin..batch.bytes.len();
-                batch.ended(Arc::clone(&entry.job), first, 1, outcomes);
+                batch.ended(Arc::clone(&entry.job), first, 1, outbox.form, outcomes);
                 self.counts.done += 1;
-                self.counts.failed += u64::from(kind != super::outcome::Kind::Returned);
+                self.counts.failed += u64::from(kind != Kind::Returned);
             }
             item += 1;
         }
@@ -478,7 +478,7 @@ fn part(body: &Body, items: Range<u32>) -> Option<Body> {
             moves: Moves::default(),
         });
     }
-    let mut rest = Items::new(arguments, head.items);
+    let mut rest = Items::new(form_of(head.flags), arguments, head.items);
     for _ in 0..items.start {
         rest.next()?;
     }
@@ -490,7 +490,7 @@ fn part(body: &Body, items: Range<u32>) -> Option<Body> {
         call: head.call,
         task: head.task,
     };
-    let mut record = head_of(code, items.end - items.start, 0).to_vec();
+    let mut record = head_of(code, items.end - items.start, head.flags & WORDS).to_vec();
     record.extend_from_slice(&begin.bytes()[..begin.bytes().len() - rest.bytes().len()]);
     Some(Body {
         record,

@@ -221,32 +221,41 @@ impl Pool {
         let mut packer = Packer::new(code, chunk);
         // How many items were submitted, or cannot be.
         let mut passed = 0;
-        let submit = |packer: &mut Packer, passed: &mut u64| {
+        let submit = |packer: &mut Packer<A>, passed: &mut u64| {
             packer.take(|packed| self.core.submit_packed(&job, passed, packed))
         };
-        // Large chunks at once, so that no worker waits; small ones many at a time.
-        let least = if chunk > RUN { 1 } else { RUN };
+        // Many at a time, since who sleeps must be woken for each; but no worker is to wait for large ones.
+        let is_due = |packer: &Packer<A>| {
+            let ready = packer.ready();
+            ready >= RUN || packer.is_full() || chunk > RUN && self.core.has_none_to_take()
+        };
         // No message that the caller is just making has anything to do with this.
         handle::outside(|| {
             for item in items {
-                if packer.add(&item).is_err() {
-                    submit(&mut packer, &mut passed)?;
-                    match pack::one(code, &item) {
-                        Ok(body) => {
-                            self.core.wait_for_room();
-                            self.core.submit(&job, passed, body)?;
-                        }
-                        Err(message) => {
-                            let message = message.into();
-                            let how = Apart::Failed(TaskError::NotSubmitted { message });
-                            job.ended_apart(passed, how);
+                match packer.add(&item) {
+                    Ok(false) => {}
+                    Ok(true) => {
+                        if is_due(&packer) {
+                            submit(&mut packer, &mut passed)?;
+                            taker.take_some();
                         }
                     }
-                    passed += 1;
-                    taker.take_some();
-                } else if packer.ready() >= least || packer.is_full() {
-                    submit(&mut packer, &mut passed)?;
-                    taker.take_some();
+                    Err(_) => {
+                        submit(&mut packer, &mut passed)?;
+                        match pack::one(code, &item) {
+                            Ok(body) => {
+                                self.core.wait_for_room();
+                                self.core.submit(&job, passed, body)?;
+                            }
+                            Err(message) => {
+                                let message = message.into();
+                                let how = Apart::Failed(TaskError::NotSubmitted { message });
+                                job.ended_apart(passed, how);
+                            }
+                        }
+                        passed += 1;
+                        taker.take_some();
+                    }
                 }
             }
             packer.finish();

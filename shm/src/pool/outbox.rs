@@ -14,7 +14,13 @@ use std::{ptr::NonNull, slice};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::ToldHead;
+use multiproc_core::Progress;
+
+use super::{
+    encoding::Form,
+    outcome::Outcomes,
+    record::{ToldHead, flag_of, form_of},
+};
 use crate::{AtomicArray, Error};
 
 /// How many bytes an outbox holds.
@@ -52,6 +58,30 @@ pub(super) struct Outbox {
 impl Outbox {
     /// Where outcomes begin.
     pub(super) const BEGIN: usize = ToldHead::LEN;
+
+    /// Says in which form outcomes lie here, when none do.
+    pub(super) fn begin(&mut self, form: Form) {
+        self.set_head(ToldHead {
+            flags: flag_of(form),
+            ..ToldHead::default()
+        });
+    }
+
+    pub(super) fn set_head(&mut self, head: ToldHead) {
+        if let Some(place) = self.bytes_mut().first_chunk_mut() {
+            *place = head.to_bytes();
+        }
+    }
+
+    /// The outcomes that lie here when a worker has come so far.
+    pub(super) fn outcomes(&self, progress: Progress) -> Outcomes<'_> {
+        let end = Outbox::BEGIN.saturating_add(progress.bytes() as usize);
+        let lie_here = self.bytes().get(..end).and_then(ToldHead::parse);
+        lie_here.map_or(Outcomes::default(), |(head, bytes)| Outcomes {
+            form: form_of(head.flags),
+            bytes,
+        })
+    }
 
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {

@@ -8,9 +8,11 @@
 //! │ kind │ length                        │ bytes      │
 //! └──────┴───────────────────────────────┴────────────┘
 //! ```
+//!
+//! Where all of them are numbers that were returned, only these words lie there.
 
 use super::{
-    encoding::HEAD,
+    encoding::{Form, HEAD, WORD},
     error::{TaskError, TaskPanic},
 };
 use crate::process::decode_frame;
@@ -51,20 +53,28 @@ pub(super) fn head(kind: Kind, len: usize) -> [u8; HEAD] {
 }
 
 /// The outcomes in some bytes, one after the other. Ends where the bytes are none.
-#[derive(Clone, Copy)]
-pub(super) struct Outcomes<'a>(pub(super) &'a [u8]);
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outcomes<'a> {
+    pub(super) form: Form,
+    pub(super) bytes: &'a [u8],
+}
 
 impl<'a> Iterator for Outcomes<'a> {
     type Item = (Kind, &'a [u8]);
 
     #[inline]
     fn next(&mut self) -> Option<(Kind, &'a [u8])> {
-        let (head, rest) = self.0.split_first_chunk::<HEAD>()?;
+        if self.form == Form::Words {
+            let (word, rest) = self.bytes.split_at_checked(WORD)?;
+            self.bytes = rest;
+            return Some((Kind::Returned, word));
+        }
+        let (head, rest) = self.bytes.split_first_chunk::<HEAD>()?;
         let head = u32::from_le_bytes(*head);
         let kind = Kind::from_number(head >> KIND_SHIFT)?;
         let len = head & ((1 << KIND_SHIFT) - 1);
         let (told, rest) = rest.split_at_checked(len as usize)?;
-        self.0 = rest;
+        self.bytes = rest;
         Some((kind, told))
     }
 }
@@ -102,11 +112,24 @@ mod tests {
             bytes.extend_from_slice(&head(kind, told.len()));
             bytes.extend_from_slice(told);
         }
-        assert!(Outcomes(&bytes).eq(all));
+        fn outcomes(bytes: &[u8]) -> Outcomes<'_> {
+            let form = Form::Framed;
+            Outcomes { form, bytes }
+        }
+        assert!(outcomes(&bytes).eq(all));
         for len in 0..bytes.len() {
-            assert!(Outcomes(&bytes[..len]).count() <= 2);
+            assert!(outcomes(&bytes[..len]).count() <= 2);
         }
         bytes[3] = 0x90;
-        assert_eq!(Outcomes(&bytes).count(), 0);
+        assert_eq!(outcomes(&bytes).count(), 0);
+    }
+
+    #[test]
+    fn words_were_returned() {
+        let outcomes = Outcomes {
+            form: Form::Words,
+            bytes: &[7; 17],
+        };
+        assert!(outcomes.eq([(Kind::Returned, &[7; 8][..]); 2]));
     }
 }

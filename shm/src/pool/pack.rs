@@ -1,13 +1,13 @@
 //! Arguments of items, packed into tasks.
 
-use std::{io, os::fd::OwnedFd};
+use std::{io, marker::PhantomData, os::fd::OwnedFd};
 
 use super::{
     code::Code,
-    encoding::{self, Unwritten},
+    encoding::{self, Form, Unwritten},
     executor::Payload,
     ledger::{Body, head_of},
-    record::{CARRIED, PARCEL, TaskHead, length},
+    record::{CARRIED, PARCEL, TaskHead, flag_of, length},
     shared::LONGEST,
 };
 use crate::{
@@ -29,10 +29,14 @@ pub(super) fn one<A: Payload>(code: Code, arguments: &A) -> Result<Body, String>
     if u32::try_from(bytes.len()).is_err() {
         return Err(format!("they have {} bytes", bytes.len()));
     }
-    let items = [&length(bytes.len()), &bytes[..]].concat();
+    let form = Form::of::<A>();
+    let items = match form {
+        Form::Words => bytes,
+        Form::Framed => [&length(bytes.len()), &bytes[..]].concat(),
+    };
     if descriptors.is_empty() && TaskHead::LEN + items.len() <= LONGEST {
         return Ok(Body {
-            record: [&head_of(code, 1, 0), &items[..]].concat(),
+            record: [&head_of(code, 1, flag_of(form)), &items[..]].concat(),
             ..Body::default()
         });
     }
@@ -63,7 +67,7 @@ fn carried(
 }
 
 /// Packs items into tasks of up to so many, each of no more than so many bytes, which lie side by side.
-pub(super) struct Packer {
+pub(super) struct Packer<A> {
     code: Code,
     most: u32,
     bytes: Vec<u8>,
@@ -73,24 +77,26 @@ pub(super) struct Packer {
     end: usize,
     limit: usize,
     items: u32,
+    arguments: PhantomData<fn(&A)>,
 }
 
 /// What cannot be packed with others.
 pub(super) struct Apart;
 
-impl Packer {
+impl<A: Payload> Packer<A> {
     /// How many bytes of tasks are packed at most before they are taken.
     const ROOM: usize = 64 * 1024;
 
-    pub(super) fn new(code: Code, most: usize) -> Packer {
+    pub(super) fn new(code: Code, most: usize) -> Packer<A> {
         Packer {
             code,
             most: u32::try_from(most).unwrap_or(u32::MAX),
-            bytes: vec![0; Packer::ROOM],
+            bytes: vec![0; Self::ROOM],
             tasks: Vec::new(),
             end: TaskHead::LEN,
             limit: LONGEST,
             items: 0,
+            arguments: PhantomData,
         }
     }
 
@@ -99,19 +105,20 @@ impl Packer {
         self.tasks.last().map_or(0, |(end, _)| *end)
     }
 
-    /// Packs one more item; [`Apart`] when it is long, or shared objects may be in it. No other message is just being made.
-    /// There is room if what is [full](Self::is_full) was taken.
+    /// Packs one more item; whether more tasks are ready then. [`Apart`] when it is long, or shared objects may be in it. No
+    /// other message is just being made. There is room if what is [full](Self::is_full) was taken.
     #[inline]
-    pub(super) fn add<A: Payload>(&mut self, arguments: &A) -> Result<(), Apart> {
+    pub(super) fn add(&mut self, arguments: &A) -> Result<bool, Apart> {
         let room = self.bytes.get_mut(self.end..self.limit);
-        match encoding::framed(room.unwrap_or_default(), arguments, length) {
+        match encoding::write(room.unwrap_or_default(), arguments, length) {
             Ok(len) => {
                 self.end += len;
                 self.items += 1;
-                if self.items == self.most {
+                let is_ready = self.items == self.most;
+                if is_ready {
                     self.finish();
                 }
-                Ok(())
+                Ok(is_ready)
             }
             Err(why) => self.add_to_next(arguments, why),
         }
@@ -119,13 +126,13 @@ impl Packer {
 
     /// Packs an item into a task of its own, because it had no place in the one that is being packed.
     #[cold]
-    fn add_to_next<A: Payload>(&mut self, arguments: &A, why: Unwritten) -> Result<(), Apart> {
+    fn add_to_next(&mut self, arguments: &A, why: Unwritten) -> Result<bool, Apart> {
         let is_first = self.items == 0;
         self.finish();
         if is_first || why == Unwritten::Unfit || self.is_full() {
             return Err(Apart);
         }
-        self.add(arguments)
+        self.add(arguments).map(|_| true)
     }
 
     /// Whether there may be no room for another task.
@@ -142,7 +149,7 @@ impl Packer {
     pub(super) fn finish(&mut self) {
         if self.items > 0 {
             let begin = self.begin();
-            let head = head_of(self.code, self.items, 0);
+            let head = head_of(self.code, self.items, flag_of(Form::of::<A>()));
             self.bytes[begin..begin + TaskHead::LEN].copy_from_slice(&head);
             self.tasks.push((self.end, self.items));
             self.begin_task();

@@ -1,6 +1,7 @@
 //! Tasks and what is told of them, as they lie in the rings.
 //!
-//! A task's body says which code runs it, and holds the encoded arguments of its items, each behind its length:
+//! A task's body says which code runs it, and holds the encoded arguments of its items, each behind its length, or with
+//! [`WORDS`] one word of each and nothing else:
 //!
 //! ```text
 //!  0      8      16      20      24        28
@@ -10,18 +11,42 @@
 //! ```
 //!
 //! What a worker tells of a task begins with its name, which item the first one told of is, how many are, and how many of
-//! them failed; then come the [outcomes](super::outcome).
+//! them failed; then come the [outcomes](super::outcome); or with [`WORDS`] the words that they returned.
 //!
 //! With [`CARRIED`] there is a packet of descriptors in the pool's socket, in the order of the records; with [`PARCEL`] what
 //! follows the head is a file in memory, the first of these descriptors. What is told so is one outcome, whose kind is in
 //! the flags.
 
-use super::{encoding::HEAD, outcome::Kind};
+use super::{
+    encoding::{Form, HEAD, WORD},
+    outcome::Kind,
+};
 
 /// Flag: descriptors come in a packet.
 pub(super) const CARRIED: u32 = 1;
 /// Flag: and what follows the head is the first of them.
 pub(super) const PARCEL: u32 = 2;
+/// Flag: what follows the head are [`Form::Words`].
+pub(super) const WORDS: u32 = 4;
+
+/// The flag of this form.
+#[inline]
+pub(super) fn flag_of(form: Form) -> u32 {
+    match form {
+        Form::Framed => 0,
+        Form::Words => WORDS,
+    }
+}
+
+/// The form that these flags say.
+#[inline]
+pub(super) fn form_of(flags: u32) -> Form {
+    if flags & WORDS == 0 {
+        Form::Framed
+    } else {
+        Form::Words
+    }
+}
 
 /// The head of a task's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,13 +143,14 @@ fn words(bytes: &[u8; 24]) -> &[[u8; 8]; 3] {
 /// The arguments of so many items, one after the other. Ends early where the bytes are none.
 #[derive(Clone, Copy)]
 pub(super) struct Items<'a> {
+    form: Form,
     bytes: &'a [u8],
     left: u32,
 }
 
 impl<'a> Items<'a> {
-    pub(super) fn new(bytes: &'a [u8], left: u32) -> Items<'a> {
-        Items { bytes, left }
+    pub(super) fn new(form: Form, bytes: &'a [u8], left: u32) -> Items<'a> {
+        Items { form, bytes, left }
     }
 
     /// How many are left.
@@ -144,9 +170,15 @@ impl<'a> Iterator for Items<'a> {
     #[inline]
     fn next(&mut self) -> Option<&'a [u8]> {
         let left = self.left.checked_sub(1)?;
-        let (len, rest) = self.bytes.split_first_chunk::<HEAD>()?;
-        let (arguments, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        *self = Items { bytes: rest, left };
+        let (len, rest) = match self.form {
+            Form::Words => (WORD, self.bytes),
+            Form::Framed => {
+                let (len, rest) = self.bytes.split_first_chunk::<HEAD>()?;
+                (u32::from_le_bytes(*len) as usize, rest)
+            }
+        };
+        let (arguments, rest) = rest.split_at_checked(len)?;
+        (self.bytes, self.left) = (rest, left);
         Some(arguments)
     }
 }
@@ -190,8 +222,18 @@ mod tests {
             bytes.extend_from_slice(&length(item.len()));
             bytes.extend_from_slice(item);
         }
-        assert!(Items::new(&bytes, 3).eq([&b"one"[..], b"", b"three"]));
-        assert_eq!(Items::new(&bytes, 2).count(), 2);
-        assert_eq!(Items::new(&bytes[..bytes.len() - 1], 3).count(), 2);
+        let items = |bytes, count| Items::new(Form::Framed, bytes, count);
+        assert!(items(&bytes, 3).eq([&b"one"[..], b"", b"three"]));
+        assert_eq!(items(&bytes, 2).count(), 2);
+        assert_eq!(items(&bytes[..bytes.len() - 1], 3).count(), 2);
+    }
+
+    #[test]
+    fn words_come_out_one_by_one_as_long_as_they_are_whole() {
+        let bytes = [[1; WORD], [2; WORD], [3; WORD]].concat();
+        let items = |bytes, count| Items::new(Form::Words, bytes, count);
+        assert!(items(&bytes, 3).eq([[1; WORD], [2; WORD], [3; WORD]]));
+        assert_eq!(items(&bytes, 2).count(), 2);
+        assert_eq!(items(&bytes[..23], 3).count(), 2);
     }
 }

@@ -10,9 +10,11 @@ use std::{
 
 use super::{
     encoding,
+    encoding::{Form, WORD},
     error::TaskError,
     executor::Payload,
     job::{Apart, Job, Run},
+    number,
     outcome::{self, Kind, Outcomes},
     quiet,
     threads::{self, PoolId},
@@ -245,7 +247,7 @@ impl<R> fmt::Debug for Task<R> {
 impl<R: Payload> Job for Slot<R> {
     fn ended(&self, runs: &mut dyn Iterator<Item = Run<'_>>) {
         for run in runs {
-            let outcome = match Outcomes(run.outcomes).next() {
+            let outcome = match { run.outcomes }.next() {
                 Some((kind, told)) => value(kind, told, Vec::new()),
                 None => Err(damaged()),
             };
@@ -288,14 +290,44 @@ pub(super) fn value<R: Payload>(
 
 /// What the outcomes of so many items mean that came without descriptors. Each item has one, whatever the bytes say.
 pub(super) fn each_value<R: Payload>(
-    outcomes: &[u8],
+    outcomes: Outcomes<'_>,
     items: u64,
     mut take: impl FnMut(Result<R, TaskError>),
 ) {
-    let mut rest = Outcomes(outcomes);
+    let given = match outcomes.form {
+        Form::Words => each_number(outcomes.bytes, items, &mut take),
+        Form::Framed => each_framed(outcomes, items, &mut take),
+    };
+    for _ in given..items {
+        take(Err(damaged()));
+    }
+}
+
+/// Gives the numbers that these words are, if `R` is a number; how many there were.
+fn each_number<R: Payload>(
+    bytes: &[u8],
+    items: u64,
+    mut take: impl FnMut(Result<R, TaskError>),
+) -> u64 {
+    let (words, rest) = bytes.as_chunks::<WORD>();
+    if !number::is_number::<R>() || !rest.is_empty() || words.len() as u64 != items {
+        return 0;
+    }
+    let numbers = words.iter().map_while(|word| number::of_word(u64::from_le_bytes(*word)));
+    numbers.for_each(|number| take(Ok(number)));
+    items
+}
+
+/// Gives what the outcomes of so many items mean, as far as there are any; how many there were.
+fn each_framed<R: Payload>(
+    outcomes: Outcomes<'_>,
+    items: u64,
+    mut take: impl FnMut(Result<R, TaskError>),
+) -> u64 {
+    let mut rest = outcomes;
     let left = Cell::new(items);
     let is_taking = Cell::new(false);
-    while left.get() > 0 && !rest.0.is_empty() {
+    while left.get() > 0 && !rest.bytes.is_empty() {
         // One net for all of them. A panic of the type's own code is caught at the one that it was at.
         let caught = panic::catch_unwind(AssertUnwindSafe(|| {
             handle::outside(|| {
@@ -305,7 +337,7 @@ pub(super) fn each_value<R: Payload>(
                 {
                     let is_last = left.get() == 1;
                     let outcome = match kind {
-                        _ if is_last && !ahead.0.is_empty() => Err(damaged()),
+                        _ if is_last && !ahead.bytes.is_empty() => Err(damaged()),
                         Kind::Returned => decode(told),
                         _ => Err(outcome::error(kind, told)),
                     };
@@ -331,9 +363,7 @@ pub(super) fn each_value<R: Payload>(
             }
         }
     }
-    for _ in 0..left.get() {
-        take(Err(damaged()));
-    }
+    items - left.get()
 }
 
 /// What an item has ended with of which the bytes do not say how it ended.

@@ -2,8 +2,8 @@
 //!
 //! What a worker that may die at any instruction leaves behind must say exactly which item went with it. Invariants:
 //!
-//! 1. An outcome is written into the outbox, then the progress in the worker's row includes it: from then on the item has
-//!    ended, though nobody has been told.
+//! 1. An outcome is written into the outbox, whose head says in which form those in it are, then the progress in the worker's
+//!    row includes it: from then on the item has ended, though nobody has been told.
 //! 2. What is told is in the ring before the progress says that the outbox is empty. Told twice is told once.
 //! 3. The row names the task until all of it is told.
 
@@ -12,11 +12,11 @@ use std::{fmt::Display, os::fd::OwnedFd, thread, time::Duration};
 use multiproc_core::{FOREVER, Os, Progress};
 
 use super::{
-    encoding::{self, Cursor, HEAD, Unwritten},
+    encoding::{self, Cursor, Form, HEAD, Unwritten},
     executor::Payload,
     outbox::Outbox,
     outcome::{self, Kind},
-    record::{CARRIED, PARCEL, ToldHead},
+    record::{CARRIED, PARCEL, ToldHead, flag_of},
     shared::{LONGEST, Shared},
 };
 use crate::{
@@ -31,6 +31,8 @@ pub(super) struct Teller {
     /// Whether the pool wants to know when an item begins, and may condemn the worker over it.
     timed: bool,
     outbox: Outbox,
+    /// The form of what lies in the outbox, as its head says.
+    form: Form,
     /// What there is to tell.
     head: ToldHead,
     /// Up to where outcomes lie in the outbox.
@@ -57,8 +59,11 @@ const NAP: Duration = Duration::from_millis(1);
 
 impl Teller {
     pub(super) fn new(shared: Shared, row: usize, timed: bool) -> Option<Teller> {
+        let mut outbox = shared.outboxes.of(row)?;
+        outbox.begin(Form::Framed);
         Some(Teller {
-            outbox: shared.outboxes.of(row)?,
+            outbox,
+            form: Form::Framed,
             shared,
             row,
             timed,
@@ -114,8 +119,9 @@ impl Teller {
     /// The item has returned this.
     #[inline]
     pub(super) fn returned<R: Payload>(&mut self, value: &R) -> Result<(), Stop> {
+        self.ensure(Form::of::<R>())?;
         let head = |len| outcome::head(Kind::Returned, len);
-        match encoding::framed(self.room(), value, head) {
+        match encoding::write(self.room(), value, head) {
             Ok(len) if len <= HEAD + LONGEST => self.ended(len),
             Err(Unwritten::Full) if self.end > Outbox::BEGIN => self.returned_later(value),
             _ => self.returned_alone(value),
@@ -148,6 +154,7 @@ impl Teller {
     /// The item has ended otherwise than by returning.
     #[cold]
     pub(super) fn failed(&mut self, kind: Kind, told: &[u8]) -> Result<(), Stop> {
+        self.ensure(Form::Framed)?;
         if told.len() <= LONGEST {
             let mut cursor = Cursor::new(self.room());
             let written = cursor.write(&outcome::head(kind, told.len()));
@@ -173,6 +180,23 @@ impl Teller {
         // A text that cannot be encoded there is none.
         let told = postcard::to_allocvec(panic).unwrap_or_default();
         self.failed(Kind::Panicked, &told)
+    }
+
+    /// Sees to it that what comes next into the outbox may have this form.
+    #[inline]
+    fn ensure(&mut self, form: Form) -> Result<(), Stop> {
+        if form == self.form {
+            return Ok(());
+        }
+        self.change(form)
+    }
+
+    #[cold]
+    fn change(&mut self, form: Form) -> Result<(), Stop> {
+        self.tell()?;
+        self.outbox.begin(form);
+        self.form = form;
+        Ok(())
     }
 
     /// The room that is left in the outbox.
@@ -254,10 +278,8 @@ impl Teller {
         if self.head.items == 0 {
             return Ok(false);
         }
-        let head = self.head.to_bytes();
-        if let Some(place) = self.outbox.bytes_mut().first_chunk_mut() {
-            *place = head;
-        }
+        self.head.flags = flag_of(self.form);
+        self.outbox.set_head(self.head);
         let record = &self.outbox.bytes()[..self.end];
         match self.shared.told.ring().put(record, FOREVER) {
             Ok(()) => Ok(true),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     code::{Code, Found},
     outcome::Kind,
-    record::{CARRIED, Items, PARCEL, TaskHead},
+    record::{CARRIED, Items, PARCEL, TaskHead, form_of},
     shared::{SOON, Shared},
     teller::{Stop, Teller},
 };
@@ -120,7 +120,8 @@ impl Worker {
                 return Ok(true);
             }
         };
-        let mut items = Items::new(parcel.as_deref().unwrap_or(arguments), head.items);
+        let arguments = parcel.as_deref().unwrap_or(arguments);
+        let mut items = Items::new(form_of(head.flags), arguments, head.items);
         found.run(&mut items, &mut descriptors, &mut self.teller)?;
         if items.left() > 0 {
             return Ok(false);
