@@ -115,7 +115,7 @@ fn main() -> ExitCode {
                 a_map_of_nothing_is_nothing,
                 progress_is_told_before_the_end_and_up_to_it,
                 results_short_and_long_are_given_while_others_are_computed,
-                results_are_given_while_long_items_are_submitted,
+                results_are_given_while_long_items_are_submitted, items_are_taken_as_the_workers_get_on, numbers_and_panics_lie_side_by_side,
                 a_map_is_cut_into_four_chunks_for_each_worker,
                 the_first_tuple_that_failed_is_told,
                 results_come_one_by_one_in_order,

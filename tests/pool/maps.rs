@@ -253,6 +253,68 @@ pub fn results_are_given_while_long_items_are_submitted() {
     });
 }
 
+/// However many there are.
+pub fn items_are_taken_as_the_workers_get_on() {
+    with_pools(|pool| {
+        let small = 5000;
+        let large = (pool.workers() as u64 + 1) * 16 * 1000;
+        for (chunk, ahead, all) in [(1, small, 50_000), (1000, large, 500_000)] {
+            let before = pool.stats().done;
+            let items = (0..all).inspect(|taken| {
+                if taken % 1000 == 0 {
+                    let ended = pool.stats().done - before;
+                    assert!(*taken <= ended + ahead, "{taken} with {ended} ended");
+                }
+            });
+            let options = MapOptions::new().chunk_size(chunk);
+            let doubled = pool.map_with(options, |x: u64| 2 * x, items).unwrap();
+            assert!(doubled.into_iter().eq((0..all).map(|x| 2 * x)));
+        }
+    });
+}
+
+/// Whether they travel as words or not.
+pub fn numbers_and_panics_lie_side_by_side() {
+    fn test<N: Number>(pool: &impl Executor) {
+        fn halve<N: Number>(x: N) -> N {
+            let x = x.to_f64();
+            assert!(x % 10.0 != 7.0, "{x}");
+            N::of_f64(x / 2.0)
+        }
+        let items = (0..1000).map(|x| N::of_f64(f64::from(x)));
+        let outcomes = pool.try_map(halve::<N>, items).unwrap();
+        let sevens: Vec<usize> = (7..1000).step_by(10).collect();
+        expect_all_but(&outcomes, |index| N::of_f64(index as f64 / 2.0), &sevens);
+    }
+    fn all(pool: &impl Executor) {
+        test::<f64>(pool);
+        test::<f32>(pool);
+        test::<i32>(pool);
+        test::<u16>(pool);
+    }
+    with_executors!(all);
+}
+
+trait Number: multiproc::Payload + Copy + PartialEq + std::fmt::Debug {
+    fn of_f64(x: f64) -> Self;
+    fn to_f64(self) -> f64;
+}
+
+macro_rules! numbers {
+    ($($number:ty),*) => {$(
+        impl Number for $number {
+            fn of_f64(x: f64) -> $number {
+                x as $number
+            }
+
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+        }
+    )*};
+}
+numbers!(f64, f32, i32, u16);
+
 /// Four for each worker, of equal size but for the last.
 pub fn a_map_is_cut_into_four_chunks_for_each_worker() {
     with_pools(|pool| {

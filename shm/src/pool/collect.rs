@@ -34,8 +34,8 @@ struct Kept {
     come: Come,
     /// How many items have ended.
     ended: u64,
-    /// How many there are, once that is known.
-    all: Option<u64>,
+    /// How many are to have ended before it goes on, for whoever waits.
+    wanted: Option<u64>,
     /// Whether somebody wants to know each time.
     is_watched: bool,
 }
@@ -78,10 +78,10 @@ impl Collect {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until something has come that is worth it.
-    fn wait(&self, all: u64) -> MutexGuard<'_, Kept> {
+    /// Waits until so many items have ended, or something has come that is worth it.
+    fn wait(&self, wanted: u64) -> MutexGuard<'_, Kept> {
         let mut kept = self.kept();
-        kept.all = Some(all);
+        kept.wanted = Some(wanted);
         while !kept.is_enough() {
             let woken = self.more.wait(kept);
             kept = woken.unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +104,7 @@ impl Kept {
     fn is_enough(&self) -> bool {
         let come = &self.come;
         let is_any = !come.runs.is_empty() || !come.apart.is_empty();
-        self.all.is_some_and(|all| self.ended >= all)
+        self.wanted.is_some_and(|wanted| self.ended >= wanted)
             || come.bytes.len() + come.bytes_apart >= ENOUGH
             || self.is_watched && is_any
     }
@@ -138,16 +138,21 @@ impl Job for Collect {
     }
 }
 
-/// Gives the outcomes that are collected to `take`, in the order of the items, each once those before it have come.
-pub(super) struct Taker<'a, R, F> {
+/// Gives the outcomes that are collected to `take`, in the order of the items, each once those before it have come; tells
+/// `progress` now and then how many items have ended.
+pub(super) struct Taker<'a, R, F, P> {
     collect: &'a Collect,
     order: Order<R, F>,
     /// What was taken last: the memory of its lists.
     come: Come,
+    ended: u64,
+    progress: P,
+    /// How many it was told of last, and when.
+    told: (u64, Option<Instant>),
 }
 
-impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
-    pub(super) fn new(collect: &'a Collect, take: F) -> Taker<'a, R, F> {
+impl<'a, R: Payload, F: FnMut(Result<R, TaskError>), P: FnMut(u64)> Taker<'a, R, F, P> {
+    pub(super) fn new(collect: &'a Collect, take: F, progress: P) -> Taker<'a, R, F, P> {
         Taker {
             collect,
             order: Order {
@@ -157,6 +162,9 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
                 returns: PhantomData,
             },
             come: Come::default(),
+            ended: 0,
+            progress,
+            told: (0, None),
         }
     }
 
@@ -168,21 +176,21 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
         }
     }
 
-    /// There are so many items: takes until all have ended, and tells `progress` how many have, now and then.
-    pub(super) fn take_all(mut self, all: u64, mut progress: impl FnMut(u64)) {
-        let mut told = (0, None::<Instant>);
-        loop {
-            let ended = self.take(self.collect.wait(all));
-            let (before, when) = told;
-            if ended != before && (ended == all || when.is_none_or(|when| when.elapsed() >= MOMENT))
-            {
-                progress(ended);
-                told = (ended, Some(Instant::now()));
-            }
-            if ended >= all {
-                return;
-            }
-        }
+    /// How many items had ended when something was taken last.
+    pub(super) fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// Takes what comes until so many items have ended.
+    pub(super) fn take_until(&mut self, wanted: u64) {
+        while self.take(self.collect.wait(wanted)) < wanted {}
+        self.collect.kept().wanted = None;
+    }
+
+    /// There are so many items: takes what comes until all have ended.
+    pub(super) fn take_all(mut self, all: u64) {
+        self.take_until(all);
+        self.tell(all, Duration::ZERO);
     }
 
     /// Takes what has come; how many items have ended.
@@ -190,9 +198,20 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>)> Taker<'a, R, F> {
         // What was emptied here is filled there next.
         mem::swap(&mut kept.come, &mut self.come);
         let ended = kept.ended;
+        self.ended = ended;
         drop(kept);
         self.order.add(&mut self.come);
+        self.tell(ended, MOMENT);
         ended
+    }
+
+    /// Tells of it if that was not done for so long.
+    fn tell(&mut self, ended: u64, patience: Duration) {
+        let (before, when) = self.told;
+        if ended != before && when.is_none_or(|when| when.elapsed() >= patience) {
+            (self.progress)(ended);
+            self.told = (ended, Some(Instant::now()));
+        }
     }
 }
 

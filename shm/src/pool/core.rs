@@ -147,9 +147,9 @@ impl Core {
         Ok(())
     }
 
-    /// Whether there is nothing for a worker to take at this moment.
-    pub(super) fn has_none_to_take(&self) -> bool {
-        self.shared.tasks.ring().ring().is_empty()
+    /// How many tasks there are for workers to take at this moment.
+    pub(super) fn queued(&self) -> usize {
+        self.shared.tasks.ring().ring().len()
     }
 
     /// The ledger, if tasks are taken.

@@ -17,7 +17,7 @@ use super::{
     job::{Apart, Batch, Job, Run},
     ledger::State,
     outbox::Outbox,
-    pack::{self, Packer},
+    pack::{self, Filled, Packer},
     record::{Items, TaskHead, ToldHead, form_of, length},
     task::Slot,
 };
@@ -107,9 +107,8 @@ impl Desk {
     pub fn submit(&mut self, items: u32) {
         let Some(code) = Code::of(task) else { return };
         let mut packer = Packer::new(code, items as usize);
-        for item in 0..items {
-            let _ = packer.add(&u64::from(item));
-        }
+        let mut items = (0..items).map(u64::from);
+        while !matches!(packer.fill(&mut items), Filled::Over) {}
         packer.finish();
         let job: Arc<dyn Job> = self.map.clone();
         let first = &mut self.submitted;
@@ -209,7 +208,7 @@ impl Desk {
     pub fn outcomes(&self) -> u64 {
         let mut count = 0;
         let take = |_: Result<u64, TaskError>| count += 1;
-        Taker::new(&self.map.collect, take).take_all(self.submitted, |_| {});
+        Taker::new(&self.map.collect, take, |_| {}).take_all(self.submitted);
         count
     }
 }

@@ -59,8 +59,8 @@ use self::{
     collect::{Collect, Taker},
     core::Core,
     job::{Apart, Job},
-    ledger::State,
-    pack::Packer,
+    ledger::{Body, State},
+    pack::{Filled, Packer},
     task::Slot,
     threads::PoolId,
 };
@@ -210,15 +210,31 @@ impl Pool {
         count: usize,
         take: impl FnMut(Result<R, TaskError>),
     ) -> Result<(), PoolError> {
-        /// How many tasks are submitted at once.
+        /// Tasks of so many items are small: so many of them are submitted at once.
         const RUN: usize = 64;
+        /// How many tasks are submitted and have not ended, at most: large ones for each worker, and small ones. More would
+        /// only take memory, which is then no longer in any cache.
+        const AHEAD: usize = 16;
+        const SMALL_AHEAD: usize = 64 * RUN;
         let chunk = options
             .chunk_size
             .unwrap_or_else(|| count.div_ceil(self.workers * 4).max(1));
+        let ahead = match chunk {
+            ..=RUN => SMALL_AHEAD.max(AHEAD * self.workers),
+            _ => AHEAD * self.workers,
+        };
         let collect = Collect::new(options.progress.is_some());
         let job: Arc<dyn Job> = collect.clone();
-        let mut taker = Taker::new(&collect, take);
+        let mut progress = options.progress.take();
+        let progress = |done: u64| {
+            if let Some(progress) = &mut progress {
+                let total = done.max(count as u64);
+                progress(Progress { done, total });
+            }
+        };
+        let mut taker = Taker::new(&collect, take, progress);
         let mut packer = Packer::new(code, chunk);
+        let mut items = items.into_iter();
         // How many items were submitted, or cannot be.
         let mut passed = 0;
         let submit = |packer: &mut Packer<A>, passed: &mut u64| {
@@ -227,49 +243,56 @@ impl Pool {
         // Many at a time, since who sleeps must be woken for each; but no worker is to wait for large ones.
         let is_due = |packer: &Packer<A>| {
             let ready = packer.ready();
-            ready >= RUN || packer.is_full() || chunk > RUN && self.core.has_none_to_take()
+            ready >= RUN || packer.is_full() || chunk > RUN && self.core.queued() < self.workers
         };
         // No message that the caller is just making has anything to do with this.
         handle::outside(|| {
-            for item in items {
-                match packer.add(&item) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        if is_due(&packer) {
-                            submit(&mut packer, &mut passed)?;
-                            taker.take_some();
+            loop {
+                match packer.fill(&mut items) {
+                    Filled::Ready if !is_due(&packer) => {}
+                    Filled::Ready => {
+                        let (before, tasks) = (passed, packer.ready() as u64);
+                        submit(&mut packer, &mut passed)?;
+                        taker.take_some();
+                        let window = (passed - before).div_ceil(tasks) * ahead as u64;
+                        if passed > taker.ended() + window {
+                            taker.take_until(passed - window / 2);
                         }
                     }
-                    Err(_) => {
+                    Filled::Apart(item) => {
                         submit(&mut packer, &mut passed)?;
-                        match pack::one(code, &item) {
-                            Ok(body) => {
-                                self.core.wait_for_room();
-                                self.core.submit(&job, passed, body)?;
-                            }
-                            Err(message) => {
-                                let message = message.into();
-                                let how = Apart::Failed(TaskError::NotSubmitted { message });
-                                job.ended_apart(passed, how);
-                            }
-                        }
+                        self.submit_apart(&job, passed, pack::one(code, &item))?;
                         passed += 1;
                         taker.take_some();
                     }
+                    Filled::Over => break,
                 }
             }
             packer.finish();
             submit(&mut packer, &mut passed)
         })?;
-        let all = passed;
         drop(job);
-        let mut progress = options.progress.take();
-        let progress = |done| {
-            if let Some(progress) = &mut progress {
-                progress(Progress { done, total: all });
+        taker.take_all(passed);
+        Ok(())
+    }
+
+    /// Submits an item of a map by itself, or ends it if it cannot be encoded.
+    fn submit_apart(
+        &self,
+        job: &Arc<dyn Job>,
+        index: u64,
+        packed: Result<Body, String>,
+    ) -> Result<(), PoolError> {
+        match packed {
+            Ok(body) => {
+                self.core.wait_for_room();
+                self.core.submit(job, index, body)?;
             }
-        };
-        taker.take_all(all, progress);
+            Err(message) => {
+                let message = message.into();
+                job.ended_apart(index, Apart::Failed(TaskError::NotSubmitted { message }));
+            }
+        }
         Ok(())
     }
 }

@@ -65,7 +65,7 @@ impl<'a> MapOptions<'a> {
         MapOptions::default()
     }
 
-    /// How many items go to a worker at once, at most; more than eight kilobytes of encoded arguments never do. At least
+    /// How many items go to a worker at once, at most; more than sixteen kilobytes of encoded arguments never do. At least
     /// one.
     ///
     /// Large chunks cost less for each item; small ones spread work better that takes longer for some items than for

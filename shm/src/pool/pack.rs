@@ -1,6 +1,6 @@
 //! Arguments of items, packed into tasks.
 
-use std::{io, marker::PhantomData, os::fd::OwnedFd};
+use std::{io, os::fd::OwnedFd};
 
 use super::{
     code::Code,
@@ -77,11 +77,19 @@ pub(super) struct Packer<A> {
     end: usize,
     limit: usize,
     items: u32,
-    arguments: PhantomData<fn(&A)>,
+    /// An item that had no place in the task before.
+    held: Option<A>,
 }
 
-/// What cannot be packed with others.
-pub(super) struct Apart;
+/// How far [`Packer::fill`] has come.
+pub(super) enum Filled<A> {
+    /// Another task is ready.
+    Ready,
+    /// This item cannot be packed with others: it is long, or shared objects may be in it. Those before it are packed.
+    Apart(A),
+    /// There are no more items. Those of the last task are not [finished](Packer::finish).
+    Over,
+}
 
 impl<A: Payload> Packer<A> {
     /// How many bytes of tasks are packed at most before they are taken.
@@ -90,13 +98,13 @@ impl<A: Payload> Packer<A> {
     pub(super) fn new(code: Code, most: usize) -> Packer<A> {
         Packer {
             code,
-            most: u32::try_from(most).unwrap_or(u32::MAX),
+            most: u32::try_from(most.max(1)).unwrap_or(u32::MAX),
             bytes: vec![0; Self::ROOM],
             tasks: Vec::new(),
             end: TaskHead::LEN,
             limit: LONGEST,
             items: 0,
-            arguments: PhantomData,
+            held: None,
         }
     }
 
@@ -105,34 +113,38 @@ impl<A: Payload> Packer<A> {
         self.tasks.last().map_or(0, |(end, _)| *end)
     }
 
-    /// Packs one more item; whether more tasks are ready then. [`Apart`] when it is long, or shared objects may be in it. No
-    /// other message is just being made. There is room if what is [full](Self::is_full) was taken.
+    /// Packs items until another task is ready. No other message is just being made. There is room if what is
+    /// [full](Self::is_full) was taken.
     #[inline]
-    pub(super) fn add(&mut self, arguments: &A) -> Result<bool, Apart> {
-        let room = self.bytes.get_mut(self.end..self.limit);
-        match encoding::write(room.unwrap_or_default(), arguments, length) {
-            Ok(len) => {
-                self.end += len;
-                self.items += 1;
-                let is_ready = self.items == self.most;
-                if is_ready {
-                    self.finish();
-                }
-                Ok(is_ready)
+    pub(super) fn fill(&mut self, items: &mut impl Iterator<Item = A>) -> Filled<A> {
+        let (mut end, mut count) = (self.end, self.items);
+        let room = self.bytes.get_mut(..self.limit).unwrap_or_default();
+        let stopped = loop {
+            if count == self.most {
+                break None;
             }
-            Err(why) => self.add_to_next(arguments, why),
-        }
-    }
-
-    /// Packs an item into a task of its own, because it had no place in the one that is being packed.
-    #[cold]
-    fn add_to_next(&mut self, arguments: &A, why: Unwritten) -> Result<bool, Apart> {
-        let is_first = self.items == 0;
+            let Some(item) = self.held.take().or_else(|| items.next()) else {
+                (self.end, self.items) = (end, count);
+                return Filled::Over;
+            };
+            let rest = room.get_mut(end..).unwrap_or_default();
+            match encoding::write(rest, &item, length) {
+                Ok(len) => {
+                    end += len;
+                    count += 1;
+                }
+                Err(why) => break Some((item, why)),
+            }
+        };
+        (self.end, self.items) = (end, count);
         self.finish();
-        if is_first || why == Unwritten::Unfit || self.is_full() {
-            return Err(Apart);
+        match stopped {
+            // There is more room in the next task.
+            Some((item, Unwritten::Full)) if count > 0 => self.held = Some(item),
+            Some((item, _)) => return Filled::Apart(item),
+            None => {}
         }
-        self.add(arguments).map(|_| true)
+        Filled::Ready
     }
 
     /// Whether there may be no room for another task.

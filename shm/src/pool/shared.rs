@@ -24,7 +24,7 @@ use crate::{
 
 /// The longest body of a task, and what is told of one, that lies in a ring, in bytes. A ring for `n` workers has room for
 /// eight times `n` of them.
-pub(super) const LONGEST: usize = 8 * 1024;
+pub(super) const LONGEST: usize = 16 * 1024;
 
 /// How long who wants the side of those who take tasks waits for it, at most, in nanoseconds: it takes longer only while a
 /// worker is stopped that has it.

@@ -313,7 +313,9 @@ fn each_number<R: Payload>(
     if !number::is_number::<R>() || !rest.is_empty() || words.len() as u64 != items {
         return 0;
     }
-    let numbers = words.iter().map_while(|word| number::of_word(u64::from_le_bytes(*word)));
+    let numbers = words
+        .iter()
+        .map_while(|word| number::of_word(u64::from_le_bytes(*word)));
     numbers.for_each(|number| take(Ok(number)));
     items
 }
