@@ -3,6 +3,8 @@
 mod common;
 #[path = "common/fifo.rs"]
 mod fifo;
+#[path = "process_fork/left_behind.rs"]
+mod left_behind;
 #[path = "common/outcomes.rs"]
 mod outcomes;
 
@@ -22,6 +24,7 @@ use std::{
 
 use fifo::Fifo;
 use multiproc::{JoinError, Process, StartError, StartMethod, Value};
+use serde::{Serialize, de::DeserializeOwned};
 
 /// Tells `main` what to do before `init`.
 const BEFORE_INIT: &str = "PROCESS_FORK_BEFORE_INIT";
@@ -109,6 +112,15 @@ macro_rules! tests {
             ),
             ("a_panic_brings_its_backtrace_if_asked", a_panic_brings_its_backtrace_if_asked),
             ("detached_children_do_not_pile_up", detached_children_do_not_pile_up),
+            ("values_of_any_length_come_back", left_behind::values_of_any_length_come_back),
+            ("what_is_too_long_is_told_of", left_behind::what_is_too_long_is_told_of),
+            ("many_can_live_at_once", left_behind::many_can_live_at_once),
+            (
+                "a_child_that_was_let_go_writes_over_nobody",
+                left_behind::a_child_that_was_let_go_writes_over_nobody,
+            ),
+            ("a_child_forks_children_of_its_own", left_behind::a_child_forks_children_of_its_own),
+            ("nothing_is_left_open", left_behind::nothing_is_left_open),
         ];
     };
 }
@@ -374,24 +386,45 @@ fn a_failed_exec_is_told_of_though_sigchld_is_ignored() {
 }
 
 fn a_fork_short_of_descriptors_is_an_error_and_leaves_no_child() {
-    let copy = common::forked(|| {
+    /// Whether it worked with room for so many descriptors more.
+    fn works<A, R>(task: fn(A) -> R, argument: A, returned: &R, room: u64) -> bool
+    where
+        A: Serialize + DeserializeOwned,
+        R: Serialize + DeserializeOwned + PartialEq,
+    {
         // SAFETY: copies a descriptor, to see which number is free.
         let free = unsafe { libc::dup(0) };
         // SAFETY: just made.
         unsafe { libc::close(free) };
-        // Enough for the sockets, not for a descriptor of the child.
         let limit = libc::rlimit {
-            rlim_cur: free as u64 + 2,
-            rlim_max: free as u64 + 2,
+            rlim_cur: free as u64 + room,
+            rlim_max: free as u64 + room,
         };
         // SAFETY: reads `limit`.
         common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) });
-        let refused = matches!(Process::fork(double, 1), Err(StartError::Io { .. }));
+        let works = match Process::fork(task, argument) {
+            Ok(child) => child.join().unwrap() == *returned,
+            // Who it is it learns by a descriptor, too.
+            Err(StartError::Io { .. } | StartError::IdentityUnknown) => false,
+            Err(error) => panic!("{error}"),
+        };
         // SAFETY: the status is not asked for.
         let child = unsafe { libc::waitpid(-1, ptr::null_mut(), libc::WNOHANG) };
-        (refused, child)
-    });
-    assert_eq!(copy.join().unwrap(), (true, -1));
+        assert_eq!(child, -1, "a child was left");
+        works
+    }
+    fn said(text: String) -> String {
+        text
+    }
+    for room in 0..5 {
+        // A number, and what may hold shared objects: they come back in different ways.
+        let number = common::forked(move || works(double, 1, &2, room));
+        let text = common::forked(move || works(said, "text".to_owned(), &"text".to_owned(), room));
+        let (number, text) = (number.join().unwrap(), text.join().unwrap());
+        assert!(number || room < 3, "{room} are too few for a number");
+        assert!(text || room < 3, "{room} are too few for a text");
+        assert!(room > 0 || !number && !text, "without any");
+    }
 }
 
 fn a_panic_brings_its_backtrace_if_asked() {

@@ -171,6 +171,7 @@ pub(crate) fn adopt_ends(value: &impl Serialize) -> Result<Vec<RawFd>, String> {
 }
 
 /// In a child that has just been forked: closes the scopes that were open in its parent, and what is in them.
+#[inline]
 pub(crate) fn forget_scopes() {
     if let Some(scope) = SENDING.with(|current| current.take()) {
         // What the parent hands over, or not, is its own affair.

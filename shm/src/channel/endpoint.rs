@@ -45,6 +45,7 @@ pub type Inner<R, H> = Channel<'static, R, Linux, H>;
 static ENDS: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether there is any handle in this process.
+#[inline]
 pub(crate) fn has_ends() -> bool {
     ENDS.load(Ordering::Relaxed) != 0
 }

@@ -26,6 +26,7 @@ pub(crate) enum Role {
 static OPEN: Mutex<Vec<(RawFd, Role)>> = Mutex::new(Vec::new());
 
 /// The list of them, locked.
+#[inline]
 pub(crate) fn open_sockets() -> MutexGuard<'static, Vec<(RawFd, Role)>> {
     OPEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -59,6 +60,7 @@ impl Drop for Socket {
 }
 
 /// Whether there is any end of a pipe in this process.
+#[inline]
 pub(crate) fn has_pipes() -> bool {
     open_sockets().iter().any(|(_, role)| *role == Role::Pipe)
 }
@@ -68,6 +70,7 @@ pub(crate) fn has_pipes() -> bool {
 /// # Errors
 ///
 /// When the system refuses; then some may be as they were.
+#[inline]
 pub(crate) fn cut_off(role: Role, keep: &[RawFd]) -> io::Result<()> {
     let open = open_sockets();
     let is_other = |(fd, of): &&(RawFd, Role)| *of == role && !keep.contains(fd);

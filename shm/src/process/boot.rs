@@ -22,6 +22,7 @@ use super::{
     watch,
     wire::{self, Message},
 };
+use crate::packet::WireError;
 use crate::sys::{
     self,
     clone::{self, HANDED, PID_DIGITS},
@@ -193,7 +194,7 @@ fn run(socket: OwnedFd, parent: Owner) -> ! {
         }
         Err(not_begun) => not_begun,
     };
-    std::process::exit(tell(&socket, &outcome))
+    std::process::exit(tell(&outcome, |message| message.send(socket.as_fd())))
 }
 
 /// A child that came from a server from here to its end, which is this exit code. If its parent has ended before that knew
@@ -205,7 +206,8 @@ pub(crate) fn run_when_told(socket: &OwnedFd, process: OwnedFd, parent: Owner) -
     }
     drop(process);
     let outcome = told.map(|message| begin(parent, message));
-    tell(socket, &outcome.unwrap_or_else(|not_begun| not_begun))
+    let outcome = outcome.unwrap_or_else(|not_begun| not_begun);
+    tell(&outcome, |message| message.send(socket.as_fd()))
 }
 
 /// What this process is to do.
@@ -271,6 +273,7 @@ fn begin(parent: Owner, message: Message) -> Message {
 }
 
 /// What every child does before its task, however it was started.
+#[inline]
 pub(crate) fn settle(info: &Info) -> Result<(), Message> {
     if info.daemon {
         watch::die_with(info.parent).map_err(|error| {
@@ -284,10 +287,10 @@ pub(crate) fn settle(info: &Info) -> Result<(), Message> {
 }
 
 /// Tells the parent how the task ended, and gives the exit code that says the same in short.
-pub(crate) fn tell(socket: &OwnedFd, outcome: &Message) -> i32 {
-    if let Err(error) = outcome.send(socket.as_fd()) {
+pub(crate) fn tell(outcome: &Message, send: impl Fn(&Message) -> Result<(), WireError>) -> i32 {
+    if let Err(error) = send(outcome) {
         // If the parent is gone or does not want to know, this fails as well, and nobody is left to tell.
-        let _ = Message::text(Kind::NotEncoded, error).send(socket.as_fd());
+        let _ = send(&Message::text(Kind::NotEncoded, error));
     }
     match outcome.kind {
         Kind::Returned => 0,

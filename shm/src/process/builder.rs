@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    io::Write,
     str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -19,11 +20,14 @@ use super::{
     forkserver, registry,
     server::{Failure, Server},
     spawn::{self, Errand},
-    task::{self, Places},
+    task::Places,
 };
 use crate::{
     error::debug_as_display,
-    packet::codec::{self, Encoded},
+    packet::{
+        Socket,
+        codec::{self, Encoded},
+    },
     sys,
 };
 
@@ -123,7 +127,7 @@ pub struct ProcessBuilder {
 
 /// What a start needs to know, whatever the method.
 pub(crate) struct Start<'a> {
-    pub(crate) name: &'a String,
+    pub(crate) name: &'a str,
     pub(crate) daemon: bool,
     pub(crate) method: StartMethod,
     /// The calling process.
@@ -133,7 +137,7 @@ pub(crate) struct Start<'a> {
 
 impl<'a> Start<'a> {
     /// That of a server, which goes by the name of the method that it is for.
-    pub(crate) fn server(name: &'a String, method: StartMethod, parent: Owner) -> Start<'a> {
+    pub(crate) fn server(name: &'a str, method: StartMethod, parent: Owner) -> Start<'a> {
         Start {
             name,
             daemon: false,
@@ -212,10 +216,8 @@ impl ProcessBuilder {
                 // SAFETY: there are no other threads.
                 let started = unsafe {
                     fork::start(start, Company::None, move || {
-                        match fork::adopt_ends(&arguments, on_their_way) {
-                            Ok(()) => task::returned(&task(arguments)),
-                            Err(not_begun) => not_begun,
-                        }
+                        fork::adopt_ends(&arguments, on_their_way)?;
+                        Ok(task(arguments))
                     })
                 }?;
                 moves.are_made();
@@ -247,7 +249,7 @@ impl ProcessBuilder {
         self.begin(|start| {
             let company = Company::find();
             // SAFETY: promised by the caller.
-            unsafe { fork::start(start, company, move || task::returned(&task())) }
+            unsafe { fork::start(start, company, move || Ok(task())) }
         })
     }
 
@@ -287,19 +289,27 @@ impl ProcessBuilder {
         if parent.is_none() {
             return Err(StartError::IdentityUnknown);
         }
-        let name = self.name.clone().unwrap_or_else(next_name);
+        let number;
+        let name = match &self.name {
+            Some(name) => name,
+            None => {
+                number = Numbered::next();
+                number.as_str()
+            }
+        };
         if name.contains('\0') {
+            let name = name.to_owned();
             return Err(StartError::InvalidName { name });
         }
         registry::reap_detached();
         let started = start(&Start {
-            name: &name,
+            name,
             daemon: self.daemon,
             method: self.method,
             parent,
             parent_name: current::name(),
         })?;
-        Ok(Child::new(name, parent, self.on_drop, started))
+        Ok(Child::new(name.to_owned(), parent, self.on_drop, started))
     }
 }
 
@@ -308,7 +318,7 @@ fn on_errand<A, R>(
     start: &Start<'_>,
     task: fn(A) -> R,
     arguments: &A,
-    begin: impl FnOnce(&Start<'_>, Errand) -> Result<child::Started, StartError>,
+    begin: impl FnOnce(&Start<'_>, Errand) -> Result<child::Started<Socket>, StartError>,
 ) -> Result<child::Started, StartError>
 where
     A: Serialize + DeserializeOwned,
@@ -324,15 +334,32 @@ fn send_off(
     start: &Start<'_>,
     places: Places,
     encoded: Encoded,
-    begin: impl FnOnce(&Start<'_>, Errand) -> Result<child::Started, StartError>,
+    begin: impl FnOnce(&Start<'_>, Errand) -> Result<child::Started<Socket>, StartError>,
 ) -> Result<child::Started, StartError> {
     let errand = Errand::task(start, places, &encoded.bytes, encoded.descriptors)?;
     let started = begin(start, errand)?;
     encoded.moves.are_made();
-    Ok(started)
+    Ok(started.any())
 }
 
-fn next_name() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    format!("process-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+/// A name with a number, where it stands: what is allocated before a fork is copied by it.
+struct Numbered {
+    text: [u8; 28],
+    len: usize,
+}
+
+impl Numbered {
+    fn next() -> Numbered {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut text = [0; 28];
+        let mut room = &mut text[..];
+        // There is room for the largest number.
+        let _ = write!(room, "process-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let len = 28 - room.len();
+        Numbered { text, len }
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.text[..self.len]).unwrap_or("process")
+    }
 }

@@ -16,6 +16,7 @@ use super::{
     error::JoinError,
     frame::{self, Kind},
     registry::{self, Entry},
+    slate::Slot,
     usage::MemoryUse,
     wire::{self, Message},
 };
@@ -41,12 +42,43 @@ pub struct Child<R> {
 }
 
 /// What starting a child gives.
-pub(crate) struct Started {
+pub(crate) struct Started<L = Line> {
     pub(crate) pid: u32,
     pub(crate) process: OwnedFd,
-    pub(crate) socket: Socket,
+    pub(crate) line: L,
     /// Whether it is known that the child knows that it is one.
     pub(crate) begun: bool,
+}
+
+impl<L: Into<Line>> Started<L> {
+    /// The same, wherever it tells what came of its task.
+    pub(crate) fn any(self) -> Started {
+        Started {
+            pid: self.pid,
+            process: self.process,
+            line: self.line.into(),
+            begun: self.begun,
+        }
+    }
+}
+
+/// Where a child tells what came of its task.
+pub(crate) enum Line {
+    Socket(Socket),
+    /// A copy of this process, and of a slot of its slate.
+    Slot(Slot),
+}
+
+impl From<Socket> for Line {
+    fn from(socket: Socket) -> Line {
+        Line::Socket(socket)
+    }
+}
+
+impl From<Slot> for Line {
+    fn from(slot: Slot) -> Line {
+        Line::Slot(slot)
+    }
 }
 
 /// A child, whatever it returns.
@@ -54,19 +86,24 @@ struct Running {
     entry: Arc<Entry>,
     on_drop: OnDrop,
     joined: bool,
-    socket: Socket,
+    /// If there is none, it tells on the slot that is entered with it.
+    socket: Option<Socket>,
     /// Whether it is known that the child knows that it is one.
     begun: bool,
 }
 
 impl<R: DeserializeOwned> Child<R> {
     pub(crate) fn new(name: String, parent: Owner, on_drop: OnDrop, started: Started) -> Child<R> {
+        let (socket, slot) = match started.line {
+            Line::Socket(socket) => (Some(socket), None),
+            Line::Slot(slot) => (None, Some(slot)),
+        };
         Child {
             running: Running {
-                entry: registry::enter(parent, started.pid, name, started.process),
+                entry: registry::enter(parent, started.pid, name, started.process, slot),
                 on_drop,
                 joined: false,
-                socket: started.socket,
+                socket,
                 begun: started.begun,
             },
             returns: PhantomData,
@@ -259,7 +296,12 @@ impl Running {
     /// How the task ended, if the child told.
     fn last_message(&mut self) -> Result<Option<Message>, JoinError> {
         loop {
-            match wire::receive(self.socket.as_fd()) {
+            let told = match (&self.socket, &self.entry.slot) {
+                (Some(socket), _) => wire::receive(socket.as_fd()),
+                (None, Some(slot)) => slot.read(),
+                (None, None) => Ok(None),
+            };
+            match told {
                 Ok(Some(message)) if message.kind == Kind::Begun => self.begun = true,
                 Ok(message) => return Ok(message),
                 Err(error) => return Err(self.not_decoded(error.to_string())),

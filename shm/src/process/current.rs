@@ -32,6 +32,7 @@ pub(crate) struct Info {
 /// That of this process, once it is known to be a child. It lives for ever: a process is told once, when it begins.
 static INFO: AtomicPtr<Info> = AtomicPtr::new(ptr::null_mut());
 
+#[inline]
 pub(super) fn set_info(info: &'static Info) {
     // Release: whoever finds the pointer finds what it points to.
     INFO.store(ptr::from_ref(info).cast_mut(), Ordering::Release);

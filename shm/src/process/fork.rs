@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, Write},
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
     os::fd::{AsFd, OwnedFd},
     ptr, thread,
     time::{Duration, Instant},
@@ -16,17 +16,19 @@ use serde::Serialize;
 use super::{
     boot,
     builder::{Start, StartMethod},
-    child::Started,
+    child::{Line, Started},
     current::{self, Info},
     error::StartError,
     frame::Kind,
-    panics, registry, serve, watch,
+    panics, registry, serve,
+    slate::Slot,
+    task, watch,
     wire::Message,
 };
 use crate::{
     channel,
     handle::{self, Moves},
-    packet::{self, Role, Socket},
+    packet::{self, Role, Socket, WireError},
     sys::{
         self,
         clone::{self, Side},
@@ -80,6 +82,7 @@ pub(crate) fn refuse_company(start: &Start<'_>) -> Result<(), StartError> {
 }
 
 /// Whether this process has ends of channels or pipes. If not, nobody looks at the arguments of a fork.
+#[inline]
 fn has_ends() -> bool {
     channel::has_ends() || packet::has_pipes()
 }
@@ -95,6 +98,7 @@ pub(crate) fn ends_in(arguments: &impl Serialize) -> Result<(Vec<OwnedFd>, Moves
 }
 
 /// In the copy: makes the ends in its arguments its own, and lets go of all other ends of pipes.
+#[inline]
 pub(crate) fn adopt_ends(
     arguments: &impl Serialize,
     on_their_way: Vec<OwnedFd>,
@@ -116,24 +120,145 @@ pub(crate) fn adopt_ends(
 /// # Safety
 ///
 /// `work` needs nothing that another thread of this process may hold.
-pub(crate) unsafe fn start(
+pub(crate) unsafe fn start<R: Serialize>(
     start: &Start<'_>,
     company: Company,
-    work: impl FnOnce() -> Message,
+    work: impl FnOnce() -> Result<R, Message>,
+) -> Result<Started, StartError> {
+    // What needs no drop holds no shared objects: it is bytes and nothing else.
+    let is_plain = !mem::needs_drop::<R>();
+    if is_plain && let Some(slot) = Slot::take(start.parent) {
+        // SAFETY: promised by the caller.
+        return unsafe { start_with(start, company, || Ok(slot), work) };
+    }
+    // SAFETY: likewise.
+    unsafe { start_with(start, company, || Pair::new(start), work) }
+}
+
+/// # Safety
+///
+/// As for [`start`].
+unsafe fn start_with<L: Link, R: Serialize>(
+    start: &Start<'_>,
+    company: Company,
+    link: impl FnOnce() -> Result<L, StartError>,
+    work: impl FnOnce() -> Result<R, Message>,
 ) -> Result<Started, StartError> {
     // SAFETY: promised by the caller.
-    match unsafe { copy(start) }? {
-        Copied::Child(socket) => run(start, company, socket, work),
-        Copied::Parent(started) => Ok(started),
+    match unsafe { copy(start, link) }? {
+        Copied::Child(end) => run(start, company, &end, work),
+        Copied::Parent(started) => Ok(started.any()),
+    }
+}
+
+/// What connects a process with a copy of it, before there is one.
+pub(crate) trait Link {
+    /// What the process has of it.
+    type Line: Into<Line>;
+    /// What the copy has of it.
+    type End: End;
+
+    fn parent(self) -> Self::Line;
+    fn child(self) -> Self::End;
+    /// Lets the copy begin. If it was killed meanwhile, `join` tells of that.
+    fn let_go(line: &Self::Line);
+}
+
+/// The copy's end.
+pub(crate) trait End {
+    /// Waits until it may begin; `false` when its parent is gone.
+    fn wait_for_go(&self) -> bool;
+    fn tell(&self, message: &Message) -> Result<(), WireError>;
+    /// Tells at once that the task returned this, or gives the message that does.
+    fn returned<R: Serialize>(&self, value: &R) -> Option<Message>;
+}
+
+/// Two sockets.
+pub(crate) struct Pair {
+    ours: OwnedFd,
+    theirs: OwnedFd,
+}
+
+impl Pair {
+    pub(crate) fn new(start: &Start<'_>) -> Result<Pair, StartError> {
+        let pair = socket::pair().map_err(|error| start.io("making a pair of sockets", error));
+        pair.map(|(ours, theirs)| Pair { ours, theirs })
+    }
+}
+
+impl Link for Pair {
+    type Line = Socket;
+    type End = OwnedFd;
+
+    fn parent(self) -> Socket {
+        Socket::new(self.ours, Role::Child)
+    }
+
+    fn child(self) -> OwnedFd {
+        self.theirs
+    }
+
+    fn let_go(line: &Socket) {
+        let _ = socket::send(line.as_fd(), [b"!", &[]], &[]);
+    }
+}
+
+impl End for OwnedFd {
+    fn wait_for_go(&self) -> bool {
+        let go = socket::receive_waiting(self.as_fd(), &mut [MaybeUninit::uninit()]);
+        go.is_ok_and(|go| go.len == 1)
+    }
+
+    fn tell(&self, message: &Message) -> Result<(), WireError> {
+        message.send(self.as_fd())
+    }
+
+    fn returned<R: Serialize>(&self, value: &R) -> Option<Message> {
+        Some(task::returned(value))
+    }
+}
+
+impl Link for Slot {
+    type Line = Slot;
+    type End = Slot;
+
+    fn parent(self) -> Slot {
+        self
+    }
+
+    fn child(self) -> Slot {
+        self
+    }
+
+    fn let_go(line: &Slot) {
+        line.go();
+    }
+}
+
+impl End for Slot {
+    #[inline]
+    fn wait_for_go(&self) -> bool {
+        Slot::wait_for_go(self)
+    }
+
+    #[inline]
+    fn tell(&self, message: &Message) -> Result<(), WireError> {
+        self.write(message)
+    }
+
+    #[inline]
+    fn returned<R: Serialize>(&self, value: &R) -> Option<Message> {
+        let is_told = self.write_short(value);
+        (!is_told).then(|| task::returned(value))
     }
 }
 
 /// Which of two processes this is.
-pub(crate) enum Copied {
+pub(crate) enum Copied<L: Link> {
     /// The copy, and its end of the connection. It must not return from where it was made, but [begin](begin_copy).
-    Child(OwnedFd),
+    Child(L::End),
     /// The parent, and its child.
-    Parent(Started),
+    Parent(Started<L::Line>),
 }
 
 /// Copies this process.
@@ -141,29 +266,29 @@ pub(crate) enum Copied {
 /// # Safety
 ///
 /// The copy needs nothing that another thread of this process may hold.
-pub(crate) unsafe fn copy(start: &Start<'_>) -> Result<Copied, StartError> {
+pub(crate) unsafe fn copy<L: Link>(
+    start: &Start<'_>,
+    link: impl FnOnce() -> Result<L, StartError>,
+) -> Result<Copied<L>, StartError> {
     // What is buffered would be printed by both. If it cannot be printed, nothing that is done here can change that.
     let _ = io::stdout().flush();
-    // Held until the child knows that it is one, or is gone. A child of another thread would have a copy of `ours`,
+    // Held until the child is let go, or is gone. A child of another thread would have a copy of what connects this one with its parent,
     // and this one could wait for a parent that is dead. And a copy made meanwhile would find it locked for ever.
     let children = registry::children();
-    let (ours, theirs) =
-        socket::pair().map_err(|error| start.io("making a pair of sockets", error))?;
+    let link = link()?;
     let sockets = packet::open_sockets();
     // SAFETY: promised by the caller.
     let side = unsafe { clone::fork() };
     drop(sockets);
     let pid = match side.map_err(|error| start.io("fork", error))? {
         Side::Child => {
-            drop(ours);
             drop(children);
-            return Ok(Copied::Child(theirs));
+            return Ok(Copied::Child(link.child()));
         }
         Side::Parent(pid) => pid,
     };
-    drop(theirs);
-    let ours = Socket::new(ours, Role::Child);
-    // The child waits for the next message, so it is there to be opened even where children are reaped by themselves.
+    let line = link.parent();
+    // The child waits until it may go, so it is there to be opened even where children are reaped by themselves.
     let process = match pidfd::open(pid) {
         Ok(process) => process,
         Err(error) => {
@@ -171,26 +296,25 @@ pub(crate) unsafe fn copy(start: &Start<'_>) -> Result<Copied, StartError> {
             return Err(start.io("opening a descriptor of the child", error));
         }
     };
-    // A child that was killed meanwhile is told of by `join`.
-    let _ = socket::send(ours.as_fd(), [b"!", &[]], &[]);
+    L::let_go(&line);
     Ok(Copied::Parent(Started {
         pid,
         process,
-        socket: ours,
+        line,
         begun: true,
     }))
 }
 
 /// What every copy does first: forgets what is its parent's, and waits until the parent has it.
-fn begin_copy(socket: &OwnedFd) {
+#[inline]
+fn begin_copy(end: &impl End) {
     sys::thread::forget_guards();
     handle::forget_scopes();
     // What was sent to the parent and never received would be on its way for as long as this process lives. If the system
     // refuses, it is.
     let _ = packet::cut_off(Role::Child, &[]);
-    match socket::receive_waiting(socket.as_fd(), &mut [MaybeUninit::uninit()]) {
-        Ok(go) if go.len == 1 => {}
-        _ => clone::exit_now(panics::EXIT_CODE),
+    if !end.wait_for_go() {
+        clone::exit_now(panics::EXIT_CODE);
     }
 }
 
@@ -213,13 +337,18 @@ impl Drop for NeverUnwind {
 }
 
 /// The copy from here to its end.
-fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce() -> Message) -> ! {
+fn run<R: Serialize>(
+    start: &Start<'_>,
+    company: Company,
+    end: &impl End,
+    work: impl FnOnce() -> Result<R, Message>,
+) -> ! {
     let _bomb = NeverUnwind;
-    begin_copy(&socket);
+    begin_copy(end);
     // SAFETY: the name lies in a frame that this process never returns to.
-    let name: &'static String = unsafe { &*ptr::from_ref(start.name) };
+    let name: &'static str = unsafe { &*ptr::from_ref(start.name) };
     let info = Info {
-        pid: std::process::id(),
+        pid: clone::own_id(),
         name,
         method: StartMethod::Fork,
         daemon: start.daemon,
@@ -234,11 +363,14 @@ fn run(start: &Start<'_>, company: Company, socket: OwnedFd, work: impl FnOnce()
     if alone {
         panics::install_hook();
     }
-    let outcome = match boot::settle(info) {
-        Ok(()) => panics::caught(work),
-        Err(message) => message,
-    };
-    let code = boot::tell(&socket, &outcome);
+    let caught = panics::catch(|| {
+        let value = boot::settle(info).and_then(|()| work());
+        value.map_or_else(Some, |value| end.returned(&value))
+    });
+    let untold = caught.unwrap_or_else(|panic| Some(panics::message(&panic)));
+    let code = untold.map_or(0, |outcome| {
+        boot::tell(&outcome, |message| end.tell(message))
+    });
     if alone {
         let _ = io::stdout().flush();
     }

@@ -25,7 +25,10 @@ use super::{
     spawn::Errand,
     task::Places,
 };
-use crate::{packet::codec, sys};
+use crate::{
+    packet::{Socket, codec},
+    sys,
+};
 
 /// The small process that children by [`StartMethod::ForkServer`](crate::StartMethod::ForkServer) are forked from.
 ///
@@ -181,7 +184,7 @@ fn me() -> Result<Owner, StartError> {
 const TRIES: usize = 3;
 
 /// Starts a child from the server of this process.
-pub(super) fn start(start: &Start<'_>, errand: Errand) -> Result<Started, StartError> {
+pub(super) fn start(start: &Start<'_>, errand: Errand) -> Result<Started<Socket>, StartError> {
     let mut current = slot(start.parent);
     let mut how = String::new();
     for _ in 0..TRIES {

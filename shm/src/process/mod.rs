@@ -20,6 +20,7 @@ mod registry;
 mod scope;
 mod serve;
 mod server;
+mod slate;
 mod spawn;
 pub(crate) mod task;
 mod usage;

@@ -7,7 +7,7 @@ use std::{
     fmt,
     mem::{self, ManuallyDrop},
     panic::{self, AssertUnwindSafe, PanicHookInfo},
-    sync::OnceLock,
+    sync::{PoisonError, RwLock},
     thread,
 };
 
@@ -58,16 +58,19 @@ thread_local! {
 ///
 /// Where the panic was is known only if [`install_hook`] was called before.
 pub(crate) fn caught(task: impl FnOnce() -> Message) -> Message {
-    match catch(task) {
-        Ok(message) => message,
-        Err(panic) => match postcard::to_allocvec(&panic) {
-            Ok(payload) => Message {
-                kind: Kind::Panicked,
-                payload,
-                descriptors: Vec::new(),
-            },
-            Err(error) => Message::text(Kind::NotEncoded, error),
+    catch(task).unwrap_or_else(|panic| message(&panic))
+}
+
+/// What tells the parent of a panic.
+#[cold]
+pub(crate) fn message(panic: &TaskPanic) -> Message {
+    match postcard::to_allocvec(panic) {
+        Ok(payload) => Message {
+            kind: Kind::Panicked,
+            payload,
+            descriptors: Vec::new(),
         },
+        Err(error) => Message::text(Kind::NotEncoded, error),
     }
 }
 
@@ -85,15 +88,20 @@ pub(crate) fn catch<T>(task: impl FnOnce() -> T) -> Result<T, TaskPanic> {
 
 type Hook = Box<dyn Fn(&PanicHookInfo<'_>) + Send + Sync>;
 
-/// The hook that was there before; set once [`note`] is the hook.
-static PREVIOUS: OnceLock<Hook> = OnceLock::new();
+/// The hook that was there before; set once [`note`] is the hook. A lock and no `OnceLock`: a forked child would come to the
+/// code of that for nothing else, and the first use of code takes a while.
+static PREVIOUS: RwLock<Option<Hook>> = RwLock::new(None);
 
 /// Lets [`note`] see panics before the hook that was there. A copy of this process inherits that.
+#[inline]
 pub(crate) fn install_hook() {
     // While a thread panics, std refuses to change the hook: a task started then goes without a location.
-    if PREVIOUS.get().is_none() && !thread::panicking() {
-        // Fails for nobody: a new process has one thread that comes here, before its task begins.
-        let _ = PREVIOUS.set(panic::take_hook());
+    if thread::panicking() {
+        return;
+    }
+    let mut previous = PREVIOUS.write().unwrap_or_else(PoisonError::into_inner);
+    if previous.is_none() {
+        *previous = Some(panic::take_hook());
         panic::set_hook(Box::new(note));
     }
 }
@@ -106,7 +114,8 @@ fn note(info: &PanicHookInfo<'_>) {
         };
         LAST.with(|last| last.set(Some(captured)));
     }
-    if let Some(previous) = PREVIOUS.get() {
+    let previous = PREVIOUS.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(previous) = &*previous {
         previous(info);
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use multiproc_core::Owner;
 
-use super::usage::MemoryUse;
+use super::{slate::Slot, usage::MemoryUse};
 use crate::sys::{self, clock, pidfd, signal};
 
 /// A child, for as long as somebody cares.
@@ -25,6 +25,8 @@ pub(super) struct Entry {
     pub(super) pid: u32,
     pub(super) name: String,
     pub(super) process: OwnedFd,
+    /// Where it tells what came of it, if that is a slot, which is given back with this.
+    pub(super) slot: Option<Slot>,
     /// Whether it goes on by itself: then it is reaped here.
     detached: AtomicBool,
 }
@@ -81,12 +83,19 @@ pub(super) fn children() -> Children {
 }
 
 /// Enters a child.
-pub(super) fn enter(parent: Owner, pid: u32, name: String, process: OwnedFd) -> Arc<Entry> {
+pub(super) fn enter(
+    parent: Owner,
+    pid: u32,
+    name: String,
+    process: OwnedFd,
+    slot: Option<Slot>,
+) -> Arc<Entry> {
     let entry = Arc::new(Entry {
         parent,
         pid,
         name,
         process,
+        slot,
         detached: AtomicBool::new(false),
     });
     children().push(Arc::clone(&entry));

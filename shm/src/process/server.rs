@@ -13,7 +13,7 @@ use super::{
     builder::{Start, StartMethod},
     child::Started,
     error::StartError,
-    fork::{self, Copied},
+    fork::{self, Copied, Pair},
     frame::{self, Kind, Preload, Serve},
     serve::{Answer, GO, REQUEST},
     spawn::{self, Errand},
@@ -90,18 +90,18 @@ impl Server {
         fork::refuse_company(start)?;
         let (_, notice) = Notice::new().map_err(|error| start.io("making a page", error))?;
         // SAFETY: there are no other threads.
-        match unsafe { fork::copy(start) }? {
+        match unsafe { fork::copy(start, || Pair::new(start)) }? {
             Copied::Parent(started) => Server::new(parent, started, notice).ready(start),
             Copied::Child(socket) => fork::run_server(start, socket, notice),
         }
     }
 
-    fn new(parent: Owner, started: Started, notice: Notice) -> Server {
+    fn new(parent: Owner, started: Started<Socket>, notice: Notice) -> Server {
         Server {
             parent,
             pid: started.pid,
             process: started.process,
-            socket: started.socket,
+            socket: started.line,
             notice,
             turn: Mutex::new(()),
         }
@@ -273,13 +273,13 @@ pub(crate) struct Child {
 
 impl Child {
     /// Lets it go.
-    pub(crate) fn go(self, errand: Errand) -> Started {
+    pub(crate) fn go(self, errand: Errand) -> Started<Socket> {
         // A child that was killed meanwhile is told of by `join`.
         let _ = socket::send(errand.ours.as_fd(), [GO, &[]], &[]);
         Started {
             pid: self.pid,
             process: self.process,
-            socket: errand.ours,
+            line: errand.ours,
             begun: true,
         }
     }

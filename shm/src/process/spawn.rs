@@ -71,7 +71,7 @@ impl Errand {
 }
 
 /// Starts this executable anew, with that errand.
-pub(crate) fn execute(start: &Start<'_>, errand: Errand) -> Result<Started, StartError> {
+pub(crate) fn execute(start: &Start<'_>, errand: Errand) -> Result<Started<Socket>, StartError> {
     if clone::would_have_foreign_rights() {
         return Err(StartError::ForeignRights);
     }
@@ -95,7 +95,7 @@ pub(crate) fn execute(start: &Start<'_>, errand: Errand) -> Result<Started, Star
     Ok(Started {
         pid,
         process,
-        socket: errand.ours,
+        line: errand.ours,
         begun: false,
     })
 }

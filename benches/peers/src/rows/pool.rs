@@ -17,9 +17,9 @@ use crate::{
 
 const WORKERS: usize = 2;
 const ONE_CALLER: &str = "An absolute figure, on the border where there are two processors: whoever calls it, the workers \
-    and the thread that takes what they tell need 32 ns of processor time for an item, all together, which is 16 on each \
-    if nobody ever waits; to wake them at the beginning and the caller at the end of 100,000 items takes the rest. On \
-    slower days, when two bare atomics take 24 ns instead of 9, it is 23 to 25 ns.";
+    and the thread that takes what they tell need 25 ns of processor time for an item, all together, on days when two bare \
+    atomics take 24 ns instead of 9. The rest is waiting for a processor: mostly the kernel wakes the workers on the one \
+    on which the caller is busy, while the other idles.";
 /// The items of a map.
 const ITEMS: u64 = 100_000;
 

@@ -266,6 +266,7 @@ fn errno() -> c_int {
 }
 
 /// Ends the process at once: no handlers of `atexit`, no flushing.
+#[inline]
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: takes a number.
     unsafe { libc::_exit(code) }
@@ -328,6 +329,7 @@ pub(crate) enum Side {
 /// # Safety
 ///
 /// No other thread of this process holds anything that the child will ask for: libc takes care of its own locks only.
+#[inline]
 pub(crate) unsafe fn fork() -> io::Result<Side> {
     // SAFETY: promised by the caller.
     match checked(unsafe { libc::fork() })? {
@@ -345,6 +347,13 @@ pub(crate) fn set_title(title: &str) {
     }
     // SAFETY: ends with a zero.
     unsafe { libc::prctl(libc::PR_SET_NAME, bytes.as_ptr()) };
+}
+
+/// The calling process. Not by std, whose code a copy of this process would come to for nothing else.
+#[inline]
+pub(crate) fn own_id() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::getpid() as u32 }
 }
 
 /// The process that started this one, or that took it over.

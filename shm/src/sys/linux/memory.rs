@@ -116,6 +116,13 @@ fn in_parts(
 /// Allocated faster than any signals come.
 const SMALLEST_PART: u64 = 1 << 16;
 
+/// Gives back the memory behind these bytes of a file, which then are zeros. If the system refuses, it stays.
+pub fn punch(file: &File, offset: u64, len: u64) {
+    const MODE: libc::c_int = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: acts on a descriptor that the borrow keeps open.
+    unsafe { libc::fallocate(file.as_raw_fd(), MODE, offset as i64, len as i64) };
+}
+
 /// Whether the file is nothing but memory.
 pub fn is_in_memory(file: &File) -> bool {
     let mut found = MaybeUninit::<libc::statfs>::uninit();

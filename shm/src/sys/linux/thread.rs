@@ -73,13 +73,19 @@ pub fn guards_held() -> u64 {
 }
 
 /// In a fork child: the guards counted so far are the parent's, and so are the other threads.
+#[inline]
 pub fn forget_guards() {
     let mine = SLOT.get();
     for slot in all() {
-        slot.held.store(0, Ordering::Relaxed);
-        // Release: pairs with the Acquire of `take`.
-        slot.taken
-            .store(ptr::from_ref(slot) == mine, Ordering::Release);
+        // Mostly there is nothing to change, and no page to be copied for it.
+        if slot.held.load(Ordering::Relaxed) != 0 {
+            slot.held.store(0, Ordering::Relaxed);
+        }
+        let is_mine = ptr::from_ref(slot) == mine;
+        if slot.taken.load(Ordering::Relaxed) != is_mine {
+            // Release: pairs with the Acquire of `take`.
+            slot.taken.store(is_mine, Ordering::Release);
+        }
     }
 }
 
@@ -126,6 +132,7 @@ fn new_slot() -> &'static Slot {
     slot
 }
 
+#[inline]
 fn all() -> impl Iterator<Item = &'static Slot> {
     // Acquire: pairs with the Release in `new_slot`. A slot's `next` was written before that.
     let mut next = SLOTS.load(Ordering::Acquire);
