@@ -114,6 +114,7 @@ macro_rules! tests {
             ("detached_children_do_not_pile_up", detached_children_do_not_pile_up),
             ("values_of_any_length_come_back", left_behind::values_of_any_length_come_back),
             ("what_is_too_long_is_told_of", left_behind::what_is_too_long_is_told_of),
+            ("a_limit_on_files_is_told_of", left_behind::a_limit_on_files_is_told_of),
             ("many_can_live_at_once", left_behind::many_can_live_at_once),
             (
                 "a_child_that_was_let_go_writes_over_nobody",

@@ -2,6 +2,7 @@
 
 use std::{fs, time::Duration};
 
+use crate::common;
 use multiproc::{Child, Event, JoinError, Process};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
@@ -59,6 +60,24 @@ pub fn what_is_too_long_is_told_of() {
     let long = Process::fork(|len: usize| panic!("{}", "x".repeat(len)), 2 << 20);
     let long: Result<(), JoinError> = long.unwrap().join();
     assert!(refused(long.unwrap_err()).contains("1048576"));
+}
+
+pub fn a_limit_on_files_is_told_of() {
+    let copy = common::forked(|| {
+        assert_eq!(same(Bytes(100_000)), Bytes(100_000));
+        let limit = libc::rlimit {
+            rlim_cur: 50_000,
+            rlim_max: 50_000,
+        };
+        // SAFETY: reads `limit`.
+        common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) });
+        assert_eq!(same(7), 7);
+        match Process::fork(Bytes, 100_000).unwrap().join() {
+            Err(JoinError::NotEncoded { message, .. }) => message,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(copy.join().unwrap().contains("size of files"));
 }
 
 fn wait_and_double((gate, number): (Event, usize)) -> usize {

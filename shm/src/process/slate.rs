@@ -238,6 +238,10 @@ impl Slot {
         // Before there is any memory behind the slots: whoever drops the slot gives that back.
         words.len.store(payload.len() as u64, Ordering::Relaxed);
         if payload.len() > SHORT {
+            if self.place() + payload.len() as u64 > memory::file_size_limit() {
+                // Writing it would end in a signal.
+                return Err(refused("the limit on the size of files is below that"));
+            }
             let written = self.slate.file.write_all_at(payload, self.place());
             written.map_err(WireError::io("writing down what came of it"))?;
         } else {
