@@ -20,7 +20,7 @@ use super::{
     executor::Payload,
     job::{Apart, Job, Run},
     outcome::Outcomes,
-    task::{apart, each_value},
+    returned::{apart, each_value},
 };
 
 /// Outcomes that have come and were not taken.

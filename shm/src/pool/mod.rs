@@ -25,6 +25,7 @@ mod outcome;
 mod pack;
 mod quiet;
 mod record;
+mod returned;
 mod shared;
 mod star;
 mod stats;
