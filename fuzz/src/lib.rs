@@ -21,7 +21,7 @@
 //! | [`boot_frame`] | as a message between parent and child: make its reader panic or misread |
 //! | [`start_words`] | likewise as the few words by which a process is started |
 //! | [`pool_record`] | likewise as a record of a pool |
-//! | [`pool_told`] | as what workers do to the memory of their pool: end an item twice, or never |
+//! | [`pool_told`] | as what workers do to the memory of their pool: end an item twice, never, or otherwise than it has |
 //!
 //! [`memory`] is where layouts are placed, [`hostile`] the system in which their peers write what they like, [`view`] how any
 //! layout is used there, [`passing`] how any ring is. [`stage`] is where processes act that are stopped and die at any step.

@@ -1,26 +1,28 @@
 //! Workers that do as they should, or write whatever they like into the memory that they share with their pool, tell it
 //! anything, and die.
 //!
-//! The pool does not panic, and each item ends exactly once, whatever it is told; when it ends at the latest.
+//! The pool does not panic, and each item ends exactly once, whatever it is told; when it ends at the latest. Of a task with
+//! which only workers have to do that do as they should, each item ends as its worker has told, or has left in its outbox, and
+//! one that dies costs one item at most.
+
+mod book;
+mod worker;
 
 use std::cell::RefCell;
 
-use multiproc::__fuzz::Desk;
+use multiproc::__fuzz::{Desk, Values};
 
+use self::{
+    book::Book,
+    worker::{How, Worker},
+};
 use super::hostile::World;
 
 const WORKERS: usize = 3;
 
-/// What a worker has in hand, as one that does as it should knows it.
-#[derive(Default)]
-struct Worker {
-    task: u64,
-    /// How many items it has ended, and how many of these it has told of.
-    done: u32,
-    told: u32,
-    /// What it has to tell.
-    outbox: Vec<u8>,
-}
+/// Kinds of outcomes.
+const RETURNED: u32 = 1;
+const NOT_BEGUN: u32 = 3;
 
 /// Runs one input.
 ///
@@ -36,8 +38,14 @@ pub fn body(input: &[u8]) {
 
 fn play(desk: &mut Desk, input: &[u8]) {
     let world = World::new(input, &[]);
-    desk.renew(u32::from(world.byte() % 3));
-    let mut workers: [Worker; WORKERS] = Default::default();
+    let kind = world.byte();
+    let values = match kind / 3 % 2 {
+        0 => Values::Numbers,
+        _ => Values::Tuples,
+    };
+    desk.renew(u32::from(kind % 3), values);
+    let mut book = Book::default();
+    let mut workers: [Worker; WORKERS] = std::array::from_fn(|row| Worker::new(row, desk));
     while let Some(action) = world.next() {
         // Sometimes a row that there is not.
         let row = usize::from(action / 16) % (WORKERS + 1);
@@ -45,67 +53,90 @@ fn play(desk: &mut Desk, input: &[u8]) {
         match action % 16 {
             0 => desk.submit(u32::from(world.byte() % 8)),
             1 => desk.submit_single(),
-            2 => {
-                if let (Some(task), Some(worker)) = (desk.take(row), worker) {
-                    *worker = Worker {
-                        task,
-                        ..Worker::default()
-                    };
-                }
-            }
-            3..6 => {
-                if let Some(worker) = worker {
-                    worker.outbox.extend(outcome(&world, 1));
-                    worker.done += 1;
-                    desk.write(row, &worker.outbox);
-                    desk.note(row, worker.done, worker.outbox.len() as u32);
-                }
-            }
-            6 | 7 => {
-                if let Some(worker) = worker {
-                    let items = worker.done - worker.told;
-                    desk.tell(&told(worker.task, worker.told, items, 0, 0, &worker.outbox));
-                    worker.told = worker.done;
-                    worker.outbox.clear();
-                    desk.note(row, worker.done, 0);
-                }
-            }
-            8 => desk.done(row),
-            9 => desk.note(row, world.number() as u32, world.number() as u32),
-            10 => {
-                let outcomes: Vec<u8> = outcomes(&world);
-                desk.write(row, &outcomes);
-            }
-            11 => {
-                let number = || world.number() as u32;
-                let (task, first, items) = (world.number(), number(), number());
-                let flags = u32::from(world.byte() % 4) | u32::from(world.byte() % 6) << 8;
-                desk.tell(&told(
-                    task,
-                    first,
-                    items,
-                    number(),
-                    flags,
-                    &outcomes(&world),
-                ));
-            }
-            12 => {
-                let bytes: Vec<u8> = (0..world.byte() % 64).map(|_| world.byte()).collect();
-                if world.byte().is_multiple_of(2) {
-                    desk.tell(&bytes);
-                } else {
-                    desk.send([world.number(), world.number()], &bytes, Vec::new());
-                }
-            }
             13 => drop(desk.cancel(world.number())),
-            14 => desk.die(row, world.byte().is_multiple_of(2)),
-            _ => desk.drain(),
+            15 => desk.drain(),
+            action @ 8..13 => {
+                let task = worker.and_then(|worker| worker.task());
+                meddle(&world, desk, &mut book, action, (row, task));
+            }
+            action => {
+                if let Some(worker) = worker {
+                    work(&world, desk, &mut book, action, worker);
+                }
+            }
         }
     }
-    let (submitted, ended, open) = desk.end();
+    let (submitted, ended) = desk.end();
     assert!(ended.into_iter().eq(0..submitted), "not each once");
-    assert_eq!(open, 0, "tasks that never end");
-    assert_eq!(desk.outcomes(), submitted, "not an outcome for each");
+    let outcomes = desk.outcomes();
+    assert_eq!(outcomes.len() as u64, submitted, "not an outcome for each");
+    let singles = desk.singles().into_iter();
+    let singles = singles.map(|outcome| outcome.expect("it never ends"));
+    let all = (0..).zip(outcomes).chain((Desk::SINGLE..).zip(singles));
+    book.check(&all.collect::<Vec<_>>());
+}
+
+/// What a worker does that does as it should. One that was killed does nothing.
+fn work(world: &World<'_>, desk: &mut Desk, book: &mut Book, action: u8, worker: &mut Worker) {
+    let _ = match action {
+        2 => worker.take(desk),
+        3 => worker.end(desk, book, How::Word),
+        4 => worker.end(desk, book, How::Framed),
+        5 => {
+            let how = [How::Failed, How::Alone][usize::from(world.byte() % 2)];
+            worker.end(desk, book, how)
+        }
+        6 => worker.tell(desk, book),
+        7 => worker.finish(desk, book),
+        _ => {
+            let how = world.byte();
+            match how % 4 {
+                0 => worker.bury(desk, book, true),
+                1 => worker.bury(desk, book, false),
+                _ => worker.light(how / 4 % 16),
+            }
+            Ok(())
+        }
+    };
+}
+
+/// What the worker of a row does, with this task in hand, that does what it likes.
+fn meddle(
+    world: &World<'_>,
+    desk: &Desk,
+    book: &mut Book,
+    action: u8,
+    (row, task): (usize, Option<u64>),
+) {
+    let number = || world.number() as u32;
+    let mut about = task.unwrap_or(0);
+    match action {
+        8 => desk.done(row),
+        9 => desk.note(row, number(), number()),
+        10 => {
+            let flags = u32::from(world.byte() % 8);
+            desk.write(row, flags, &outcomes(world, flags));
+        }
+        11 => {
+            about = world.number();
+            let (first, items, failed) = (number(), number(), number());
+            let flags = u32::from(world.byte() % 8) | u32::from(world.byte() % 6) << 8;
+            let record = told(about, first, items, failed, flags, &outcomes(world, flags));
+            desk.tell(&record);
+        }
+        _ => {
+            let bytes: Vec<u8> = (0..world.byte() % 64).map(|_| world.byte()).collect();
+            if world.byte().is_multiple_of(2) {
+                let task = bytes.first_chunk();
+                about = task.map_or(0, |task| u64::from_le_bytes(*task));
+                desk.tell(&bytes);
+            } else {
+                about = world.number();
+                desk.send([about, world.number()], &bytes, Vec::new());
+            }
+        }
+    }
+    book.meddle(about);
 }
 
 /// What is told of a task.
@@ -114,21 +145,24 @@ fn told(task: u64, first: u32, items: u32, failed: u32, flags: u32, outcomes: &[
     [&task.to_le_bytes(), numbers.as_flattened(), outcomes].concat()
 }
 
-/// An outcome of a kind; one that returned is a number, or not.
-fn outcome(world: &World<'_>, kind: u32) -> Vec<u8> {
-    let len = world.byte() % 4;
-    let head = u32::from(len) | kind << 28;
-    let mut bytes = head.to_le_bytes().to_vec();
-    bytes.extend((0..len).map(|_| world.byte()));
-    bytes
+/// An outcome of a kind.
+fn outcome(kind: u32, told: &[u8]) -> Vec<u8> {
+    let head = told.len() as u32 | kind << 28;
+    [&head.to_le_bytes(), told].concat()
 }
 
-/// A few outcomes of any kind, of which the last may be cut off.
-fn outcomes(world: &World<'_>) -> Vec<u8> {
+/// A few words, or outcomes of any kind, of which the last may be cut off.
+fn outcomes(world: &World<'_>, flags: u32) -> Vec<u8> {
     let count = world.byte();
-    let mut bytes: Vec<u8> = (0..count % 8)
-        .flat_map(|_| outcome(world, u32::from(world.byte() % 6)))
-        .collect();
+    let one = |_| {
+        if flags & Desk::WORDS != 0 {
+            return world.number().to_le_bytes().to_vec();
+        }
+        let kind = u32::from(world.byte() % 6);
+        let told: Vec<u8> = (0..world.byte() % 4).map(|_| world.byte()).collect();
+        outcome(kind, &told)
+    };
+    let mut bytes: Vec<u8> = (0..count % 8).flat_map(one).collect();
     bytes.truncate(bytes.len().saturating_sub(usize::from(count / 64)));
     bytes
 }

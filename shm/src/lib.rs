@@ -192,7 +192,7 @@ pub use process::__init_before_main;
 #[doc(hidden)]
 pub mod __fuzz {
     pub use crate::{
-        pool::{Desk, reread_task, reread_told},
+        pool::{Desk, Values, reread_task, reread_told},
         process::{
             address, connection, hear, place, read_entry, receive_packet, reread_answer,
             reread_frame, send_packet,

@@ -47,7 +47,7 @@ pub use builder::PoolBuilder;
 pub use error::{MapError, PoolError, SubmitError, TaskError};
 pub use executor::{Executor, Payload};
 #[cfg(feature = "__fuzz")]
-pub use fuzz::{Desk, reread_task, reread_told};
+pub use fuzz::{Desk, Values, reread_task, reread_told};
 pub use imap::{Imap, ImapUnordered};
 pub use options::{MapOptions, OnWorkerDeath};
 pub use star::StarTask;

@@ -58,10 +58,16 @@ impl<R> Slot<R> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the task has ended.
+    /// How the task has ended, if it has.
     #[cfg(feature = "__fuzz")]
-    pub(super) fn is_ended(&self) -> bool {
-        !matches!(*self.state(), State::Running | State::Watched(_))
+    pub(super) fn outcome(&self) -> Option<Result<R, TaskError>>
+    where
+        R: Clone,
+    {
+        match &*self.state() {
+            State::Ended(outcome) => Some(outcome.clone()),
+            _ => None,
+        }
     }
 
     /// The task has ended. What comes second is not how.
