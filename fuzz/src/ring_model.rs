@@ -11,40 +11,34 @@
 //! 4. No call sleeps longer than its deadline allows, or goes on without an end.
 //! 5. While nobody has died or is stopped, nobody sleeps on who could go on, unless another has been woken of those who
 //!    want the same, who goes on or passes it on.
-//!
-//! Everything runs on one thread. What other processes do while one waits, or is stopped at a step, runs inside its wait
-//! or that step. A process that dies at a step never gets out of it: the rest of the script runs inside it, and then all
-//! is over.
 
 mod book;
 mod call;
-mod party;
+mod records;
 mod sleeper;
 
 use std::{
     cell::{Cell, RefCell},
     sync::atomic::AtomicU64,
-    thread,
 };
 
-use multiproc_core::{FOREVER, NOW, Ring, RingError, RingWords};
+use multiproc_core::{FOREVER, NOW, Ring, RingError, RingWords, Wait};
 
-use super::stage;
+use super::stage::{self, Play};
 
 use self::{
     book::Book,
-    call::{Call, Deed},
-    party::{Batch, Party},
+    call::{Call, Deed, LOOKS_AGAIN},
+    records::Batch,
     sleeper::Sleeper,
 };
 
 const PROCESSES: usize = 4;
 const THREADS: u64 = 2;
-/// How many processes there can be in one script.
-const BIRTHS: u32 = 200;
-/// How many waits and stops may be inside each other.
-const DEPTH: usize = 8;
 const MILLISECOND: u64 = 1_000_000;
+
+type Stage<'p> = stage::Stage<'p, Work>;
+type Party<'s> = stage::Party<'s, Work>;
 
 /// Runs one input.
 ///
@@ -57,46 +51,22 @@ pub fn body(input: &[u8]) {
     };
     let units = 8usize << (size % 3);
     let (start, records) = stage::start(start);
-    let stage = Stage {
+    let work = Work {
         words: Box::new(RingWords::new(start, records)),
         data: (0..units).map(|_| AtomicU64::new(0)).collect(),
         book: RefCell::new(Book::new(units as u32, start)),
-        script: script.to_vec(),
-        at: Cell::default(),
-        clock: Cell::new(MILLISECOND),
-        depth: Cell::default(),
-        over: Cell::default(),
-        fuse: Cell::default(),
-        born: Cell::new(0),
         processes: Cell::default(),
         records: Cell::default(),
         calls: RefCell::default(),
         sleepers: RefCell::default(),
     };
-    stage.run(None);
+    Stage::play(&work, script);
 }
 
-/// What becomes of whoever makes a step.
-#[derive(Clone, Copy)]
-enum Fate {
-    Dies,
-    IsStopped,
-}
-
-struct Stage {
+struct Work {
     words: Box<RingWords>,
     data: Box<[AtomicU64]>,
     book: RefCell<Book>,
-    script: Vec<u8>,
-    /// How far the script has been played.
-    at: Cell<usize>,
-    clock: Cell<u64>,
-    depth: Cell<usize>,
-    over: Cell<bool>,
-    /// How many steps it takes until something becomes of whoever makes it.
-    fuse: Cell<Option<(u8, Fate)>>,
-    /// The number of the youngest process.
-    born: Cell<u32>,
     /// The processes that act; 0 is yet to be born.
     processes: Cell<[u32; PROCESSES]>,
     /// How many records were ever made.
@@ -105,83 +75,15 @@ struct Stage {
     sleepers: RefCell<Vec<Sleeper>>,
 }
 
-impl Stage {
+impl Work {
     fn ring(&self) -> Ring<'_> {
         Ring::new(&self.words, &self.data)
     }
 
-    /// Whether nothing counts any more: the script has ended, or a promise is broken and this thread unwinds.
-    fn is_over(&self) -> bool {
-        self.over.get() || thread::panicking()
-    }
-
-    fn next(&self) -> Option<u8> {
-        let byte = self.script.get(self.at.get()).copied();
-        self.at.set(self.at.get() + 1);
-        byte
-    }
-
-    fn byte(&self) -> u8 {
-        self.next().unwrap_or(0)
-    }
-
-    /// Acts on until the script ends, or says that `stayer`, in whose wait or step this runs, goes on.
-    fn run(&self, stayer: Option<Party<'_>>) {
-        while !self.is_over() {
-            self.check_sleepers();
-            let Some(action) = self.next() else {
-                self.finish();
-                return;
-            };
-            match action % 16 {
-                0 | 1 => self.put(1, false, NOW),
-                2 => self.put(1, false, self.patience()),
-                3 => self.put(self.byte() % 6, true, NOW),
-                4 => self.put(self.byte() % 6, true, self.patience()),
-                5 | 6 => self.get(None, NOW),
-                7 => self.get(None, self.patience()),
-                8 => self.get(Some(self.most()), NOW),
-                9 => self.get(Some(self.most()), self.patience()),
-                10 => self.close(),
-                11 => {
-                    let process = self.processes.get()[usize::from(self.byte()) % PROCESSES];
-                    self.kill(process);
-                }
-                12 => self.fuse.set(Some((self.byte(), Fate::Dies))),
-                13 => self.fuse.set(Some((self.byte(), Fate::IsStopped))),
-                14 => self.pass(u64::from(self.byte()) * 2 * MILLISECOND),
-                _ if stayer.is_some_and(|party| !self.is_dead(party.process)) => return,
-                _ => {}
-            }
-        }
-    }
-
-    /// Time passes.
-    fn pass(&self, nanoseconds: u64) {
-        self.clock.set(self.clock.get() + nanoseconds);
-    }
-
-    /// Until when somebody waits.
-    fn patience(&self) -> u64 {
-        match self.byte() {
-            _ if self.depth.get() >= DEPTH => NOW,
-            short @ 0..200 => self.clock.get() + 1 + u64::from(short) * 2 * MILLISECOND,
-            _ => FOREVER,
-        }
-    }
-
-    /// How many records are wanted.
-    fn most(&self) -> usize {
-        match self.byte() {
-            few @ 0..240 => usize::from(few % 8),
-            _ => usize::MAX,
-        }
-    }
-
     /// A record of any length, like no other of the last few.
-    fn record(&self) -> Vec<u8> {
+    fn record(&self, stage: &Stage<'_>) -> Vec<u8> {
         let max_len = self.book.borrow().max_len();
-        let len = match self.byte() {
+        let len = match stage.byte() {
             any @ 0..200 => usize::from(any) % (max_len + 1),
             long @ 200..240 => max_len - usize::from(long) % 4,
             longer => max_len + 1 + usize::from(longer - 240),
@@ -191,48 +93,23 @@ impl Stage {
         (0..len).map(|i| (number * 37 + i) as u8).collect()
     }
 
-    fn is_dead(&self, process: u32) -> bool {
-        self.book.borrow().is_dead(process)
-    }
-
     /// A party that lives and is not in a call.
-    fn party(&self) -> Option<Party<'_>> {
-        let which = self.byte();
+    fn party<'s>(&self, stage: &'s Stage<'_>) -> Option<Party<'s>> {
+        let which = stage.byte();
         let slot = usize::from(which) % PROCESSES;
         let thread = u64::from(which) / PROCESSES as u64 % THREADS;
-        let mut processes = self.processes.get();
-        if processes[slot] == 0 || self.is_dead(processes[slot]) {
-            processes[slot] = self.birth()?;
-            self.processes.set(processes);
-        }
-        let process = processes[slot];
-        let busy = |call: &Call| call.process == process && call.thread == thread;
-        let free = !self.calls.borrow().iter().any(busy);
-        free.then_some(Party {
-            stage: self,
-            process,
-            thread,
-        })
-    }
-
-    /// A new process, if there can be more.
-    fn birth(&self) -> Option<u32> {
-        let process = self.born.get() + 1;
-        (process < BIRTHS && !self.is_over()).then(|| {
-            self.born.set(process);
-            process
-        })
+        stage.free_thread(stage.living_in(&self.processes, slot)?, thread)
     }
 
     /// Puts so many records, as a batch or not.
-    fn put(&self, count: u8, batch: bool, until: u64) {
-        let Some(party) = self.party() else {
+    fn put(&self, stage: &Stage<'_>, count: u8, batch: bool, until: u64) {
+        let Some(party) = self.party(stage) else {
             return;
         };
-        let mut call = Call::new(party.process, party.thread, Deed::Put, until);
-        call.records = (0..count).map(|_| self.record()).collect();
+        let mut call = Call::new(party, Deed::Put, until);
+        call.records = (0..count).map(|_| self.record(stage)).collect();
         let len = call.records.front().map_or(0, Vec::len);
-        let Some((result, call)) = self.call(call, || {
+        let Some((result, call)) = self.call(call, party, |party| {
             if batch {
                 self.ring()
                     .put_many(&party, until, || (), &mut Batch(party))
@@ -254,12 +131,12 @@ impl Stage {
     }
 
     /// Takes one record, or up to `most`.
-    fn get(&self, most: Option<usize>, until: u64) {
-        let Some(party) = self.party() else {
+    fn get(&self, stage: &Stage<'_>, most: Option<usize>, until: u64) {
+        let Some(party) = self.party(stage) else {
             return;
         };
-        let call = Call::new(party.process, party.thread, Deed::Get, until);
-        let Some((result, call)) = self.call(call, || match most {
+        let call = Call::new(party, Deed::Get, until);
+        let Some((result, call)) = self.call(call, party, |party| match most {
             None => {
                 let take = |shown| party.take(shown);
                 self.ring().get(&party, until, || (), take).map(|()| 1)
@@ -282,13 +159,14 @@ impl Stage {
         }
     }
 
-    fn close(&self) {
-        let until = self.patience();
-        let Some(party) = self.party() else {
+    fn close(&self, stage: &Stage<'_>) {
+        let until = patience(stage);
+        let Some(party) = self.party(stage) else {
             return;
         };
-        let call = Call::new(party.process, party.thread, Deed::Close, until);
-        let Some((result, call)) = self.call(call, || self.ring().close(&party, until)) else {
+        let call = Call::new(party, Deed::Close, until);
+        let Some((result, call)) = self.call(call, party, |party| self.ring().close(&party, until))
+        else {
             return;
         };
         let mut book = self.book.borrow_mut();
@@ -302,112 +180,113 @@ impl Stage {
     }
 
     /// Makes a call. `None` when it came back after all was over.
-    fn call<T>(&self, call: Call, make: impl FnOnce() -> T) -> Option<(T, Call)> {
+    fn call<T>(
+        &self,
+        call: Call,
+        party: Party<'_>,
+        make: impl FnOnce(Party<'_>) -> T,
+    ) -> Option<(T, Call)> {
         self.calls.borrow_mut().push(call);
-        self.find_reasons();
-        let result = make();
-        if self.is_over() {
-            return None;
-        }
-        self.enter();
+        self.find_reasons(party.stage);
+        let result = party.call(make)?;
+        self.enter(party.stage);
         let call = self.calls.borrow_mut().pop()?;
         Some((result, call))
     }
 
     /// Does something with the call under way, unless all is over.
-    fn current<T>(&self, what: impl FnOnce(&mut Call) -> T) -> Option<T> {
-        if self.is_over() {
+    fn current<T>(&self, stage: &Stage<'_>, what: impl FnOnce(&mut Call) -> T) -> Option<T> {
+        if stage.is_over() {
             return None;
         }
         self.calls.borrow_mut().last_mut().map(what)
     }
 
     /// Enters into the book what the call under way has done with its last step: nobody else runs between two steps.
-    fn enter(&self) {
+    fn enter(&self, stage: &Stage<'_>) {
         let ring = self.ring();
         let (len, closed) = (ring.len(), ring.is_closed());
         assert_eq!(ring.is_empty(), len == 0);
-        self.current(|call| call.enter(&mut self.book.borrow_mut(), len, closed));
-        self.find_reasons();
+        self.current(stage, |call| {
+            call.enter(&mut self.book.borrow_mut(), len, closed)
+        });
+        self.find_reasons(stage);
     }
 
     /// Notes which calls could do nothing at this moment.
-    fn find_reasons(&self) {
+    fn find_reasons(&self, stage: &Stage<'_>) {
         let (book, mut calls) = (self.book.borrow(), self.calls.borrow_mut());
         for at in 0..calls.len() {
             let call = &calls[at];
-            let holds_up = |other: &Call| !book.is_dead(other.process) && other.may_hold_up(call);
+            let holds_up = |other: &Call| !stage.is_dead(other.process) && other.may_hold_up(call);
             if !call.could_end(&book) || calls.iter().any(holds_up) {
                 calls[at].refusable = true;
             }
         }
     }
+}
 
-    /// Whoever makes this step may die in it, or be stopped.
+impl Play for Work {
+    fn act(&self, stage: &Stage<'_>, action: u8) {
+        match action {
+            0 | 1 => self.put(stage, 1, false, NOW),
+            2 => self.put(stage, 1, false, patience(stage)),
+            3 => self.put(stage, stage.byte() % 6, true, NOW),
+            4 => self.put(stage, stage.byte() % 6, true, patience(stage)),
+            5 | 6 => self.get(stage, None, NOW),
+            7 => self.get(stage, None, patience(stage)),
+            8 => self.get(stage, Some(most(stage)), NOW),
+            9 => self.get(stage, Some(most(stage)), patience(stage)),
+            10 => self.close(stage),
+            _ => stage.kill(self.processes.get()[usize::from(stage.byte()) % PROCESSES]),
+        }
+    }
+
+    fn look(&self, stage: &Stage<'_>) {
+        self.check_sleepers(stage);
+    }
+
     fn step(&self, party: Party<'_>, at: &'static str) {
-        if self.is_over() {
-            return;
-        }
-        self.current(|call| call.comes_to(at));
-        self.enter();
-        match self.fuse.get() {
-            None => {}
-            Some((0, fate)) => {
-                self.fuse.set(None);
-                match fate {
-                    Fate::Dies => {
-                        self.kill(party.process);
-                        self.run(None);
-                    }
-                    Fate::IsStopped if self.depth.get() < DEPTH => {
-                        self.current(|call| call.stopped = true);
-                        self.meanwhile(party);
-                        self.current(|call| call.stopped = false);
-                    }
-                    Fate::IsStopped => {}
-                }
-            }
-            Some((left, fate)) => self.fuse.set(Some((left - 1, fate))),
-        }
+        self.current(party.stage, |call| call.comes_to(at));
+        self.enter(party.stage);
     }
 
-    /// Others act while `party` waits or is stopped.
-    fn meanwhile(&self, party: Party<'_>) {
-        self.depth.set(self.depth.get() + 1);
-        self.run(Some(party));
-        self.depth.set(self.depth.get() - 1);
+    fn stop(&self, party: Party<'_>, stopped: bool) {
+        self.current(party.stage, |call| call.stopped = stopped);
     }
 
-    fn kill(&self, process: u32) {
-        if process != 0 {
-            self.book.borrow_mut().died(process);
-        }
+    fn sleep(&self, party: Party<'_>, word: &AtomicU64, expected: u64, until: u64) -> Wait {
+        self.falls_asleep(party, until);
+        let how = self.lies_asleep(party, word, expected);
+        self.current(party.stage, Call::wakes_up);
+        self.find_reasons(party.stage);
+        how
     }
 
-    /// Everybody dies, and one comes who finds just what was put and not taken.
-    fn finish(&self) {
-        self.fuse.set(None);
-        self.depth.set(DEPTH);
+    fn wake(&self, stage: &Stage<'_>, word: &AtomicU64, count: u32) -> u32 {
+        self.wake_some(stage, word, count)
+    }
+
+    fn spins(&self, party: Party<'_>) -> bool {
+        party.stage.step(party, LOOKS_AGAIN);
+        party.process.is_multiple_of(2)
+    }
+
+    /// One comes who finds just what was put and not taken.
+    fn finish(&self, last: Party<'_>) {
         self.sleepers.borrow_mut().clear();
-        for process in 1..=self.born.get() {
-            self.kill(process);
-        }
-        let last = Party {
-            stage: self,
-            process: self.born.get() + 1,
-            thread: 0,
-        };
         let (ring, closed) = (self.ring(), self.book.borrow().closed);
-        let mut call = Call::new(last.process, last.thread, Deed::Get, NOW);
+        let mut call = Call::new(last, Deed::Get, NOW);
         let left = self.book.borrow().len();
-        let take = |at, len| last.read(at, len);
         if left != 0 {
-            let all = self.call(call, || ring.get_many(&last, NOW, usize::MAX, || (), take));
+            let all = self.call(call, last, |last| {
+                ring.get_many(&last, NOW, usize::MAX, || (), |at, len| last.read(at, len))
+            });
             assert!(all.is_some_and(|(taken, _)| taken == Ok(left)));
         }
-        call = Call::new(last.process, last.thread, Deed::Get, NOW);
+        call = Call::new(last, Deed::Get, NOW);
         let none = self
-            .call(call, || {
+            .call(call, last, |last| {
                 ring.get(&last, NOW, || (), |shown| last.take(shown))
             })
             .map(|(none, _)| none);
@@ -418,9 +297,9 @@ impl Stage {
         };
         assert_eq!(none, Some(Err(told)));
         let len = ring.max_len();
-        call = Call::new(last.process, last.thread, Deed::Put, NOW);
+        call = Call::new(last, Deed::Put, NOW);
         call.records = [vec![7; len]].into();
-        let put = self.call(call, || {
+        let put = self.call(call, last, |last| {
             ring.put(&last, NOW, len, || (), |at| last.write(at))
         });
         let expected = if closed {
@@ -429,7 +308,23 @@ impl Stage {
             Ok(())
         };
         assert_eq!(put.map(|(put, _)| put), Some(expected));
-        self.over.set(true);
+    }
+}
+
+/// Until when somebody waits.
+fn patience(stage: &Stage<'_>) -> u64 {
+    match stage.byte() {
+        _ if stage.is_deep() => NOW,
+        short @ 0..200 => stage.now() + 1 + u64::from(short) * 2 * MILLISECOND,
+        _ => FOREVER,
+    }
+}
+
+/// How many records are wanted.
+fn most(stage: &Stage<'_>) -> usize {
+    match stage.byte() {
+        few @ 0..240 => usize::from(few % 8),
+        _ => usize::MAX,
     }
 }
 

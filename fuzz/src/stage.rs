@@ -3,15 +3,18 @@
 //! Everything runs on one thread. What others do while one waits, or is stopped at a step, runs inside its wait or that
 //! step. A process that dies at a step never gets out of it: the rest of the script runs inside it, and then all is over.
 
+mod party;
+
 use std::{
     cell::{Cell, RefCell},
     collections::HashSet,
-    num::NonZeroU32,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
-use multiproc_core::{FOREVER, Liveness, NOW, Os, Owner, Wait};
+use multiproc_core::{NOW, Wait};
+
+pub use party::Party;
 
 /// How many waits and stops may be inside each other.
 const DEPTH: usize = 8;
@@ -31,6 +34,45 @@ pub trait Play: Sized {
     fn is_immortal(&self, _process: u32) -> bool {
         false
     }
+
+    /// Looks at how things are, while nobody runs.
+    fn look(&self, _stage: &Stage<'_, Self>) {}
+
+    /// Somebody has come to this step.
+    fn step(&self, _party: Party<'_, Self>, _at: &'static str) {}
+
+    /// Somebody is stopped, or goes on.
+    fn stop(&self, _party: Party<'_, Self>, _stopped: bool) {}
+
+    /// Somebody sleeps on a word, until some moment at the latest; how that ends.
+    fn sleep(&self, party: Party<'_, Self>, word: &AtomicU64, expected: u64, _until: u64) -> Wait {
+        let stage = party.stage;
+        if !stage.is_over() && stage.byte().is_multiple_of(2) {
+            stage.meanwhile(party);
+        }
+        if is_changed(word, expected) {
+            Wait::Woken
+        } else {
+            Wait::TimedOut
+        }
+    }
+
+    /// Up to so many of those who sleep on a word are woken; how many were.
+    fn wake(&self, _stage: &Stage<'_, Self>, _word: &AtomicU64, _count: u32) -> u32 {
+        // Who sleeps finds the word changed, or its deadline come.
+        0
+    }
+
+    /// Whether somebody spins before he sleeps.
+    fn spins(&self, _party: Party<'_, Self>) -> bool {
+        true
+    }
+}
+
+/// Whether who wants to sleep on a word does not find there what he expects.
+#[must_use]
+pub fn is_changed(word: &AtomicU64, expected: u64) -> bool {
+    word.load(Ordering::SeqCst) as u32 != expected as u32
 }
 
 /// How many units and records were put into a ring before: none to speak of, or so many that both counts wrap soon.
@@ -55,7 +97,8 @@ enum Fate {
 /// The stage of a play.
 #[derive(Debug)]
 pub struct Stage<'p, P> {
-    play: &'p P,
+    /// What is played.
+    pub play: &'p P,
     script: Vec<u8>,
     /// How far the script has been played.
     at: Cell<usize>,
@@ -67,8 +110,8 @@ pub struct Stage<'p, P> {
     /// The number of the youngest process.
     born: Cell<u32>,
     dead: RefCell<HashSet<u32>>,
-    /// The processes that are in a call.
-    busy: RefCell<Vec<u32>>,
+    /// The threads of processes that are in a call.
+    busy: RefCell<Vec<(u32, u64)>>,
     /// How many actions there were.
     actions: Cell<u64>,
 }
@@ -99,6 +142,7 @@ impl<'p, P: Play> Stage<'p, P> {
     /// Acts on until the script ends, or says that the process in whose step or wait this runs goes on.
     fn run(&self, stayer: Option<u32>) {
         while !self.is_over() {
+            self.play.look(self);
             let Some(action) = self.next() else {
                 return self.finish();
             };
@@ -144,10 +188,15 @@ impl<'p, P: Play> Stage<'p, P> {
     /// Until when somebody waits: most often not at all.
     pub fn patience(&self) -> u64 {
         match self.byte() {
-            _ if self.depth.get() >= DEPTH => NOW,
+            _ if self.is_deep() => NOW,
             0..128 => NOW,
             some => self.clock.get() + u64::from(some) * 2 * MILLISECOND,
         }
+    }
+
+    /// Whether nobody acts any more while somebody waits.
+    pub fn is_deep(&self) -> bool {
+        self.depth.get() >= DEPTH
     }
 
     /// How many actions there were: while it is the same, nobody else has done anything.
@@ -171,10 +220,16 @@ impl<'p, P: Play> Stage<'p, P> {
 
     /// The process, where it lives and is not in a call.
     pub fn free(&self, process: u32) -> Option<Party<'_, P>> {
-        let is_free = !self.is_dead(process) && !self.busy.borrow().contains(&process);
-        is_free.then_some(Party {
+        self.free_thread(process, 0)
+    }
+
+    /// A thread of the process, where that lives and the thread is not in a call.
+    pub fn free_thread(&self, process: u32, thread: u64) -> Option<Party<'_, P>> {
+        let is_busy = self.busy.borrow().contains(&(process, thread));
+        (!self.is_dead(process) && !is_busy).then_some(Party {
             stage: self,
             process,
+            thread,
         })
     }
 
@@ -184,12 +239,17 @@ impl<'p, P: Play> Stage<'p, P> {
         slots: &Cell<[u32; N]>,
         slot: usize,
     ) -> Option<Party<'_, P>> {
+        self.free(self.living_in(slots, slot)?)
+    }
+
+    /// The process in some slot; a new one, if the one that was there is dead.
+    pub fn living_in<const N: usize>(&self, slots: &Cell<[u32; N]>, slot: usize) -> Option<u32> {
         let mut processes = slots.get();
         if processes[slot] == 0 || self.is_dead(processes[slot]) {
             processes[slot] = self.birth()?;
             slots.set(processes);
         }
-        self.free(processes[slot])
+        Some(processes[slot])
     }
 
     /// Whether it is dead.
@@ -197,10 +257,15 @@ impl<'p, P: Play> Stage<'p, P> {
         self.dead.borrow().contains(&process)
     }
 
+    /// Whether anybody is dead.
+    pub fn has_anybody_died(&self) -> bool {
+        !self.dead.borrow().is_empty()
+    }
+
     /// Whether somebody else is in a call, stopped or waiting: what he has is not to be had.
     pub fn is_anybody_busy(&self) -> bool {
         let busy = self.busy.borrow();
-        busy.iter().any(|process| !self.is_dead(*process))
+        busy.iter().any(|(process, _)| !self.is_dead(*process))
     }
 
     /// A process ends.
@@ -210,30 +275,38 @@ impl<'p, P: Play> Stage<'p, P> {
         }
     }
 
-    fn step(&self, process: u32) {
+    /// Somebody comes to this step, and may die in it, or be stopped.
+    pub fn step(&self, party: Party<'_, P>, at: &'static str) {
+        if self.is_over() {
+            return;
+        }
+        self.play.step(party, at);
         match self.fuse.get() {
-            _ if self.is_over() => {}
             None => {}
             Some((0, fate)) => {
                 self.fuse.set(None);
                 match fate {
-                    Fate::Dies if self.play.is_immortal(process) => {}
+                    Fate::Dies if self.play.is_immortal(party.process) => {}
                     Fate::Dies => {
-                        self.kill(process);
+                        self.kill(party.process);
                         self.run(None);
                     }
-                    Fate::IsStopped => self.meanwhile(process),
+                    Fate::IsStopped => {
+                        self.play.stop(party, true);
+                        self.meanwhile(party);
+                        self.play.stop(party, false);
+                    }
                 }
             }
             Some((left, fate)) => self.fuse.set(Some((left - 1, fate))),
         }
     }
 
-    /// Others act while a process waits or is stopped.
-    fn meanwhile(&self, process: u32) {
-        if self.depth.get() < DEPTH && !self.is_over() {
+    /// Others act while somebody waits or is stopped.
+    pub fn meanwhile(&self, party: Party<'_, P>) {
+        if !self.is_deep() && !self.is_over() {
             self.depth.set(self.depth.get() + 1);
-            self.run(Some(process));
+            self.run(Some(party.process));
             self.depth.set(self.depth.get() - 1);
         }
     }
@@ -245,99 +318,8 @@ impl<'p, P: Play> Stage<'p, P> {
         self.play.finish(Party {
             stage: self,
             process: self.born.get() + 1,
+            thread: 0,
         });
         self.over.set(true);
-    }
-}
-
-/// A process.
-#[derive(Debug)]
-pub struct Party<'s, P> {
-    /// Where it acts.
-    pub stage: &'s Stage<'s, P>,
-    /// Its number.
-    pub process: u32,
-}
-
-impl<P> Clone for Party<'_, P> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<P> Copy for Party<'_, P> {}
-
-impl<P: Play> Party<'_, P> {
-    /// Makes a call. `None` when it came back after all was over.
-    pub fn call<T>(self, make: impl FnOnce(Self) -> T) -> Option<T> {
-        self.stage.busy.borrow_mut().push(self.process);
-        let result = make(self);
-        if self.stage.is_over() {
-            return None;
-        }
-        self.stage.busy.borrow_mut().pop();
-        Some(result)
-    }
-}
-
-// SAFETY: the identity is the number of the process. What is dead never returns from the step in which it died before the
-// script has ended and everything is forgotten.
-unsafe impl<P: Play> Os for Party<'_, P> {
-    fn me(&self) -> Owner {
-        // When all is over, nobody: so that no call waits on.
-        let process = if self.stage.is_over() {
-            0
-        } else {
-            self.process
-        };
-        NonZeroU32::new(process)
-            .and_then(|pid| Owner::new(pid, 7))
-            .unwrap_or(Owner::NONE)
-    }
-
-    fn thread(&self) -> u64 {
-        1
-    }
-
-    fn liveness(&self, owner: Owner) -> Liveness {
-        if self.stage.is_dead(owner.pid()) {
-            Liveness::Dead
-        } else {
-            Liveness::Alive
-        }
-    }
-
-    fn now(&self) -> u64 {
-        if self.stage.is_over() {
-            FOREVER
-        } else {
-            self.stage.clock.get()
-        }
-    }
-
-    fn wait(&self, word: &AtomicU64, expected: u64, until: u64) -> Wait {
-        let stage = self.stage;
-        if !stage.is_over() && stage.byte().is_multiple_of(2) {
-            stage.meanwhile(self.process);
-        }
-        if word.load(Ordering::SeqCst) as u32 != expected as u32 {
-            stage.clock.set(stage.clock.get() + 1000);
-            return Wait::Woken;
-        }
-        stage.clock.set(stage.clock.get().max(until));
-        Wait::TimedOut
-    }
-
-    fn wake(&self, _: &AtomicU64, _: u32) -> u32 {
-        // Who waits finds the word changed, or its deadline come.
-        0
-    }
-
-    fn panicking(&self) -> bool {
-        false
-    }
-
-    fn step(&self, _: &'static str) {
-        self.stage.step(self.process);
     }
 }

@@ -1,6 +1,6 @@
-//! The model: a queue of records, how many units they take, and who is dead.
+//! The model: a queue of records, and how many units they take.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 pub(super) struct Book {
     /// How many units the ring has: a power of two.
@@ -13,7 +13,6 @@ pub(super) struct Book {
     pub(super) closed: bool,
     /// Somebody may have closed it without having told those who put.
     pub(super) half_closed: bool,
-    dead: HashSet<u32>,
 }
 
 impl Book {
@@ -26,7 +25,6 @@ impl Book {
             tail: start,
             closed: false,
             half_closed: false,
-            dead: HashSet::new(),
         }
     }
 
@@ -71,17 +69,5 @@ impl Book {
         let (record, end) = self.records.pop_front()?;
         self.head = end;
         Some(record)
-    }
-
-    pub(super) fn died(&mut self, process: u32) {
-        self.dead.insert(process);
-    }
-
-    pub(super) fn is_dead(&self, process: u32) -> bool {
-        self.dead.contains(&process)
-    }
-
-    pub(super) fn anybody_died(&self) -> bool {
-        !self.dead.is_empty()
     }
 }

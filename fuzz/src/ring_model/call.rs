@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::book::Book;
+use super::{Party, book::Book};
 
 /// How many steps a call may make without a sleep: far more than any makes that ends.
 const STEPS: u32 = 5000;
@@ -34,7 +34,6 @@ pub(super) enum Deed {
 
 pub(super) struct Call {
     pub(super) process: u32,
-    pub(super) thread: u64,
     pub(super) deed: Deed,
     pub(super) until: u64,
     /// What is to be put and is not in the ring yet.
@@ -58,10 +57,9 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(process: u32, thread: u64, deed: Deed, until: u64) -> Call {
+    pub(super) fn new(party: Party<'_>, deed: Deed, until: u64) -> Call {
         Call {
-            process,
-            thread,
+            process: party.process,
             deed,
             until,
             records: VecDeque::new(),

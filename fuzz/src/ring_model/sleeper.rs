@@ -1,17 +1,10 @@
 //! Who sleeps, and who is woken.
 
-use std::{
-    ptr,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{ptr, sync::atomic::AtomicU64};
 
 use multiproc_core::{FOREVER, Wait};
 
-use super::{
-    DEPTH, MILLISECOND, Stage,
-    call::{Call, Deed},
-    party::Party,
-};
+use super::{MILLISECOND, Party, Stage, Work, call::Deed, stage::is_changed};
 
 /// How long who must not wait any more may still wait for a lock.
 const GRACE: u64 = 10 * MILLISECOND;
@@ -24,37 +17,26 @@ pub(super) struct Sleeper {
     awake: bool,
 }
 
-impl Stage {
-    /// What `party` waits for may happen now: before it falls asleep, and while it sleeps.
-    pub(super) fn wait(
-        &self,
-        party: Party<'_>,
-        word: &AtomicU64,
-        expected: u64,
-        until: u64,
-    ) -> Wait {
-        let deadline = self.current(|call| call.until).unwrap_or(FOREVER);
-        let latest = deadline.max(self.clock.get()).saturating_add(GRACE);
+impl Work {
+    /// Checks that a party may sleep until then.
+    pub(super) fn falls_asleep(&self, party: Party<'_>, until: u64) {
+        let stage = party.stage;
+        let deadline = self.current(stage, |call| call.until).unwrap_or(FOREVER);
+        let latest = deadline.max(stage.now()).saturating_add(GRACE);
         assert!(until <= latest, "sleeps on after its deadline");
-        self.current(|call| call.falls_asleep(self.clock.get()));
-        let how = self.sleep(party, word, expected);
-        match how {
-            Wait::Woken => self.pass(1000),
-            Wait::TimedOut => self.clock.set(self.clock.get().max(until)),
-        }
-        self.current(Call::wakes_up);
-        self.find_reasons();
-        how
+        self.current(stage, |call| call.falls_asleep(stage.now()));
     }
 
-    fn sleep(&self, party: Party<'_>, word: &AtomicU64, expected: u64) -> Wait {
-        if self.is_over() || self.depth.get() >= DEPTH {
+    /// What a party waits for may happen now: before it falls asleep, and while it sleeps.
+    pub(super) fn lies_asleep(&self, party: Party<'_>, word: &AtomicU64, expected: u64) -> Wait {
+        let stage = party.stage;
+        if stage.is_over() || stage.is_deep() {
             return Wait::TimedOut;
         }
-        if self.byte().is_multiple_of(4) {
-            self.meanwhile(party);
+        if stage.byte().is_multiple_of(4) {
+            stage.meanwhile(party);
         }
-        if word.load(Ordering::SeqCst) as u32 != expected as u32 {
+        if is_changed(word, expected) {
             return Wait::Woken;
         }
         let sleeper = Sleeper {
@@ -63,7 +45,7 @@ impl Stage {
             awake: false,
         };
         self.sleepers.borrow_mut().push(sleeper);
-        self.meanwhile(party);
+        stage.meanwhile(party);
         let slept = self.sleepers.borrow_mut().pop();
         match slept {
             Some(sleeper) if sleeper.awake => Wait::Woken,
@@ -72,14 +54,14 @@ impl Stage {
     }
 
     /// Checks, while nobody runs, that whoever is asleep is so for a reason.
-    pub(super) fn check_sleepers(&self) {
+    pub(super) fn check_sleepers(&self, stage: &Stage<'_>) {
         let (book, calls, sleepers) = (
             self.book.borrow(),
             self.calls.borrow(),
             self.sleepers.borrow(),
         );
         // What the dead and the stopped should have done is found out when the sleep ends.
-        if book.anybody_died() || calls.iter().any(|call| call.stopped) {
+        if stage.has_anybody_died() || calls.iter().any(|call| call.stopped) {
             return;
         }
         for call in sleepers
@@ -100,20 +82,20 @@ impl Stage {
     }
 
     /// Wakes up to `count` of those who sleep on `word`, whichever the script says; returns how many.
-    pub(super) fn wake(&self, word: &AtomicU64, count: u32) -> u32 {
+    pub(super) fn wake_some(&self, stage: &Stage<'_>, word: &AtomicU64, count: u32) -> u32 {
         let mut woken = 0;
-        while woken < count && !self.is_over() {
+        while woken < count && !stage.is_over() {
             let mut sleepers = self.sleepers.borrow_mut();
             let calls = self.calls.borrow();
             let is_asleep = |sleeper: &&mut Sleeper| {
                 let sleeps = !sleeper.awake && ptr::eq(sleeper.word, word);
-                sleeps && !self.is_dead(calls[sleeper.call].process)
+                sleeps && !stage.is_dead(calls[sleeper.call].process)
             };
             let mut asleep: Vec<_> = sleepers.iter_mut().filter(is_asleep).collect();
             let which = match asleep.len() {
                 0 => break,
                 1 => 0,
-                several => usize::from(self.byte()) % several,
+                several => usize::from(stage.byte()) % several,
             };
             asleep[which].awake = true;
             woken += 1;
