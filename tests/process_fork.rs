@@ -406,7 +406,7 @@ fn a_fork_short_of_descriptors_is_an_error_and_leaves_no_child() {
         let works = match Process::fork(task, argument) {
             Ok(child) => child.join().unwrap() == *returned,
             // Who it is it learns by a descriptor, too.
-            Err(StartError::Io { .. } | StartError::IdentityUnknown) => false,
+            Err(StartError::Io { .. } | StartError::IdentityUnknown { .. }) => false,
             Err(error) => panic!("{error}"),
         };
         // SAFETY: the status is not asked for.

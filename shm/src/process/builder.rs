@@ -282,13 +282,7 @@ impl ProcessBuilder {
         &self,
         start: impl FnOnce(&Start<'_>) -> Result<child::Started, StartError>,
     ) -> Result<Child<R>, StartError> {
-        if !boot::is_initialised() {
-            return Err(StartError::NotInitialised);
-        }
-        let parent = sys::identity::me();
-        if parent.is_none() {
-            return Err(StartError::IdentityUnknown);
-        }
+        let parent = caller()?;
         let number;
         let name = match &self.name {
             Some(name) => name,
@@ -311,6 +305,14 @@ impl ProcessBuilder {
         })?;
         Ok(Child::new(name.to_owned(), parent, self.on_drop, started))
     }
+}
+
+/// The calling process, if it may start others.
+pub(super) fn caller() -> Result<Owner, StartError> {
+    if !boot::is_initialised() {
+        return Err(StartError::NotInitialised);
+    }
+    sys::identity::try_me().map_err(|why| StartError::IdentityUnknown { why })
 }
 
 /// Packs what a child of another process than a copy of this one is to do, and has it started.

@@ -93,8 +93,11 @@ pub enum StartError {
         name: String,
     },
     /// This process could not tell who it is, for want of a readable `/proc`.
-    #[error("this process cannot tell its own time of birth: /proc is missing or not readable")]
-    IdentityUnknown,
+    #[error("this process cannot tell its own time of birth from /proc: {why}")]
+    IdentityUnknown {
+        /// Why not.
+        why: io::Error,
+    },
     /// The system refused something.
     #[error("cannot start child '{name}': {what} failed: {why}")]
     Io {

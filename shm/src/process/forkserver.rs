@@ -16,8 +16,7 @@ use multiproc_core::Owner;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    boot,
-    builder::Start,
+    builder::{Start, caller},
     child::Started,
     error::StartError,
     frame::Preload,
@@ -25,10 +24,7 @@ use super::{
     spawn::Errand,
     task::Places,
 };
-use crate::{
-    packet::{Socket, codec},
-    sys,
-};
+use crate::packet::{Socket, codec};
 
 /// The small process that children by [`StartMethod::ForkServer`](crate::StartMethod::ForkServer) are forked from.
 ///
@@ -130,7 +126,7 @@ impl ForkServer {
 
     /// Forgets all that was to be preloaded: the next server loads nothing. One that runs goes on with what it has loaded.
     pub fn clear_preloads() {
-        if let Ok(me) = me() {
+        if let Ok(me) = caller() {
             // Held, so that nobody adds to them meanwhile.
             let _server = slot(me);
             // Relaxed: there is nothing behind it.
@@ -144,7 +140,7 @@ impl ForkServer {
     ///
     /// [`StartError::PreloadPanicked`], [`StartError::ServerEnded`], and whatever is in the way of spawning a process.
     pub fn start() -> Result<(), StartError> {
-        let me = me()?;
+        let me = caller()?;
         let mut server = slot(me);
         if server.as_ref().is_none_or(|server| !server.is_alive()) {
             *server = None;
@@ -156,28 +152,17 @@ impl ForkServer {
     /// The process id of the server; `None` when there is none.
     #[must_use]
     pub fn pid() -> Option<u32> {
-        let server = slot(me().ok()?);
+        let server = slot(caller().ok()?);
         let alive = server.as_ref().filter(|server| server.is_alive());
         alive.map(Server::pid)
     }
 
     /// Ends the server, if there is one. Its children go on; the next start brings a new server.
     pub fn stop() {
-        if let Ok(me) = me() {
+        if let Ok(me) = caller() {
             *slot(me) = None;
         }
     }
-}
-
-fn me() -> Result<Owner, StartError> {
-    if !boot::is_initialised() {
-        return Err(StartError::NotInitialised);
-    }
-    let me = sys::identity::me();
-    if me.is_none() {
-        return Err(StartError::IdentityUnknown);
-    }
-    Ok(me)
 }
 
 /// How many servers in a row may end over one child.
@@ -249,7 +234,7 @@ static PRELOADS: AtomicPtr<Node> = AtomicPtr::new(ptr::null_mut());
 /// Adds a function to preload, unless there is a server.
 fn register(places: Places, argument: Vec<u8>) -> Result<(), StartError> {
     // Held, so that nobody else changes them.
-    let server = slot(me()?);
+    let server = slot(caller()?);
     if let Some(server) = server.as_ref().filter(|server| server.is_alive()) {
         return Err(StartError::ServerRunning { pid: server.pid() });
     }

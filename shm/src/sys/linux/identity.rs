@@ -77,7 +77,7 @@ fn find_out() -> Owner {
 }
 
 fn ask_proc() -> io::Result<Owner> {
-    let foreign = || io::Error::from(io::ErrorKind::InvalidData);
+    let foreign = || io::Error::new(io::ErrorKind::InvalidData, "it is that of other namespaces");
     let pid = NonZeroU32::new(process::id()).ok_or_else(foreign)?;
     if fs::read_link("/proc/self")?.to_str() != Some(pid.to_string().as_str()) {
         return Err(foreign());
