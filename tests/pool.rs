@@ -22,6 +22,8 @@ mod hostile;
 mod limits;
 #[path = "pool/maps.rs"]
 mod maps;
+#[path = "pool/midway.rs"]
+mod midway;
 #[path = "pool/objects.rs"]
 mod objects;
 #[path = "pool/payloads.rs"]
@@ -153,6 +155,13 @@ fn main() -> ExitCode {
                 a_result_that_cannot_be_decoded_fails_alone,
                 arguments_that_cannot_be_decoded_fail_alone,
                 arguments_that_cannot_be_encoded_come_back;
+            midway:
+                closing_in_the_middle_of_a_map_lets_it_finish,
+                joining_in_the_middle_of_a_map_is_refused,
+                terminating_in_the_middle_of_a_map_ends_its_items,
+                breaking_in_the_middle_of_a_map_ends_its_items,
+                an_iterator_may_wait_for_the_chunks_before,
+                progress_ends_with_all_that_there_were;
             objects:
                 shared_objects_are_shared_with_tasks,
                 ends_of_channels_go_to_a_task_and_come_back,

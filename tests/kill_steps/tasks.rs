@@ -112,7 +112,7 @@ fn in_chunks(pool: &Pool) -> Outcomes {
 
 /// Among them some that are told by themselves.
 fn in_mixed_chunks(pool: &Pool) -> Outcomes {
-    let long = |item: u64| (run(item), "x".repeat(if item == 1 { 9000 } else { 0 }));
+    let long = |item: u64| (run(item), "x".repeat(if item == 1 { 17_000 } else { 0 }));
     let options = MapOptions::new().chunk_size(4);
     let outcomes = pool.try_map_with(options, long, 0..4).unwrap();
     let outcomes = outcomes.into_iter();

@@ -239,10 +239,10 @@ pub fn results_are_given_while_long_items_are_submitted() {
         let (given, at_the_last) = (Cell::new(0), Cell::new(0));
         let items = (0..ITEMS).map(|_| {
             at_the_last.set(given.get());
-            "x".repeat(10_000)
+            "x".repeat(20_000)
         });
         let take = |outcome: Result<String, TaskError>| {
-            assert_eq!(outcome.unwrap().len(), 10_000);
+            assert_eq!(outcome.unwrap().len(), 20_000);
             given.set(given.get() + 1);
         };
         let options = MapOptions::new();

@@ -7,15 +7,18 @@ use crate::pools::{
     double, expect_all_but, outcome, quietly, value, with_executors, with_pools, workers,
 };
 
+/// The longest that lies in the ring.
+const LONGEST: usize = 16 * 1024;
+
 /// About where they no longer lie in the ring, and where they fill more than a pipe.
 const LENGTHS: [usize; 10] = [
     0,
     1,
     100,
-    8 * 1024 - 40,
-    8 * 1024 - 20,
-    8 * 1024,
-    8 * 1024 + 1,
+    LONGEST - 40,
+    LONGEST - 20,
+    LONGEST,
+    LONGEST + 1,
     70 * 1024,
     1 << 20,
     5 << 20,
@@ -40,7 +43,7 @@ pub fn arguments_and_results_of_any_length_arrive_as_they_were() {
             let task = pool.submit(text, len).unwrap();
             assert!(value(task) == text(len), "{len} as a result");
         }
-        for around in (8 * 1024 - 64)..(8 * 1024 + 16) {
+        for around in (LONGEST - 64)..(LONGEST + 16) {
             let task = pool.submit(|text: String| text, text(around)).unwrap();
             assert!(value(task) == text(around), "{around}");
         }

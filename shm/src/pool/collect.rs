@@ -47,7 +47,7 @@ struct Come {
     bytes: Vec<u8>,
     runs: Vec<Place>,
     apart: Vec<(u64, Apart)>,
-    /// How many bytes of outcomes lie in `apart`.
+    /// How many bytes what is in `apart` takes.
     bytes_apart: usize,
 }
 
@@ -130,6 +130,7 @@ impl Job for Collect {
 
     fn ended_apart(&self, index: u64, how: Apart) {
         let mut kept = self.kept();
+        kept.come.bytes_apart += size_of::<Apart>();
         if let Apart::Carried { told, .. } = &how {
             kept.come.bytes_apart += told.len();
         }
@@ -140,19 +141,21 @@ impl Job for Collect {
 
 /// Gives the outcomes that are collected to `take`, in the order of the items, each once those before it have come; tells
 /// `progress` now and then how many items have ended.
-pub(super) struct Taker<'a, R, F, P> {
-    collect: &'a Collect,
+pub(super) struct Taker<R, F, P> {
+    collect: Arc<Collect>,
     order: Order<R, F>,
     /// What was taken last: the memory of its lists.
     come: Come,
     ended: u64,
+    /// How many there are, once that is known.
+    all: Option<u64>,
     progress: P,
     /// How many it was told of last, and when.
     told: (u64, Option<Instant>),
 }
 
-impl<'a, R: Payload, F: FnMut(Result<R, TaskError>), P: FnMut(u64)> Taker<'a, R, F, P> {
-    pub(super) fn new(collect: &'a Collect, take: F, progress: P) -> Taker<'a, R, F, P> {
+impl<R: Payload, F: FnMut(Result<R, TaskError>), P: FnMut(u64, bool)> Taker<R, F, P> {
+    pub(super) fn new(collect: Arc<Collect>, take: F, progress: P) -> Taker<R, F, P> {
         Taker {
             collect,
             order: Order {
@@ -163,16 +166,9 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>), P: FnMut(u64)> Taker<'a, R,
             },
             come: Come::default(),
             ended: 0,
+            all: None,
             progress,
             told: (0, None),
-        }
-    }
-
-    /// Takes what has come, if it is much; waits for nothing.
-    pub(super) fn take_some(&mut self) {
-        let kept = self.collect.kept();
-        if kept.is_enough() {
-            self.take(kept);
         }
     }
 
@@ -181,36 +177,47 @@ impl<'a, R: Payload, F: FnMut(Result<R, TaskError>), P: FnMut(u64)> Taker<'a, R,
         self.ended
     }
 
+    /// Takes what has come, if it is much; waits for nothing.
+    pub(super) fn take_some(&mut self) {
+        let collect = Arc::clone(&self.collect);
+        let kept = collect.kept();
+        if kept.is_enough() {
+            self.take(kept);
+        }
+    }
+
     /// Takes what comes until so many items have ended.
     pub(super) fn take_until(&mut self, wanted: u64) {
-        while self.take(self.collect.wait(wanted)) < wanted {}
-        self.collect.kept().wanted = None;
+        let collect = Arc::clone(&self.collect);
+        while self.ended < wanted {
+            self.take(collect.wait(wanted));
+        }
+        collect.kept().wanted = None;
     }
 
     /// There are so many items: takes what comes until all have ended.
     pub(super) fn take_all(mut self, all: u64) {
+        self.all = Some(all);
         self.take_until(all);
-        self.tell(all, Duration::ZERO);
+        self.tell(Duration::ZERO);
     }
 
-    /// Takes what has come; how many items have ended.
-    fn take(&mut self, mut kept: MutexGuard<'_, Kept>) -> u64 {
+    /// Takes what has come.
+    fn take(&mut self, mut kept: MutexGuard<'_, Kept>) {
         // What was emptied here is filled there next.
         mem::swap(&mut kept.come, &mut self.come);
-        let ended = kept.ended;
-        self.ended = ended;
+        self.ended = kept.ended;
         drop(kept);
         self.order.add(&mut self.come);
-        self.tell(ended, MOMENT);
-        ended
+        self.tell(MOMENT);
     }
 
-    /// Tells of it if that was not done for so long.
-    fn tell(&mut self, ended: u64, patience: Duration) {
+    /// Tells how many have ended if that was not done for so long.
+    fn tell(&mut self, patience: Duration) {
         let (before, when) = self.told;
-        if ended != before && when.is_none_or(|when| when.elapsed() >= patience) {
-            (self.progress)(ended);
-            self.told = (ended, Some(Instant::now()));
+        if self.ended != before && when.is_none_or(|when| when.elapsed() >= patience) {
+            (self.progress)(self.ended, self.all == Some(self.ended));
+            self.told = (self.ended, Some(Instant::now()));
         }
     }
 }

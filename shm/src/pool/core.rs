@@ -16,7 +16,6 @@ use super::{
     job::{Apart, Batch, Job},
     ledger::{Body, Ledger, State},
     outcome::Outcomes,
-    pack::Packed,
     record::{CARRIED, PARCEL, ToldHead},
     shared::{Carrier, Parcel, SOON, Shared},
     stats::Member,
@@ -124,36 +123,30 @@ impl Core {
         index: u64,
         body: Body,
     ) -> Result<u64, PoolError> {
+        let ledger = self.open_ledger()?;
+        Ok(self.enter(ledger, job, index, body))
+    }
+
+    /// Enters that task.
+    pub(super) fn enter(
+        &self,
+        mut ledger: MutexGuard<'_, Ledger>,
+        job: &Arc<dyn Job>,
+        index: u64,
+        body: Body,
+    ) -> u64 {
         let mut batch = Batch::default();
-        let mut ledger = self.open_ledger()?;
         let name = ledger.add(Arc::clone(job), index, body);
         ledger.flush(&self.shared.tasks, &self.carrier, &mut batch);
         ledger.owe(&mut batch);
         self.look_if_idle(&ledger);
         drop(ledger);
         self.deliver(&mut batch);
-        Ok(name)
-    }
-
-    /// Takes tasks, the first item of which is the item `first` of their job; `first` is then the one behind them.
-    pub(super) fn submit_packed(
-        &self,
-        job: &Arc<dyn Job>,
-        first: &mut u64,
-        packed: &Packed<'_>,
-    ) -> Result<(), PoolError> {
-        self.open_ledger()?
-            .add_packed(job, first, packed, &self.shared.tasks);
-        Ok(())
-    }
-
-    /// How many tasks there are for workers to take at this moment.
-    pub(super) fn queued(&self) -> usize {
-        self.shared.tasks.ring().ring().len()
+        name
     }
 
     /// The ledger, if tasks are taken.
-    fn open_ledger(&self) -> Result<MutexGuard<'_, Ledger>, PoolError> {
+    pub(super) fn open_ledger(&self) -> Result<MutexGuard<'_, Ledger>, PoolError> {
         if !self.is_ours() {
             return Err(PoolError::NotTheOwner);
         }
@@ -270,7 +263,7 @@ impl Core {
         }
     }
 
-    fn look_if_idle(&self, ledger: &Ledger) {
+    pub(super) fn look_if_idle(&self, ledger: &Ledger) {
         if ledger.is_settled() || ledger.descriptors <= DESCRIPTORS {
             self.idle.notify_all();
         }

@@ -256,7 +256,8 @@ pub enum PoolError {
         /// Why not.
         message: String,
     },
-    /// The calling thread is the pool's own, in a callback: while it waited, the pool would learn of nothing.
+    /// The calling thread is the pool's own, in a callback: while it waited, the pool would learn of nothing. Or it is in the
+    /// middle of a map, which the pool does not end before.
     #[error("a callback cannot wait for tasks of the same pool")]
     WouldDeadlock,
     /// This process is a copy of the one whose pool it is.

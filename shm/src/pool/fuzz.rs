@@ -149,7 +149,10 @@ impl Desk {
         packer.finish();
         let job: Arc<dyn Job> = self.map.clone();
         let first = &mut self.submitted;
-        let _ = packer.take(|packed| self.core.submit_packed(&job, first, packed));
+        if let Ok(mut ledger) = self.core.open_ledger() {
+            let tasks = &self.core.shared.tasks;
+            packer.take(|packed| ledger.add_packed(&job, first, packed, tasks));
+        }
     }
 
     /// Submits a task by itself.
@@ -280,7 +283,7 @@ impl Desk {
     fn collected<R: Payload>(&self, number: fn(R) -> u64) -> Vec<Result<u64, TaskError>> {
         let mut all = Vec::new();
         let take = |outcome: Result<R, TaskError>| all.push(outcome.map(number));
-        Taker::new(&self.map.collect, take, |_| {}).take_all(self.submitted);
+        Taker::new(Arc::clone(&self.map.collect), take, |_, _| {}).take_all(self.submitted);
         all
     }
 

@@ -105,6 +105,8 @@ pub(super) struct Ledger {
     last: u64,
     pub(super) state: State,
     pub(super) counts: Counts,
+    /// How many maps may still add tasks, also once no others do.
+    pub(super) maps: usize,
     /// How many batches of outcomes are noted here and not delivered yet.
     pub(super) owed: usize,
     /// Whether there may be descriptors in the socket of tasks that have ended.
@@ -123,6 +125,7 @@ impl Ledger {
             last: 0,
             state: State::Open,
             counts: Counts::default(),
+            maps: 0,
             owed: 0,
             has_strays: false,
             descriptors: 0,
@@ -141,9 +144,20 @@ impl Ledger {
         }
     }
 
-    /// Whether all tasks have ended.
+    /// What tasks end with that are not in here, if they have to.
+    pub(super) fn end(&self) -> Option<TaskError> {
+        match &self.state {
+            State::Open | State::Closed => None,
+            State::Terminated => Some(TaskError::Terminated),
+            State::Broken(message) => Some(TaskError::Broken {
+                message: message.as_str().into(),
+            }),
+        }
+    }
+
+    /// Whether all tasks have ended, and all maps.
     pub(super) fn is_idle(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.maps == 0
     }
 
     /// Whether that was delivered, too.

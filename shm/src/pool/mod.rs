@@ -18,6 +18,7 @@ mod fuzz;
 mod imap;
 mod job;
 mod ledger;
+mod mapping;
 mod number;
 mod options;
 mod outbox;
@@ -56,16 +57,9 @@ pub use task::Task;
 pub use thread_pool::ThreadPool;
 
 use self::{
-    code::Code,
-    collect::{Collect, Taker},
-    core::Core,
-    job::{Apart, Job},
-    ledger::{Body, State},
-    pack::{Filled, Packer},
-    task::Slot,
-    threads::PoolId,
+    code::Code, core::Core, job::Job, ledger::State, mapping::Mapping, task::Slot, threads::PoolId,
 };
-use crate::{MemoryUse, deadline, handle};
+use crate::{MemoryUse, deadline};
 
 /// Worker processes that run the tasks handed to them, through the methods of [`Executor`], which is to be imported.
 ///
@@ -197,7 +191,7 @@ impl Pool {
             _ => {
                 let items: Vec<A> = items.collect();
                 let count = items.len();
-                self.run_some(options, code, items, count, take)
+                self.run_some(options, code, items.into_iter(), count, take)
             }
         }
     }
@@ -205,95 +199,31 @@ impl Pool {
     /// As [`run`](Self::run), for about so many items.
     fn run_some<A: Payload, R: Payload>(
         &self,
-        mut options: MapOptions<'_>,
+        options: MapOptions<'_>,
         code: Code,
-        items: impl IntoIterator<Item = A>,
+        items: impl Iterator<Item = A>,
         count: usize,
         take: impl FnMut(Result<R, TaskError>),
     ) -> Result<(), PoolError> {
-        /// Tasks of so many items are small: so many of them are submitted at once.
-        const RUN: usize = 64;
-        /// How many tasks are submitted and have not ended, at most: large ones for each worker, and small ones. More would
-        /// only take memory, which is then no longer in any cache.
-        const AHEAD: usize = 16;
-        const SMALL_AHEAD: usize = 64 * RUN;
-        let chunk = options
-            .chunk_size
-            .unwrap_or_else(|| count.div_ceil(self.workers * 4).max(1));
-        let ahead = match chunk {
-            ..=RUN => SMALL_AHEAD.max(AHEAD * self.workers),
-            _ => AHEAD * self.workers,
-        };
-        let collect = Collect::new(options.progress.is_some());
-        let job: Arc<dyn Job> = collect.clone();
-        let mut progress = options.progress.take();
-        let progress = |done: u64| {
+        let by_default = || count.div_ceil(self.workers * 4).max(1);
+        let chunk = options.chunk_size.unwrap_or_else(by_default);
+        let is_watched = options.progress.is_some();
+        let mut progress = options.progress;
+        let progress = |done: u64, is_last| {
             if let Some(progress) = &mut progress {
-                let total = done.max(count as u64);
+                // The iterator may have had more or fewer than it said.
+                let total = if is_last {
+                    done
+                } else {
+                    done.max(count as u64)
+                };
                 progress(Progress { done, total });
             }
         };
-        let mut taker = Taker::new(&collect, take, progress);
-        let mut packer = Packer::new(code, chunk);
-        let mut items = items.into_iter();
-        // How many items were submitted, or cannot be.
-        let mut passed = 0;
-        let submit = |packer: &mut Packer<A>, passed: &mut u64| {
-            packer.take(|packed| self.core.submit_packed(&job, passed, packed))
-        };
-        // Many at a time, since who sleeps must be woken for each; but no worker is to wait for large ones.
-        let is_due = |packer: &Packer<A>| {
-            let ready = packer.ready();
-            ready >= RUN || packer.is_full() || chunk > RUN && self.core.queued() < self.workers
-        };
-        // No message that the caller is just making has anything to do with this.
-        handle::outside(|| {
-            loop {
-                match packer.fill(&mut items) {
-                    Filled::Ready if !is_due(&packer) => {}
-                    Filled::Ready => {
-                        let (before, tasks) = (passed, packer.ready() as u64);
-                        submit(&mut packer, &mut passed)?;
-                        taker.take_some();
-                        let window = (passed - before).div_ceil(tasks) * ahead as u64;
-                        if passed > taker.ended() + window {
-                            taker.take_until(passed - window / 2);
-                        }
-                    }
-                    Filled::Apart(item) => {
-                        submit(&mut packer, &mut passed)?;
-                        self.submit_apart(&job, passed, pack::one(code, &item))?;
-                        passed += 1;
-                        taker.take_some();
-                    }
-                    Filled::Over => break,
-                }
-            }
-            packer.finish();
-            submit(&mut packer, &mut passed)
-        })?;
-        drop(job);
-        taker.take_all(passed);
-        Ok(())
-    }
-
-    /// Submits an item of a map by itself, or ends it if it cannot be encoded.
-    fn submit_apart(
-        &self,
-        job: &Arc<dyn Job>,
-        index: u64,
-        packed: Result<Body, String>,
-    ) -> Result<(), PoolError> {
-        match packed {
-            Ok(body) => {
-                self.core.wait_for_room();
-                self.core.submit(job, index, body)?;
-            }
-            Err(message) => {
-                let message = message.into();
-                job.ended_apart(index, Apart::Failed(TaskError::NotSubmitted { message }));
-            }
-        }
+        let shape = (self.workers, chunk);
+        let pool = (&*self.core, self.id);
+        let map = Mapping::new(pool, code, shape, take, (is_watched, progress))?;
+        map.run(items);
         Ok(())
     }
 }
@@ -322,6 +252,9 @@ impl Executor for Pool {
             return Err(PoolError::NotTheOwner);
         }
         self.close();
+        if threads::is_mapping(self.id) {
+            return Err(PoolError::WouldDeadlock);
+        }
         self.join_threads();
         match &self.core.ledger().state {
             State::Broken(message) => Err(PoolError::Broken {

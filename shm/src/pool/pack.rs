@@ -152,7 +152,7 @@ impl<A: Payload> Packer<A> {
         self.bytes.len() - self.begin() < LONGEST
     }
 
-    /// How many tasks are packed, but for the one that is not full.
+    /// How many tasks are ready.
     pub(super) fn ready(&self) -> usize {
         self.tasks.len()
     }
@@ -176,20 +176,24 @@ impl<A: Payload> Packer<A> {
         self.items = 0;
     }
 
-    /// Gives the body of each task that is ready, and how many items it has, to `take`; then they are gone.
+    /// Gives the body of each task that is ready, and how many items it has, to `take`; then they are gone. Nothing is
+    /// [unfinished](Self::finish).
     pub(super) fn take<T>(&mut self, take: impl FnOnce(&Packed<'_>) -> T) -> T {
         let result = take(&Packed {
             bytes: &self.bytes,
             tasks: &self.tasks,
         });
-        let (begin, items, end) = (self.begin(), self.items, self.end);
         self.tasks.clear();
         self.begin_task();
-        if items > 0 {
-            self.bytes.copy_within(begin..end, 0);
-            (self.items, self.end) = (items, end - begin);
-        }
         result
+    }
+
+    /// Drops all items that are here; how many they were.
+    pub(super) fn drain(&mut self) -> u64 {
+        let ready = self.tasks.drain(..).map(|(_, items)| u64::from(items));
+        let count = ready.sum::<u64>() + u64::from(self.items);
+        self.begin_task();
+        count + u64::from(self.held.take().is_some())
     }
 }
 
