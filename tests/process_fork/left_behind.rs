@@ -1,9 +1,9 @@
-//! What forked children leave behind: values that are bytes and nothing else do not come through a socket.
+//! What forked children leave behind: numbers, and why a task failed, do not come through a socket.
 
-use std::{fs, time::Duration};
+use std::{fs, os::fd::AsRawFd, panic, thread, time::Duration};
 
 use crate::common;
-use multiproc::{Child, Event, JoinError, Process};
+use multiproc::{Child, Event, JoinError, Process, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
 /// More than have a slot at a time.
@@ -45,39 +45,60 @@ pub fn values_of_any_length_come_back() {
     assert_eq!(same(odd).to_bits(), odd.to_bits());
     assert_eq!(same((-1i8, 'ß', Some(true))), (-1, 'ß', Some(true)));
     assert_eq!(same([u16::MAX; 32]), [u16::MAX; 32]);
-    for len in (0..80).chain([4096, 100_000, 1_000_000]) {
+    for len in (0..80).chain([4096, 100_000, 2_000_000]) {
         assert_eq!(same(Bytes(len)), Bytes(len));
     }
 }
 
-pub fn what_is_too_long_is_told_of() {
-    let refused = |error: JoinError| match error {
-        JoinError::NotEncoded { message, .. } => message,
-        error => panic!("{error}"),
-    };
-    let long = Process::fork(Bytes, 2 << 20).unwrap().join();
-    assert!(refused(long.unwrap_err()).contains("1048576"));
-    let long = Process::fork(|len: usize| panic!("{}", "x".repeat(len)), 2 << 20);
-    let long: Result<(), JoinError> = long.unwrap().join();
-    assert!(refused(long.unwrap_err()).contains("1048576"));
+fn fail(len: usize) {
+    panic!("{}", "x".repeat(len));
 }
 
-pub fn a_limit_on_files_is_told_of() {
+/// The message of the panic of `fail`.
+fn message_of(child: Child<()>) -> String {
+    match child.join() {
+        Err(JoinError::Panicked { panic, .. }) => {
+            assert!(panic.location.unwrap().contains("left_behind"));
+            panic.message
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn a_long_panic_is_told_by_its_beginning() {
+    for len in [0, 10, 100_000, 2 << 20] {
+        let message = message_of(Process::fork(fail, len).unwrap());
+        if len <= 100_000 {
+            assert_eq!(message.len(), len);
+        } else {
+            assert!(message.len() > 900_000 && message.ends_with("x ..."));
+        }
+    }
+}
+
+pub fn a_limit_on_files_keeps_no_panic_back() {
     let copy = common::forked(|| {
-        assert_eq!(same(Bytes(100_000)), Bytes(100_000));
+        // What is printed may go to a file.
+        let nowhere = fs::File::options().write(true).open("/dev/null").unwrap();
+        // SAFETY: replaces standard error.
+        assert_eq!(unsafe { libc::dup2(nowhere.as_raw_fd(), 2) }, 2);
+        message_of(Process::fork(fail, 10).unwrap());
         let limit = libc::rlimit {
-            rlim_cur: 50_000,
-            rlim_max: 50_000,
+            rlim_cur: 2048,
+            rlim_max: 2048,
         };
         // SAFETY: reads `limit`.
         common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) });
         assert_eq!(same(7), 7);
-        match Process::fork(Bytes, 100_000).unwrap().join() {
-            Err(JoinError::NotEncoded { message, .. }) => message,
-            other => panic!("{other:?}"),
-        }
+        let others: Vec<Child<()>> = (0..3)
+            .map(|_| Process::fork(fail, 10_000).unwrap())
+            .collect();
+        others
+            .into_iter()
+            .map(|child| message_of(child).len())
+            .sum::<usize>()
     });
-    assert!(copy.join().unwrap().contains("size of files"));
+    assert_eq!(copy.join().unwrap(), 30_000);
 }
 
 fn wait_and_double((gate, number): (Event, usize)) -> usize {
@@ -98,19 +119,114 @@ pub fn many_can_live_at_once() {
     }
 }
 
-pub fn a_child_that_was_let_go_writes_over_nobody() {
+/// Whether a process has ended, be it that nobody has taken its status.
+fn has_ended(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+    state.is_empty() || state.starts_with('Z')
+}
+
+/// What comes of a child that is killed while it waits.
+fn killed_while_it_waits(meanwhile: impl FnOnce()) -> JoinError {
+    let never = Event::new().unwrap();
+    let child = Process::fork(wait_and_double, (never, 1)).unwrap();
+    meanwhile();
+    child.kill().unwrap();
+    child.join().unwrap_err()
+}
+
+pub fn a_detached_child_writes_over_nobody() {
     let gate = Event::new().unwrap();
-    // They tell at the same moment as the others, which are joined.
-    for _ in 0..10 {
-        let start = |number| Process::fork(wait_and_double, (gate.clone(), number)).unwrap();
-        start(1000).detach();
-        let children: Vec<Child<usize>> = (0..5).map(start).collect();
+    let detached = Process::fork(wait_and_double, (gate.clone(), 500)).unwrap();
+    let pid = detached.pid();
+    detached.detach();
+    // Nothing can be asked of it while no descriptor may be polled.
+    let limit = |soft: Option<u64>| {
+        let mut limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: `limit` is writable.
+        common::raw::must(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) });
+        let before = limit.rlim_cur;
+        limit.rlim_cur = soft.unwrap_or(0);
+        // SAFETY: reads `limit`.
+        common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) });
+        before
+    };
+    let before = limit(None);
+    let _ = multiproc::active_children();
+    limit(Some(before));
+    let error = killed_while_it_waits(|| {
         gate.set();
-        for (number, child) in children.into_iter().enumerate() {
-            assert_eq!(child.join().unwrap(), 2 * number);
+        common::wait_until(|| has_ended(pid));
+    });
+    assert!(matches!(error, JoinError::Killed { .. }), "{error}");
+}
+
+pub fn a_copy_that_a_task_made_by_itself_tells_nothing() {
+    fn leave_a_copy((gate, copy): (Event, Value<u32>)) -> usize {
+        // SAFETY: there is one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                let number = wait_and_double((gate, 500));
+                assert_eq!(number, 1000);
+                number
+            }
+            pid => {
+                copy.set(pid as u32).unwrap();
+                // SAFETY: takes a number.
+                unsafe { libc::_exit(3) }
+            }
         }
-        gate.clear();
     }
+    let gate = Event::new().unwrap();
+    let copy = Value::new(0u32).unwrap();
+    let child = Process::fork(leave_a_copy, (gate.clone(), copy.clone())).unwrap();
+    let error = child.join().unwrap_err();
+    assert!(
+        matches!(error, JoinError::Exited { code: 3, .. }),
+        "{error}"
+    );
+    let copy = copy.get();
+    let error = killed_while_it_waits(|| {
+        gate.set();
+        common::wait_until(|| has_ended(copy));
+    });
+    assert!(matches!(error, JoinError::Killed { .. }), "{error}");
+}
+
+pub fn a_panic_hook_that_another_thread_is_in_holds_up_no_child() {
+    fn forks_beside_it(_: ()) -> u64 {
+        let (entered, gate) = (Event::new().unwrap(), Event::new().unwrap());
+        let (enter, leave) = (entered.clone(), gate.clone());
+        panic::set_hook(Box::new(move |_| {
+            enter.set();
+            let _ = leave.wait_timeout(STUCK);
+        }));
+        // A child has the hook of this library around that of its parent.
+        let outer = || {
+            let panics = thread::spawn(|| panic::catch_unwind(|| panic!("in the hook")).is_err());
+            assert!(entered.wait_timeout(STUCK));
+            let fork = || Process::fork(same_number, 5).unwrap().join().unwrap();
+            // SAFETY: it needs nothing that the other thread has.
+            let mut child = unsafe { Process::builder().start_closure(fork) }.unwrap();
+            let number = child.join_timeout(STUCK).unwrap();
+            gate.set();
+            assert!(panics.join().unwrap());
+            number.expect("the child is stuck")
+        };
+        // SAFETY: there is one thread.
+        let child = unsafe { Process::builder().start_closure(outer) }.unwrap();
+        child.join().unwrap()
+    }
+    fn same_number(number: u64) -> u64 {
+        number
+    }
+    assert_eq!(
+        Process::fork(forks_beside_it, ()).unwrap().join().unwrap(),
+        5
+    );
 }
 
 pub fn a_child_forks_children_of_its_own() {
@@ -126,15 +242,12 @@ pub fn a_child_forks_children_of_its_own() {
 }
 
 pub fn nothing_is_left_open() {
-    fn fail(_: ()) {
-        panic!("{}", "x".repeat(10_000));
-    }
     let open = || fs::read_dir("/proc/self/fd").unwrap().count();
     same(1);
     let before = open();
     for number in 0..200 {
         assert_eq!(same(number), number);
-        assert!(Process::fork(fail, ()).unwrap().join().is_err());
+        message_of(Process::fork(fail, 10_000).unwrap());
     }
     assert_eq!(open(), before);
 }

@@ -193,6 +193,7 @@ impl Teller {
 
     #[cold]
     fn change(&mut self, form: Form) -> Result<(), Stop> {
+        // Before the head: nothing that is not told lies under a head of another form.
         self.tell()?;
         self.outbox.begin(form);
         self.form = form;

@@ -368,9 +368,13 @@ impl Drop for Running {
             OnDrop::Join => true,
             OnDrop::Detach => false,
         };
-        if waits {
-            // Nobody is left who could be told of an error.
-            let _ = pidfd::reap(self.entry.process.as_fd(), None);
+        let has_ended = waits
+            && match pidfd::reap(self.entry.process.as_fd(), None) {
+                Ok(_) => true,
+                // Nobody is left who could be told of an error.
+                Err(error) => pidfd::is_gone(&error),
+            };
+        if has_ended {
             registry::leave(&self.entry);
         } else {
             self.entry.detach();

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, Write},
-    mem::{self, MaybeUninit},
+    mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     ptr, thread,
     time::{Duration, Instant},
@@ -21,7 +21,7 @@ use super::{
     error::StartError,
     frame::Kind,
     panics, registry, serve,
-    slate::Slot,
+    slate::{self, Slot},
     task, watch,
     wire::Message,
 };
@@ -125,9 +125,9 @@ pub(crate) unsafe fn start<R: Serialize>(
     company: Company,
     work: impl FnOnce() -> Result<R, Message>,
 ) -> Result<Started, StartError> {
-    // What needs no drop holds no shared objects: it is bytes and nothing else.
-    let is_plain = !mem::needs_drop::<R>();
-    if is_plain && let Some(slot) = Slot::take(start.parent) {
+    // Beside other threads there may be one that executes another program, and the child would wait for it.
+    let may_have_slot = company == Company::None && slate::is_short::<R>();
+    if may_have_slot && let Some(slot) = Slot::take(start.parent) {
         // SAFETY: promised by the caller.
         return unsafe { start_with(start, company, || Ok(slot), work) };
     }
@@ -166,6 +166,8 @@ pub(crate) trait Link {
 
 /// The copy's end.
 pub(crate) trait End {
+    /// How many bytes a message may have.
+    const LONGEST: usize;
     /// Waits until it may begin; `false` when its parent is gone.
     fn wait_for_go(&self) -> bool;
     fn tell(&self, message: &Message) -> Result<(), WireError>;
@@ -204,6 +206,8 @@ impl Link for Pair {
 }
 
 impl End for OwnedFd {
+    const LONGEST: usize = usize::MAX;
+
     fn wait_for_go(&self) -> bool {
         let go = socket::receive_waiting(self.as_fd(), &mut [MaybeUninit::uninit()]);
         go.is_ok_and(|go| go.len == 1)
@@ -236,6 +240,8 @@ impl Link for Slot {
 }
 
 impl End for Slot {
+    const LONGEST: usize = slate::LONGEST;
+
     #[inline]
     fn wait_for_go(&self) -> bool {
         Slot::wait_for_go(self)
@@ -337,10 +343,10 @@ impl Drop for NeverUnwind {
 }
 
 /// The copy from here to its end.
-fn run<R: Serialize>(
+fn run<R: Serialize, E: End>(
     start: &Start<'_>,
     company: Company,
-    end: &impl End,
+    end: &E,
     work: impl FnOnce() -> Result<R, Message>,
 ) -> ! {
     let _bomb = NeverUnwind;
@@ -363,11 +369,22 @@ fn run<R: Serialize>(
     if alone {
         panics::install_hook();
     }
+    // The task may have made a copy of this process by itself, which is not the child.
+    let stop_copies = || {
+        if clone::own_id() != info.pid {
+            clone::exit_now(panics::EXIT_CODE);
+        }
+    };
     let caught = panics::catch(|| {
         let value = boot::settle(info).and_then(|()| work());
+        stop_copies();
         value.map_or_else(Some, |value| end.returned(&value))
     });
-    let untold = caught.unwrap_or_else(|panic| Some(panics::message(&panic)));
+    let untold = caught.unwrap_or_else(|mut panic| {
+        stop_copies();
+        panic.shorten(E::LONGEST);
+        Some(panics::message(&panic))
+    });
     let code = untold.map_or(0, |outcome| {
         boot::tell(&outcome, |message| end.tell(message))
     });

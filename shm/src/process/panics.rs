@@ -7,7 +7,7 @@ use std::{
     fmt,
     mem::{self, ManuallyDrop},
     panic::{self, AssertUnwindSafe, PanicHookInfo},
-    sync::{PoisonError, RwLock},
+    sync::RwLock,
     thread,
 };
 
@@ -36,6 +36,21 @@ impl fmt::Display for TaskPanic {
             write!(f, " at {location}")?;
         }
         write!(f, ": {}", self.message)
+    }
+}
+
+impl TaskPanic {
+    /// Leaves away of it what makes it longer than so many bytes: first the backtrace, then the end of the message.
+    pub(crate) fn shorten(&mut self, most: usize) {
+        let rest = most.saturating_sub(256 + self.location.as_ref().map_or(0, String::len));
+        if self.message.len() + self.backtrace.as_ref().map_or(0, String::len) > rest {
+            self.backtrace = None;
+        }
+        if self.message.len() > rest {
+            self.message
+                .truncate(self.message.floor_char_boundary(rest));
+            self.message.push_str(" ...");
+        }
     }
 }
 
@@ -99,8 +114,10 @@ pub(crate) fn install_hook() {
     if thread::panicking() {
         return;
     }
-    let mut previous = PREVIOUS.write().unwrap_or_else(PoisonError::into_inner);
-    if previous.is_none() {
+    // It is locked while somebody is at it, or was when this process was copied; then it is installed, or soon will be.
+    if let Ok(mut previous) = PREVIOUS.try_write()
+        && previous.is_none()
+    {
         *previous = Some(panic::take_hook());
         panic::set_hook(Box::new(note));
     }
@@ -114,8 +131,9 @@ fn note(info: &PanicHookInfo<'_>) {
         };
         LAST.with(|last| last.set(Some(captured)));
     }
-    let previous = PREVIOUS.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(previous) = &*previous {
+    if let Ok(previous) = PREVIOUS.try_read()
+        && let Some(previous) = &*previous
+    {
         previous(info);
     }
 }

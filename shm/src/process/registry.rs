@@ -116,13 +116,12 @@ pub(super) fn reap_detached() {
 fn reap(children: &mut Vec<Arc<Entry>>) {
     let me = sys::identity::me();
     children.retain(|child| {
-        let goes_on = || {
-            matches!(
-                pidfd::reap(child.process.as_fd(), Some(Instant::now())),
-                Ok(None)
-            )
+        // If it cannot be told, it goes on: with the entry its slot would go to another child.
+        let has_ended = || match pidfd::reap(child.process.as_fd(), Some(Instant::now())) {
+            Ok(ending) => ending.is_some(),
+            Err(error) => pidfd::is_gone(&error),
         };
-        child.parent == me && (!child.detached.load(Ordering::Relaxed) || goes_on())
+        child.parent == me && (!child.detached.load(Ordering::Relaxed) || !has_ended())
     });
 }
 

@@ -1,22 +1,25 @@
 //! A slate: memory that a process shares with its forked children, each of which leaves on a slot of it what came of its task.
 //!
-//! A socket for each child would do likewise, and does where the answer may hold shared objects, or no slot is left. But to
-//! make a pair of them, to use and to close it takes a fifth of the time of a fork. The slate is made once.
+//! A socket for each child would do likewise, and does where the answer may be long or hold shared objects, where there are
+//! other threads, or where no slot is left. But to make a pair of sockets, to use and to close it takes a fifth of the time
+//! of a fork. The slate is made once.
 //!
 //! ```text
-//!  0        4096        1 MiB more    1 MiB more
-//! ┌────────┬───────────┬───────────┬─────────────┐
-//! │ slots  │ long 0    │ long 1    │ ...         │
-//! └────────┴───────────┴───────────┴─────────────┘
+//!  0        4096   1 MiB         2 MiB
+//! ┌────────┬──────┬─────────────┬─────────────┬─────┐
+//! │ slots  │      │ text 0      │ text 1      │ ... │
+//! └────────┴──────┴─────────────┴─────────────┴─────┘
 //! ```
 //!
-//! It is a file in memory, the slots of which are mapped. What is too long for a slot is written to its place behind them,
-//! where there is memory only while something lies there.
+//! It is a file in memory, the slots of which are mapped. What is too long for a slot, why a task failed, is put to its place
+//! behind them, where there is memory only until it was read.
 //!
 //! 1. A slot that is taken is used by one child and the process that took it, and is not taken again before the child is dead.
+//!    A copy that a child's task makes by itself does not come here.
 //! 2. The child says what it has told after all of that is written.
 
 use std::{
+    any::TypeId,
     fs::File,
     io,
     os::{fd::AsFd, unix::fs::FileExt},
@@ -25,20 +28,20 @@ use std::{
 };
 
 use memmap2::MmapRaw;
-use multiproc_core::{Liveness, Os, Owner};
+use multiproc_core::{Os, Owner};
 use serde::Serialize;
 
 use super::{frame::Kind, wire::Message};
 use crate::{
     packet::WireError,
-    sys::{Linux, memory},
+    sys::{Linux, clone, memory},
 };
 
 /// How many children can have a slot at a time.
 const SLOTS: usize = PAGE / size_of::<Words>();
 const PAGE: usize = 4096;
 /// How many bytes a child can leave behind.
-const LONGEST: usize = 1 << 20;
+pub(super) const LONGEST: usize = 1 << 20;
 /// How many of them have room in the slot.
 const SHORT: usize = 32;
 
@@ -60,6 +63,14 @@ struct Words {
 const _: () = assert!(size_of::<Words>() == 64 && SLOTS * size_of::<Words>() == PAGE);
 
 impl Words {
+    #[inline]
+    fn put(&self, bytes: [u8; SHORT]) {
+        let whole: [[u8; 8]; SHORT / 8] = bytemuck::cast(bytes);
+        for (word, bytes) in self.bytes.iter().zip(whole) {
+            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
+        }
+    }
+
     /// All of it is written.
     #[inline]
     fn tell(&self, kind: Kind, len: usize) {
@@ -86,7 +97,7 @@ struct Slate {
 
 impl Slate {
     fn new(owner: Owner) -> io::Result<Slate> {
-        let len = (PAGE + SLOTS * LONGEST) as u64;
+        let len = ((SLOTS + 1) * LONGEST) as u64;
         if len > memory::file_size_limit() {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -168,9 +179,16 @@ impl Slot {
         self.slate.words(self.index)
     }
 
+    /// Gives back the memory of what is long, if there is any.
+    fn give_back(&self) {
+        if self.words().len.swap(0, Ordering::Relaxed) > SHORT as u64 {
+            memory::punch(&self.slate.file, self.place(), LONGEST as u64);
+        }
+    }
+
     /// Where what is long lies in the file.
     fn place(&self) -> u64 {
-        (PAGE + self.index * LONGEST) as u64
+        ((self.index + 1) * LONGEST) as u64
     }
 
     /// Lets the child begin.
@@ -185,15 +203,22 @@ impl Slot {
     /// In the child: waits until it may begin; `false` when its parent is dead.
     #[inline]
     pub(crate) fn wait_for_go(&self) -> bool {
-        let go = &self.words().go;
         // Acquire: pairs with the Release of `go`.
+        self.words().go.load(Ordering::Acquire) == GO || self.sleep_until_go()
+    }
+
+    #[cold]
+    fn sleep_until_go(&self) -> bool {
+        let go = &self.words().go;
+        // Acquire: as above.
         while go.load(Ordering::Acquire) != GO {
             // Relaxed: whoever finds it wakes this process, which then looks again.
             let _ = go.compare_exchange(NOT_YET, SLEEPS, Ordering::Relaxed, Ordering::Relaxed);
             Linux.wait(go, SLEEPS, Linux.now() + SLICE);
-            if go.load(Ordering::Relaxed) != GO
-                && Linux.liveness(self.slate.owner) == Liveness::Dead
-            {
+            // Whose parent is dead has another; whose parent is in another namespace has none that it could know.
+            let parent = clone::parent();
+            let is_orphan = parent != self.slate.owner.pid() && parent != 0;
+            if is_orphan && go.load(Ordering::Relaxed) != GO {
                 return false;
             }
         }
@@ -211,45 +236,40 @@ impl Slot {
         };
         let len = encoded.len();
         let words = self.words();
-        let whole: [[u8; 8]; SHORT / 8] = bytemuck::cast(bytes);
-        for (word, bytes) in words.bytes.iter().zip(whole) {
-            word.store(u64::from_le_bytes(bytes), Ordering::Relaxed);
-        }
+        words.put(bytes);
         words.tell(Kind::Returned, len);
         true
     }
 
     /// In the child: leaves this behind.
-    #[inline]
     pub(crate) fn write(&self, message: &Message) -> Result<(), WireError> {
-        let payload = &message.payload[..];
+        let refused = |why: String| WireError::io("leaving it")(io::Error::other(why));
         if !message.descriptors.is_empty() {
-            return Err(refused(
-                "a value that needs no drop has shared objects in it",
-            ));
+            return Err(refused("it came with descriptors".to_owned()));
         }
+        let mut payload = &message.payload[..];
         if payload.len() > LONGEST {
             let len = payload.len();
-            return Err(refused(&format!(
-                "it has {len} bytes, and a forked child can leave {LONGEST}"
-            )));
+            return Err(refused(format!("it has {len} bytes, more than {LONGEST}")));
         }
         let words = self.words();
-        // Before there is any memory behind the slots: whoever drops the slot gives that back.
-        words.len.store(payload.len() as u64, Ordering::Relaxed);
         if payload.len() > SHORT {
-            if self.place() + payload.len() as u64 > memory::file_size_limit() {
-                // Writing it would end in a signal.
-                return Err(refused("the limit on the size of files is below that"));
+            // Before there is any memory: whoever drops the slot gives that back.
+            words.len.store(payload.len() as u64, Ordering::Relaxed);
+            match (
+                memory::fill(&self.slate.file, self.place(), payload),
+                message.kind,
+            ) {
+                (Ok(()), _) => {}
+                // The beginning of a text is better than nothing.
+                (Err(_), Kind::NotEncoded | Kind::NotBegun) => payload = &payload[..SHORT],
+                (Err(why), _) => return Err(WireError::io("leaving it")(why)),
             }
-            let written = self.slate.file.write_all_at(payload, self.place());
-            written.map_err(WireError::io("writing down what came of it"))?;
-        } else {
-            for (word, bytes) in words.bytes.iter().zip(payload.chunks(8)) {
-                let mut whole = [0; 8];
-                whole[..bytes.len()].copy_from_slice(bytes);
-                word.store(u64::from_le_bytes(whole), Ordering::Relaxed);
-            }
+        }
+        if payload.len() <= SHORT {
+            let mut bytes = [0; SHORT];
+            bytes[..payload.len()].copy_from_slice(payload);
+            words.put(bytes);
         }
         words.tell(message.kind, payload.len());
         Ok(())
@@ -269,6 +289,7 @@ impl Slot {
         if len > SHORT {
             let read = self.slate.file.read_exact_at(&mut payload, self.place());
             read.map_err(WireError::io("reading what it left behind"))?;
+            self.give_back();
         } else {
             for (bytes, word) in payload.chunks_mut(8).zip(&words.bytes) {
                 let whole = word.load(Ordering::Relaxed).to_le_bytes();
@@ -283,8 +304,31 @@ impl Slot {
     }
 }
 
-fn refused(why: &str) -> WireError {
-    WireError::io("writing down what came of it")(io::Error::other(why))
+/// Whether a value of this type has room in a slot, whatever it is.
+pub(super) fn is_short<R>() -> bool {
+    fn of<T>() -> TypeId {
+        typeid::of::<T>()
+    }
+    let short = [
+        of::<()>(),
+        of::<bool>(),
+        of::<char>(),
+        of::<u8>(),
+        of::<u16>(),
+        of::<u32>(),
+        of::<u64>(),
+        of::<u128>(),
+        of::<usize>(),
+        of::<i8>(),
+        of::<i16>(),
+        of::<i32>(),
+        of::<i64>(),
+        of::<i128>(),
+        of::<isize>(),
+        of::<f32>(),
+        of::<f64>(),
+    ];
+    short.contains(&of::<R>())
 }
 
 impl std::fmt::Debug for Slot {
@@ -300,12 +344,9 @@ impl Drop for Slot {
         if self.slate.owner != crate::sys::identity::me() {
             return;
         }
-        let words = self.words();
-        if words.len.load(Ordering::Relaxed) > SHORT as u64 {
-            memory::punch(&self.slate.file, self.place(), LONGEST as u64);
-        }
+        self.give_back();
         // Release: pairs with the Acquire of `take`.
-        words.taken.store(0, Ordering::Release);
+        self.words().taken.store(0, Ordering::Release);
     }
 }
 

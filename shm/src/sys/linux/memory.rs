@@ -6,6 +6,7 @@ use std::{
     io,
     mem::MaybeUninit,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd},
+    ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -115,6 +116,22 @@ fn in_parts(
 
 /// Allocated faster than any signals come.
 const SMALLEST_PART: u64 = 1 << 16;
+
+/// Puts these bytes into a file in memory that reaches as far, whatever the limit on the size of files. `offset` is a multiple
+/// of the size of pages.
+pub fn fill(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    in_parts(bytes.len() as u64, |at, len| {
+        const MODE: libc::c_int = libc::FALLOC_FL_KEEP_SIZE;
+        let at = offset as libc::off_t + at;
+        // SAFETY: acts on a descriptor that the borrow keeps open.
+        checked(unsafe { libc::fallocate(file.as_raw_fd(), MODE, at, len) }).map(drop)
+    })?;
+    let mut options = MmapOptions::new();
+    let map = options.offset(offset).len(bytes.len()).map_raw(file)?;
+    // SAFETY: so many bytes are mapped, and there is memory behind each.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), map.as_mut_ptr(), bytes.len()) };
+    Ok(())
+}
 
 /// Gives back the memory behind these bytes of a file, which then are zeros. If the system refuses, it stays.
 pub fn punch(file: &File, offset: u64, len: u64) {
