@@ -122,6 +122,10 @@ macro_rules! tests {
                 left_behind::a_copy_that_a_task_made_by_itself_tells_nothing,
             ),
             (
+                "a_child_whose_parent_dies_before_it_lets_it_go_does_nothing",
+                left_behind::a_child_whose_parent_dies_before_it_lets_it_go_does_nothing,
+            ),
+            (
                 "a_panic_hook_that_another_thread_is_in_holds_up_no_child",
                 left_behind::a_panic_hook_that_another_thread_is_in_holds_up_no_child,
             ),

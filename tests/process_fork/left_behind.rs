@@ -1,6 +1,6 @@
 //! What forked children leave behind: numbers, and why a task failed, do not come through a socket.
 
-use std::{fs, os::fd::AsRawFd, panic, thread, time::Duration};
+use std::{fs, io::Read, os::fd::AsRawFd, panic, thread, time::Duration};
 
 use crate::common;
 use multiproc::{Child, Event, JoinError, Process, Value};
@@ -194,6 +194,31 @@ pub fn a_copy_that_a_task_made_by_itself_tells_nothing() {
         common::wait_until(|| has_ended(copy));
     });
     assert!(matches!(error, JoinError::Killed { .. }), "{error}");
+}
+
+pub fn a_child_whose_parent_dies_before_it_lets_it_go_does_nothing() {
+    extern "C" fn die() {
+        common::kill_self();
+    }
+    let ran = Event::new().unwrap();
+    let (mut alive, theirs) = std::io::pipe().unwrap();
+    let copy = {
+        let ran = ran.clone();
+        common::forked(move || {
+            // It and its child have this end for as long as they live.
+            std::mem::forget(theirs);
+            // SAFETY: what is called takes nothing, and asks for nothing that is locked.
+            common::raw::must(unsafe { libc::pthread_atfork(None, Some(die), None) });
+            Process::fork(|ran: Event| ran.set(), ran)
+                .unwrap()
+                .join()
+                .unwrap();
+        })
+    };
+    let error = copy.join().unwrap_err();
+    assert!(matches!(error, JoinError::Killed { .. }), "{error}");
+    assert_eq!(alive.read(&mut [0]).unwrap(), 0);
+    assert!(!ran.is_set());
 }
 
 pub fn a_panic_hook_that_another_thread_is_in_holds_up_no_child() {
