@@ -16,13 +16,13 @@ use multiproc_core::{Liveness, Owner};
 use super::{
     builder::StartMethod,
     current::{self, Info},
+    fork::End,
     frame::{self, Boot, Kind},
     panics, serve,
     task::Places,
     watch,
     wire::{self, Message},
 };
-use crate::packet::WireError;
 use crate::sys::{
     self,
     clone::{self, HANDED, PID_DIGITS},
@@ -194,7 +194,7 @@ fn run(socket: OwnedFd, parent: Owner) -> ! {
         }
         Err(not_begun) => not_begun,
     };
-    std::process::exit(tell(&outcome, |message| message.send(socket.as_fd())))
+    std::process::exit(tell(&socket, &outcome))
 }
 
 /// A child that came from a server from here to its end, which is this exit code. If its parent has ended before that knew
@@ -206,8 +206,7 @@ pub(crate) fn run_when_told(socket: &OwnedFd, process: OwnedFd, parent: Owner) -
     }
     drop(process);
     let outcome = told.map(|message| begin(parent, message));
-    let outcome = outcome.unwrap_or_else(|not_begun| not_begun);
-    tell(&outcome, |message| message.send(socket.as_fd()))
+    tell(socket, &outcome.unwrap_or_else(|not_begun| not_begun))
 }
 
 /// What this process is to do.
@@ -287,10 +286,10 @@ pub(crate) fn settle(info: &Info) -> Result<(), Message> {
 }
 
 /// Tells the parent how the task ended, and gives the exit code that says the same in short.
-pub(crate) fn tell(outcome: &Message, send: impl Fn(&Message) -> Result<(), WireError>) -> i32 {
-    if let Err(error) = send(outcome) {
+pub(crate) fn tell(end: &impl End, outcome: &Message) -> i32 {
+    if let Err(error) = end.tell(outcome) {
         // If the parent is gone or does not want to know, this fails as well, and nobody is left to tell.
-        let _ = send(&Message::text(Kind::NotEncoded, error));
+        let _ = end.tell(&Message::text(Kind::NotEncoded, error));
     }
     match outcome.kind {
         Kind::Returned => 0,

@@ -1,8 +1,8 @@
 //! How a child is to be started: its name, the method, what happens when either side goes first.
 
 use std::{
-    fmt, io,
-    io::Write,
+    fmt,
+    io::{self, Write},
     str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -357,8 +357,11 @@ impl Numbered {
         let mut room = &mut text[..];
         // There is room for the largest number.
         let _ = write!(room, "process-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let len = 28 - room.len();
-        Numbered { text, len }
+        let unused = room.len();
+        Numbered {
+            text,
+            len: text.len() - unused,
+        }
     }
 
     fn as_str(&self) -> &str {

@@ -164,7 +164,7 @@ pub(crate) trait Link {
     fn let_go(line: &Self::Line);
 }
 
-/// The copy's end.
+/// A child's end of what connects it with its parent.
 pub(crate) trait End {
     /// How many bytes a message may have.
     const LONGEST: usize;
@@ -278,8 +278,9 @@ pub(crate) unsafe fn copy<L: Link>(
 ) -> Result<Copied<L>, StartError> {
     // What is buffered would be printed by both. If it cannot be printed, nothing that is done here can change that.
     let _ = io::stdout().flush();
-    // Held until the child is let go, or is gone. A child of another thread would have a copy of what connects this one with its parent,
-    // and this one could wait for a parent that is dead. And a copy made meanwhile would find it locked for ever.
+    // Held until the child is let go, or is gone. A child of another thread would have a copy of what connects this one
+    // with its parent, and this one could wait for a parent that is dead. And a copy made meanwhile would find it locked
+    // for ever.
     let children = registry::children();
     let link = link()?;
     let sockets = packet::open_sockets();
@@ -385,9 +386,7 @@ fn run<R: Serialize, E: End>(
         panic.shorten(E::LONGEST);
         Some(panics::message(&panic))
     });
-    let code = untold.map_or(0, |outcome| {
-        boot::tell(&outcome, |message| end.tell(message))
-    });
+    let code = untold.map_or(0, |outcome| boot::tell(end, &outcome));
     if alone {
         let _ = io::stdout().flush();
     }

@@ -80,15 +80,23 @@ pub fn reserve(file: &File, len: u64) -> io::Result<()> {
 ///
 /// A file system that cannot is let be: to write zeros instead, as `posix_fallocate` may, could undo what others write.
 pub fn fill_holes(file: &File, len: u64) -> io::Result<()> {
-    let filled = in_parts(len, |offset, len| {
-        const MODE: libc::c_int = libc::FALLOC_FL_KEEP_SIZE;
-        // SAFETY: acts on a descriptor that the borrow keeps open.
-        checked(unsafe { libc::fallocate(file.as_raw_fd(), MODE, offset, len) }).map(drop)
-    });
+    let filled = in_parts(len, |at, len| fallocate(file, KEEP_SIZE, at, len));
     match filled {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
         filled => filled,
     }
+}
+
+const KEEP_SIZE: libc::c_int = libc::FALLOC_FL_KEEP_SIZE;
+
+fn fallocate(
+    file: &File,
+    mode: libc::c_int,
+    offset: libc::off_t,
+    len: libc::off_t,
+) -> io::Result<()> {
+    // SAFETY: acts on a descriptor that the borrow keeps open.
+    checked(unsafe { libc::fallocate(file.as_raw_fd(), mode, offset, len) }).map(drop)
 }
 
 /// Allocates `len` bytes, in smaller parts where signals come.
@@ -121,10 +129,7 @@ const SMALLEST_PART: u64 = 1 << 16;
 /// of the size of pages.
 pub fn fill(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     in_parts(bytes.len() as u64, |at, len| {
-        const MODE: libc::c_int = libc::FALLOC_FL_KEEP_SIZE;
-        let at = offset as libc::off_t + at;
-        // SAFETY: acts on a descriptor that the borrow keeps open.
-        checked(unsafe { libc::fallocate(file.as_raw_fd(), MODE, at, len) }).map(drop)
+        fallocate(file, KEEP_SIZE, offset as libc::off_t + at, len)
     })?;
     let mut options = MmapOptions::new();
     let map = options.offset(offset).len(bytes.len()).map_raw(file)?;
@@ -135,9 +140,8 @@ pub fn fill(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
 
 /// Gives back the memory behind these bytes of a file, which then are zeros. If the system refuses, it stays.
 pub fn punch(file: &File, offset: u64, len: u64) {
-    const MODE: libc::c_int = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-    // SAFETY: acts on a descriptor that the borrow keeps open.
-    unsafe { libc::fallocate(file.as_raw_fd(), MODE, offset as i64, len as i64) };
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | KEEP_SIZE;
+    let _ = fallocate(file, mode, offset as libc::off_t, len as libc::off_t);
 }
 
 /// Whether the file is nothing but memory.
