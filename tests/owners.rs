@@ -15,7 +15,7 @@ use std::{
 
 use common::{
     kill_self,
-    raw::{expect, expect_in_child, must, new_name, skip, start, wait},
+    raw::{expect, expect_in_child, must, new_name, set_limit, skip, start, wait},
     wait_until,
 };
 use multiproc::{Cause, Create, Error, LayoutError, LockError, Mutex, Segment};
@@ -172,12 +172,7 @@ fn without_proc_nobody_is_taken_for_dead() {
         let other = Mutex::new(0u64).unwrap();
         drop(other.lock().unwrap());
         let next = File::open("/dev/null").unwrap().as_raw_fd() as u64;
-        let limit = libc::rlimit {
-            rlim_cur: next,
-            rlim_max: next,
-        };
-        // SAFETY: `limit` is readable.
-        must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) });
+        set_limit(libc::RLIMIT_NOFILE as i32, next);
         assert!(File::open("/proc/self/stat").is_err());
         refused_for_now(&mutex);
     });

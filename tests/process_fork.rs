@@ -406,12 +406,7 @@ fn a_fork_short_of_descriptors_is_an_error_and_leaves_no_child() {
         let free = unsafe { libc::dup(0) };
         // SAFETY: just made.
         unsafe { libc::close(free) };
-        let limit = libc::rlimit {
-            rlim_cur: free as u64 + room,
-            rlim_max: free as u64 + room,
-        };
-        // SAFETY: reads `limit`.
-        common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) });
+        common::raw::set_limit(libc::RLIMIT_NOFILE as i32, free as u64 + room);
         let works = match Process::fork(task, argument) {
             Ok(child) => child.join().unwrap() == *returned,
             // Who it is it learns by a descriptor, too.

@@ -10,7 +10,7 @@ use std::{
     process::{self, ExitCode},
 };
 
-use common::raw::{expect_in_child, must, new_name, skip};
+use common::raw::{expect_in_child, new_name, set_limit, skip};
 use multiproc::{Array, Counter, Create, Error};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 
@@ -66,16 +66,6 @@ fn refused_everywhere(bytes: usize, is_right: impl Fn(&Error) -> bool) {
     }
     assert_eq!(descriptors(), before);
     assert!(!Path::new("/dev/shm").join(name).exists());
-}
-
-/// The numbers of limits have different types in different C libraries.
-fn set_limit(resource: i32, limit: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: limit,
-        rlim_max: limit,
-    };
-    // SAFETY: `limit` is readable.
-    must(unsafe { libc::setrlimit(resource as _, &raw const limit) });
 }
 
 /// Fault 30.

@@ -78,6 +78,32 @@ pub fn new_name() -> String {
     format!("multiproc-test-{}-{number}", process::id())
 }
 
+/// Sets a limit of this process, for ever. The numbers of limits have different types in different C libraries.
+pub fn set_limit(resource: i32, limit: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: limit,
+        rlim_max: limit,
+    };
+    // SAFETY: `limit` is readable.
+    must(unsafe { libc::setrlimit(resource as _, &raw const limit) });
+}
+
+/// Lets this process, and those that it starts, have descriptors up to this one, until more are allowed again; up to which
+/// it could before.
+pub fn limit_descriptors(limit: libc::rlim_t) -> libc::rlim_t {
+    let mut limits = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limits` is writable.
+    must(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) });
+    let before = limits.rlim_cur;
+    limits.rlim_cur = limit;
+    // SAFETY: `limits` is readable.
+    must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) });
+    before
+}
+
 /// Panics with the system's error when a call has failed.
 pub fn must(result: libc::c_int) {
     assert_eq!(result, 0, "{}", io::Error::last_os_error());

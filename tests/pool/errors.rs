@@ -5,24 +5,9 @@ use std::time::Duration;
 use multiproc::{Executor, ForkServer, MapError, PoolError, StartMethod, TaskError, ThreadPool};
 
 use crate::{
-    common::raw::must,
+    common::raw::limit_descriptors,
     pools::{children, descriptors, double, everywhere, lone, outcome, pool, until_alone, value},
 };
-
-/// Lets this process, and those that it starts, have descriptors up to this one.
-fn limit_descriptors(limit: libc::rlim_t) -> libc::rlim_t {
-    let mut limits = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limits` is writable.
-    must(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) });
-    let before = limits.rlim_cur;
-    limits.rlim_cur = limit;
-    // SAFETY: `limits` is readable.
-    must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limits) });
-    before
-}
 
 /// Whatever the making of a pool has come to when there are no more descriptors.
 pub fn a_pool_for_which_there_are_no_descriptors_is_an_error_that_says_so() {

@@ -2,7 +2,10 @@
 
 use std::{fs, io::Read, os::fd::AsRawFd, panic, thread, time::Duration};
 
-use crate::common;
+use crate::common::{
+    self,
+    raw::{limit_descriptors, set_limit},
+};
 use multiproc::{Child, Event, JoinError, Process, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned};
 
@@ -83,12 +86,7 @@ pub fn a_limit_on_files_keeps_no_panic_back() {
         // SAFETY: replaces standard error.
         assert_eq!(unsafe { libc::dup2(nowhere.as_raw_fd(), 2) }, 2);
         message_of(Process::fork(fail, 10).unwrap());
-        let limit = libc::rlimit {
-            rlim_cur: 2048,
-            rlim_max: 2048,
-        };
-        // SAFETY: reads `limit`.
-        common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) });
+        set_limit(libc::RLIMIT_FSIZE as i32, 2048);
         assert_eq!(same(7), 7);
         let others: Vec<Child<()>> = (0..3)
             .map(|_| Process::fork(fail, 10_000).unwrap())
@@ -141,22 +139,9 @@ pub fn a_detached_child_writes_over_nobody() {
     let pid = detached.pid();
     detached.detach();
     // Nothing can be asked of it while no descriptor may be polled.
-    let limit = |soft: Option<u64>| {
-        let mut limit = libc::rlimit {
-            rlim_cur: 0,
-            rlim_max: 0,
-        };
-        // SAFETY: `limit` is writable.
-        common::raw::must(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) });
-        let before = limit.rlim_cur;
-        limit.rlim_cur = soft.unwrap_or(0);
-        // SAFETY: reads `limit`.
-        common::raw::must(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) });
-        before
-    };
-    let before = limit(None);
+    let before = limit_descriptors(0);
     let _ = multiproc::active_children();
-    limit(Some(before));
+    limit_descriptors(before);
     let error = killed_while_it_waits(|| {
         gate.set();
         common::wait_until(|| has_ended(pid));
